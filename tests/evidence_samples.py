@@ -1,4 +1,4 @@
-"""Invented evidence for tests and for the pictures in the documentation: an operation of each outcome, and an index."""
+"""Invented evidence for tests and for the pictures in the documentation: operations of each outcome, and an index."""
 
 from __future__ import annotations
 
@@ -274,6 +274,19 @@ PASSED = Evidence(
         code_sha256="oC3Jt8b1Lr5qk0Zc7mHn2fQyXw9aEdUvGs4iTpRz6Ko=",
     ),
     limits=LIMITS,
+)
+RESTORED = replace(
+    PASSED,
+    kind="restore",
+    summary=Summary(worked=True, sentence="The cluster is open, and its data was checked.", next=[]),
+    target=replace(TARGET, identifier="staging-orders", exists=True),
+    isolation=replace(
+        BEHIND_ITS_DOOR,
+        door="opened",
+        opened_at=at(73.8),
+        security_groups=["sg-0c4e8a17d35b92f60", "sg-0f1d2e7b64a85c390"],
+    ),
+    changes=CHANGES[:4],
 )
 FINDINGS = replace(
     PASSED,

@@ -132,4 +132,4 @@ def exists_now(evidence: Evidence) -> str:
         "opened": "its door is open",
         UNKNOWN: "whether its door is open is not known",
     }
-    return f"Cluster {target.identifier} exists and costs what it costs; {doors[door]}."
+    return f"Cluster {target.identifier} exists and incurs costs; {doors[door]}."

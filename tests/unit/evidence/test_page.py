@@ -18,7 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 
 from scripts.packages.layer import utils_for_this_machine
-from tests.evidence_samples import BY_OUTCOME, FAILED_RESTORE, FINDINGS, KEY_SHA256, PASSED, REFUSED, SHA256, an_index
+from tests.evidence_samples import (
+    BY_OUTCOME,
+    FAILED_RESTORE,
+    FINDINGS,
+    KEY_SHA256,
+    PASSED,
+    REFUSED,
+    RESTORED,
+    SHA256,
+    an_index,
+)
 from tests.unit.evidence.struct_values import structs, with_texts
 from tests.unit.test_english import AVOIDED
 from utils.contracts.evidence import Evidence, Index, Objective
@@ -162,9 +172,19 @@ def test_every_page_answers_the_same_three_questions_first(outcome: str, word: s
 
 def test_a_failure_says_what_exists_now_and_why_it_failed() -> None:
     read = text(PAGES["failed"])
-    assert "Cluster staging-orders-20261127 exists and costs what it costs; its door is shut." in read
+    assert "Cluster staging-orders-20261127 exists and incurs costs; its door is shut." in read
     assert "SecretInvalid: the application secret" in read
     assert "The restored data was not checked." in read
+
+
+def test_a_restored_cluster_that_is_used_has_the_time_of_its_opening() -> None:
+    read = text(report(RESTORED))
+    assert "Cluster staging-orders exists and incurs costs; its door is open." in read
+    assert "opened 2026-11-27 01:19:01 UTC; until then only the pipeline was admitted" in read
+
+
+def test_a_refusal_has_no_data_and_no_age() -> None:
+    assert "How old is the data? No data Nothing was restored." in text(PAGES["refused"])
 
 
 def test_a_target_that_was_missed_is_said_in_words() -> None:
