@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utils.masking.fields import MAX_BYTES, InvalidPolicy
 from utils.masking.policy import (
     Constant,
     DateShift,
@@ -24,7 +25,6 @@ from utils.masking.policy import (
     SetNull,
     Text,
 )
-from utils.masking.fields import MAX_BYTES, InvalidPolicy
 from utils.masking.reading import read_policy
 
 FRAME = "version: 1\ndatabases:\n  shop:\n    columns:\n"

@@ -25,8 +25,8 @@ from utils.errors import MaskingGateFailed, StepFailed
 from utils.logins.masking_salt import salt_secret_name
 from utils.logins.master import AdminSecret, MasterLogin
 from utils.logins.target_secrets import make_secrets
-from utils.state.policy_text import keep_policy, policy_hash
 from utils.state.operation import OperationRecord, OperationState
+from utils.state.policy_text import keep_policy, policy_hash
 from utils.steps import masking
 from utils.steps.masking_gate import refuse_unmasked
 
