@@ -1,0 +1,367 @@
+"""What a restored cluster has wrong without an error is found, and no code of its data has the master's rights."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+
+from scripts.local_aws.postgres.servers import Servers
+from scripts.local_aws.postgres.volumes import Volume
+from tests.integration.postgres.test_roles import MASTER, Cluster, started
+from utils.contracts.verification import CheckResult, Verification
+from utils.postgres.databases import enter_cluster
+from utils.postgres.verification.verify import verify_slice
+from utils.verification.comparison import compared
+from utils.verification.found import Found, baseline_of
+from utils.verification.policy import VerificationPolicy
+from utils.verification.reading import read_verification_policy
+from utils.verification.summary import summarised
+
+FINGERPRINT = "1a2b3c4d"
+SNAPSHOT_AT = dt.datetime(2026, 3, 10, 3, 0, tzinfo=dt.UTC)
+NOW = SNAPSHOT_AT + dt.timedelta(hours=1)
+
+# Production: what applications have, of a role of their own and of the master user's.
+PRODUCTION = (
+    "create schema app authorization shop",
+    "set role shop",
+    "create table app.customers (id bigserial primary key, mail text not null unique)",
+    "insert into app.customers (mail) select 'person' || n || '@example.com' from generate_series(1, 100) n",
+    "create table app.orders (id int generated always as identity primary key,"
+    " customer bigint not null references app.customers, at timestamptz not null, total numeric)",
+    "create index orders_at on app.orders (at)",
+    "insert into app.orders (customer, at, total) select 1 + n % 100, timestamptz '2026-03-10 02:30:00+00'"
+    " - n * interval '1 minute', n from generate_series(0, 299) n",
+    "create table app.events (id int, day date not null, primary key (id, day)) partition by range (day)",
+    "create table app.events_1 partition of app.events for values from ('2026-01-01') to ('2026-02-01')",
+    "create table app.events_2 partition of app.events for values from ('2026-02-01') to ('2026-03-01')",
+    "insert into app.events select n, date '2026-01-10' + n from generate_series(1, 40) n",
+    "create table app.secrets (owner text, said text)",
+    "insert into app.secrets select 'a', 'b' from generate_series(1, 30)",
+    "alter table app.secrets enable row level security",
+    "create policy own on app.secrets using (owner = current_user)",
+    "analyze app.secrets",
+    "create function app.total() returns numeric language sql as 'select sum(total) from app.orders'",
+    "create view app.newest as select max(at) from app.orders",
+)
+POLICY = """
+version: 1
+check_seconds: 10
+databases:
+  shop:
+    count: [app.orders, "app.ev*"]
+    foreign_keys: ["app.*"]
+    newest_rows:
+      app.orders.at: 2
+      app.events.day: any
+    checks:
+      no negative totals: SELECT 1 FROM app.orders WHERE total < 0
+      enough orders: {number: "SELECT count(*) FROM app.orders", least: 300, most: 1000}
+"""
+
+
+@pytest.fixture(scope="module")
+def produced(servers: Servers) -> Volume:
+    cluster, volume = started(servers), servers.new_volume()
+    cluster.as_master("postgres", "create role shop login password 'Shop-password-1'", "create database shop")
+    cluster.superuser("shop", *PRODUCTION)
+    cluster.postgres.stop()
+    cluster.postgres.copy_to(volume)
+    cluster.postgres.destroy()
+    return volume
+
+
+@pytest.fixture
+def shop(servers: Servers, produced: Volume) -> Iterator[Cluster]:
+    running = started(servers, produced)
+    yield running
+    running.postgres.destroy()
+
+
+def look(shop: Cluster, text: str = POLICY, found: Found | None = None, seconds: float = 600) -> Found:
+    """Check the cluster for the time of a slice, or all of it."""
+    so_far = found if found is not None else Found()
+    cluster = enter_cluster(shop.server, shop.master)
+    policy = read_verification_policy(text) if text else VerificationPolicy()
+    verify_slice(cluster, policy, so_far, FINGERPRINT, SNAPSHOT_AT, lambda: seconds)
+    assert shop.superuser("postgres", "select rolname from pg_roles where rolname ~ 'aurora_restore'") == []
+    return so_far
+
+
+def verified(shop: Cluster, text: str = POLICY) -> Verification:
+    return summarised("nightly", look(shop, text), [], None, 10_000, NOW)
+
+
+def wrong(verification: Verification) -> list[CheckResult]:
+    return [each for each in verification.checks if not each.held]
+
+
+def test_a_good_cluster_holds_every_check_and_says_what_it_has_counted(shop: Cluster) -> None:
+    found = verified(shop)
+    assert wrong(found) == []
+    assert found.all_held
+    assert (found.tables, found.rows) == (5, 100 + 300 + 40 + 30)
+    assert found.newest_row_at == dt.datetime(2026, 3, 10, 2, 30, tzinfo=dt.UTC)
+    assert {each.kind for each in found.checks} >= {
+        *("schema", "rows", "newest_row", "indexes", "sequences", "foreign_keys", "extensions", "own_rows"),
+        "own_number",
+    }
+
+
+def found_wrong(shop: Cluster, *statements: str, text: str = POLICY) -> CheckResult:
+    """What is wrong with the cluster after these statements: one check, and no other."""
+    shop.superuser("shop", *statements)
+    (only,) = wrong(verified(shop, text))
+    return only
+
+
+def lost(shop: Cluster, *statements: str) -> list[CheckResult]:
+    """What is found of a cluster after these statements, compared with what it was before."""
+    before = look(shop)
+    shop.superuser("shop", *statements)
+    after = look(shop)
+    return [each for each in compared(after, baseline_of("earlier", before), VerificationPolicy()) if not each.held]
+
+
+def test_a_truncated_table_and_a_missing_one_are_found_against_the_last_good_run(shop: Cluster) -> None:
+    truncated, secrets = lost(shop, "truncate app.customers cascade", "truncate app.secrets")[:2]
+    assert (truncated.scope, truncated.actual) == ("shop.app.customers", "0 rows")
+    assert truncated.expected == "at least 50 of 100 rows"
+    assert secrets.scope == "shop.app.orders"
+    missing = lost(shop, "drop table app.orders cascade")
+    assert [(each.scope, each.actual) for each in missing] == [("shop.app.orders", "it is missing")]
+
+
+def test_a_table_with_row_security_is_never_counted_in_part(shop: Cluster) -> None:
+    (rows,) = [each for each in verified(shop).checks if each.scope == "shop.app.secrets"]
+    assert (rows.actual, rows.exact) == ("about 30 rows", False)
+    assert "row security" in (rows.error or "")
+    named = verified(shop, "version: 1\ndatabases: {shop: {count: [app.secrets]}}")
+    assert [each.held for each in wrong(named)] == [None]
+    (emptied,) = lost(shop, "truncate app.secrets")
+    assert (emptied.scope, emptied.actual) == ("shop.app.secrets", "0 rows")
+
+
+def test_partitions_that_come_and_go_lose_nothing(shop: Cluster) -> None:
+    assert (
+        lost(
+            shop,
+            "create table app.events_3 partition of app.events for values from ('2026-03-01') to ('2026-04-01')",
+            "insert into app.events select n, '2026-03-02' from generate_series(100, 130) n",
+            "drop table app.events_1",
+        )
+        == []
+    )
+
+
+def test_an_invalid_index_is_found(shop: Cluster) -> None:
+    shop.superuser("shop", "update pg_index set indisvalid = false where indexrelid = 'app.orders_at'::regclass")
+    named = {(each.name, each.scope, each.actual) for each in wrong(verified(shop))}
+    assert ("orders_at", "shop.app.orders", "not valid") in named
+
+
+def test_a_sequence_behind_its_column_is_found(shop: Cluster) -> None:
+    shop.superuser("shop", "select setval('app.customers_id_seq', 99)")
+    one, all_of_them = wrong(verified(shop))
+    assert (one.name, one.scope) == ("app.customers_id_seq", "shop.app.customers")
+    assert one.actual == "at 99; the column has 100"
+    assert all_of_them.actual == "2 sequences looked at, 1 behind or unknown"
+
+
+def test_orphans_are_found_although_the_key_is_marked_as_valid(shop: Cluster) -> None:
+    only = found_wrong(shop, "set session_replication_role = replica", "delete from app.customers where id in (1, 2)")
+    assert (only.kind, only.actual) == ("foreign_keys", "6 rows")
+    assert only.scope == "shop.app.orders"
+
+
+def test_data_that_is_too_old_is_found(shop: Cluster) -> None:
+    only = found_wrong(shop, "update app.orders set at = at - interval '5 hours'")
+    assert (only.kind, only.actual) == ("newest_row", "2026-03-09 21:30:00 UTC")
+    assert only.expected == "a row of at most 2 hours before the snapshot"
+
+
+def test_a_moment_to_come_hides_no_age(shop: Cluster) -> None:
+    shop.superuser(
+        "shop",
+        "update app.orders set at = 'infinity' where id = 5",
+        "update app.orders set at = '9999-01-01' where id = 6",
+    )
+    assert verified(shop).newest_row_at == dt.datetime(2026, 3, 10, 2, 30, tzinfo=dt.UTC)
+
+
+def test_an_extension_that_the_server_does_not_offer_is_found(shop: Cluster) -> None:
+    only = found_wrong(
+        shop,
+        "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)"
+        " values (99999, 'gone', 10, 2200, false, '1.2')",
+    )
+    assert (only.kind, only.actual) == ("extensions", "this server does not offer gone 1.2")
+
+
+def test_a_database_that_admits_nobody_is_reported_and_the_others_are_checked(shop: Cluster) -> None:
+    shop.superuser("postgres", "create database shut allow_connections false")
+    (only,) = wrong(verified(shop))
+    assert (only.scope, only.held) == ("shut", None)
+    assert "ALLOW_CONNECTIONS is false" in (only.error or "")
+    assert verified(shop, POLICY + "leave_out: [shut]\n").all_held
+
+
+def test_what_the_policy_names_and_nobody_has_is_found(shop: Cluster) -> None:
+    text = (
+        "version: 1\ndatabases:\n  shopp: {}\n  shop:\n    count: [app.gone]\n    newest_rows: {app.orders.gone: any,"
+        " app.orders.total: any}\n"
+    )
+    assert {(each.scope, each.actual) for each in wrong(verified(shop, text))} == {
+        ("shopp", "there is none"),
+        ("shop.app.gone", "it does not exist"),
+        ("shop.app.orders", "no such column"),
+        ("shop.app.orders", "a column of type numeric, which is no moment"),
+    }
+
+
+def own(*checks: str) -> str:
+    return "version: 1\ncheck_seconds: 2\ndatabases:\n  shop:\n    checks:\n" + "".join(
+        f"      own {number}: {check}\n" for number, check in enumerate(checks)
+    )
+
+
+def test_a_check_that_hangs_is_cut_off_and_the_others_still_run(shop: Cluster) -> None:
+    (only,) = wrong(verified(shop, own("SELECT pg_sleep(60)", "SELECT 1 WHERE false")))
+    assert (only.held, only.error) == (None, "it was cut off after 2 seconds")
+    assert only.took_ms < 10_000
+    assert only.text_sha256 is not None
+
+
+def test_own_checks_say_how_many_rows_they_found_and_no_value(shop: Cluster) -> None:
+    text = own(
+        "SELECT mail FROM app.customers", '{number: "SELECT -1.5", least: 0}', '{number: "SELECT mail", most: 1}'
+    )
+    rows, number, broken = sorted(wrong(verified(shop, text)), key=lambda each: each.name)
+    assert (rows.actual, rows.expected) == ("100 rows", "0 rows")
+    assert (number.actual, number.expected) == ("-1.5", "at least 0")
+    assert (broken.held, broken.error) == (None, "PostgreSQL refused it: UndefinedColumn (SQLSTATE 42703)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UPDATE app.orders SET total = 0 RETURNING id",
+        "SELECT 1; UPDATE app.orders SET total = 0",
+        "SELECT 1; COMMIT; UPDATE app.orders SET total = 0",
+        "SELECT 1) AS x; DROP TABLE app.orders; SELECT (1",
+        "SET SESSION AUTHORIZATION boss",
+        "SELECT set_config('role', 'boss', false)",
+        "SELECT set_config('transaction_read_only', 'off', false)",
+        "SELECT lo_create(4711)",
+        "SELECT * FROM pg_authid",
+        "SELECT pg_read_file('/etc/passwd')",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "TABLE app.secrets",
+    ],
+)
+def test_an_own_check_writes_nothing_and_becomes_nobody_else(shop: Cluster, text: str) -> None:
+    quoted = text.replace('"', '\\"')
+    (only,) = wrong(verified(shop, own(f'"{quoted}"')))
+    # Large objects can be written in such a transaction before PostgreSQL 16. It is rolled back.
+    assert "PostgreSQL refused it" in (only.error or "") or (text.startswith("SELECT lo_") and shop.version < 16)
+    assert shop.superuser("shop", "select count(*) from app.orders where total = 0") == [(1,)]
+    assert shop.superuser("shop", "select count(*) from pg_largeobject_metadata") == [(0,)]
+
+
+# Whatever calls one of these as the master user fails, and is found as a check that was not run.
+HOSTILE = (
+    "set role shop",
+    "create function app.trap(x anyelement) returns anyelement language plpgsql immutable as"
+    f" $$begin if current_user = '{MASTER}' then raise 'trapped'; end if; return x; end$$",
+    "create function app.trap_int(a int, b int) returns boolean language plpgsql immutable as"
+    f" $$begin if current_user = '{MASTER}' then raise 'trapped'; end if; return a operator(pg_catalog.=) b; end$$",
+    # Expressions that PostgreSQL evaluates while it plans, and operators, views and policies that reading would call.
+    "create table app.trapped (id int, at date)",
+    "create index trapped_constant on app.trapped ((app.trap(1) + id))",
+    "create view app.trap_view as select app.trap(1) as id",
+    "create materialized view app.trap_matview as select 1 as id",
+    "create rule trap as on update to app.trapped do also select app.trap(1)",
+    "alter table app.trapped enable row level security",
+    "create policy trap on app.trapped using (app.trap(true))",
+    "create table app.trapped_too (id int default app.trap(1), v int generated always as (app.trap(2)) stored)",
+    "create statistics app.trap_statistics on (app.trap(1) + id), id from app.trapped_too",
+    "create operator app.= (leftarg = int, rightarg = int, function = app.trap_int)",
+    "create function app.count(x anyelement) returns bigint language sql as 'select 666::bigint'",
+    "create function app.max(x bigint) returns bigint language sql as 'select 666::bigint'",
+    'create table app."Odd ""name""; drop table app.orders; --" (id serial, "at; --" timestamptz default now())',
+    'create table app."new\nline" (id int)',
+    "create index trapped_constant_too on app.trapped_too ((app.trap(1) + id))",
+    "reset role",
+    "alter database shop set search_path = app, pg_catalog",
+)
+
+
+def test_no_code_of_the_data_runs_with_the_masters_rights(shop: Cluster) -> None:
+    allowed = HOSTILE if shop.version >= 14 else [each for each in HOSTILE if "statistics" not in each]
+    shop.superuser("shop", *allowed)
+    shop.superuser("postgres", "alter role all set search_path = app, pg_catalog")
+    found = verified(shop)
+    assert wrong(found) == []
+    with pytest.raises(psycopg2.Error, match="trapped"):
+        shop.as_master("shop", "set role none", "select count(*) from app.trapped_too where app.trap(1) = 1")
+    assert any("new\\nline" in each.scope for each in found.checks)
+
+
+def test_slices_go_on_where_the_one_before_has_ended_and_find_the_same(shop: Cluster) -> None:
+    whole = verified(shop)
+    so_far, slices = Found(), 0
+    # Each slice has time for so many checks: the clock is asked before each.
+    policy = read_verification_policy(POLICY)
+    while True:
+        slices += 1
+        left = iter([1000.0] * 4 + [0.0] * 1000)
+        cluster = enter_cluster(shop.server, shop.master)
+        if verify_slice(cluster, policy, so_far, FINGERPRINT, SNAPSHOT_AT, left.__next__):
+            break
+    assert slices > 3
+    again = summarised("nightly", so_far, [], None, 10_000, NOW)
+    assert sorted((each.name, each.scope, each.actual) for each in again.checks) == sorted(
+        (each.name, each.scope, each.actual) for each in whole.checks
+    )
+    assert again.fingerprint == whole.fingerprint
+
+
+def test_what_a_killed_slice_has_left_is_taken_over_and_removed(shop: Cluster) -> None:
+    shop.as_master("postgres", f"create role aurora_restore_verifier_{FINGERPRINT} login password 'Left-behind-1'")
+    shop.superuser("shop", f"grant select on app.orders to aurora_restore_verifier_{FINGERPRINT}")
+    shop.superuser("shop", "alter table app.orders owner to shop")
+    assert verified(shop).all_held
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("alter table app.orders alter column total type numeric(20)", "columns"),
+        ("alter table app.orders add constraint positive check (total >= 0)", "constraints"),
+        ("drop index app.orders_at", "indexes"),
+        ("create or replace function app.total() returns numeric language sql as 'select 1::numeric'", "routines"),
+        ("create or replace view app.newest as select min(at) as max from app.orders", "views"),
+        ("alter table app.secrets disable row level security", "tables"),
+    ],
+)
+def test_the_fingerprint_says_what_of_the_schema_has_changed(shop: Cluster, statement: str, kind: str) -> None:
+    before = look(shop)
+    assert look(shop).fingerprint == before.fingerprint
+    shop.superuser("shop", statement)
+    after = look(shop)
+    changed = {
+        name
+        for name, digest in after.databases["shop"].fingerprint.items()
+        if before.databases["shop"].fingerprint.get(name) != digest
+    }
+    assert kind in changed
+    (said,) = [
+        each
+        for each in compared(after, baseline_of("earlier", before), VerificationPolicy())
+        if each.name == "schema unchanged" and each.scope == "shop"
+    ]
+    assert kind in said.actual
+    assert said.held
