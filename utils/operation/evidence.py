@@ -229,7 +229,7 @@ def _target(plan: Plan, known: Known, record: OperationRecord) -> EvidenceTarget
         resource_id=resource_id,
         region=own.region,
         account=own.account_id,
-        endpoint=record.endpoint or record.removed.get("endpoint"),
+        endpoint=record.endpoint or (record.users or record.removed).get("endpoint"),
         instances=[each.identifier for each in plan.cluster.instances],
         exists=known.exists,
     )

@@ -23,7 +23,7 @@ def removal_begun(cluster: Cluster, record: OperationRecord, now: dt.datetime, *
         "identifier": cluster.identifier,
         "resource_id": cluster.resource_id,
         "created_at": record.cluster_asked_at,
-        "endpoint": record.endpoint,
+        "endpoint": record.endpoint or (record.users or {}).get("endpoint"),
         "ready_at": iso(now) if ends_drill else None,
         "users_ready_at": record.users_ready_at,
         "login_proven_at": record.login_proven_at,

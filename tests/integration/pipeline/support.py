@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import msgspec
 from rich.console import Console
 
 from scripts.local_aws.core.credentials import aws_client
@@ -19,6 +20,7 @@ from scripts.local_run.calls import READING
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.production import Production
 from scripts.local_run.stage import REGION, Stage
+from utils.contracts.evidence import Evidence
 from utils.names import name_for
 
 numbers = itertools.count(1)
@@ -175,6 +177,20 @@ class Pipeline:
             ExpressionAttributeValues={":id": {"S": operation_id}},
         )
         return [(item["event_type"]["S"], item["status"]["S"]) for item in answer["Items"]]
+
+    def evidence_files(self, folder: str = "") -> dict[str, bytes]:
+        """The files of the evidence bucket, or those of one folder of it."""
+        s3, bucket = self.aws.client("s3"), self.place.stack.outputs["EvidenceBucketName"]
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
+        names = [each["Key"] for page in pages for each in page.get("Contents", [])]
+        return {name: s3.get_object(Bucket=bucket, Key=name)["Body"].read() for name in names}
+
+    def evidence(self, operation_id: str) -> Evidence:
+        """The evidence of an operation's last end."""
+        item = self.state(operation_id)
+        assert item is not None
+        folder = item["evidence"]["M"]["folder"]["S"]
+        return msgspec.json.decode(self.evidence_files(folder)[f"{folder}/evidence.json"], type=Evidence)
 
     def remove(self, identifier: str) -> None:
         """Delete a cluster that a test has made, whatever state it is in, and wait until its name is free."""
