@@ -27,7 +27,7 @@ CLOSING_SECONDS = 10
 """How long an interrupted command may take to close. What it leaves by then, its heir removes (local_aws/heir.py)."""
 
 # What has no meaning where nothing is restored, by the name of its option.
-_NOTHING_FOR_SERVE = ("input", "route", "json", "verbose", "keep", "refresh")
+_NOTHING_FOR_SERVE = ("input", "route", "json", "verbose", "keep", "refresh", "drill")
 
 
 class Terminated(BaseException):
@@ -123,6 +123,11 @@ def _options() -> argparse.Namespace:
         action="store_true",
         help="two nights under one name while clients write, and the end of the cluster that was replaced",
     )
+    where.add_argument(
+        "--drill",
+        action="store_true",
+        help="two drills of one source, the second of which finds that rows are missing, and their evidence, verified",
+    )
     parser.add_argument("--real-time", action="store_true", help="do not jump over waiting; Aurora is 120 times faster")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, progress on stderr")
     parser.add_argument("--verbose", action="store_true", help="show every state instead of the phases")
@@ -144,6 +149,8 @@ def _options() -> argparse.Namespace:
         parser.error(f"--serve restores nothing, so it cannot be used with {named}. --keep stays up after a run.")
     if options.refresh and (options.real_time or options.input):
         parser.error("--refresh passes two days and makes its own requests: use it without --real-time and --input.")
+    if options.drill and (options.real_time or options.input):
+        parser.error("--drill makes its own requests and jumps over waiting: use it without --real-time and --input.")
     options.parameter = dict(options.parameter)
     return options
 

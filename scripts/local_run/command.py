@@ -17,6 +17,7 @@ from scripts.local_aws.front import ApiCall
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import report, routes, stage, trouble
 from scripts.local_run.costs import run_costs, total
+from scripts.local_run.drill import Drill
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.masking import masking_parameters
 from scripts.local_run.production import Production, make_production
@@ -33,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
     with stage.start(real_time=options.real_time) as aws, trouble.room_watched():
         if options.refresh:
             return _refresh(aws, options, console)
+        if options.drill:
+            return _drill(aws, options, console)
         if options.serve:
             _serve(stage.deploy(aws, cross_region=options.cross_region, overrides=options.parameter))
             return 0
@@ -44,7 +47,20 @@ def _refresh(aws: LocalAws, options: argparse.Namespace, console: Console) -> in
     options.parameter = {"ExpirySchedule": "rate(1 hour)", **masking_parameters(aws), **options.parameter}
     place, production = _prepare(aws, options, console)
     refresh = Refresh(place, production, console, verbose=options.verbose)
-    result, held = refresh.run()
+    return _shown(place, refresh.run(), options)
+
+
+def _drill(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
+    console.print("Starting the embedded AWS, production in it, and the deployed template ...", style="dim")
+    options.parameter = {"RpoTargetMinutes": "60", "RtoTargetMinutes": "120", **options.parameter}
+    place, production = _prepare(aws, options, console)
+    drill = Drill(place, production, console, verbose=options.verbose)
+    return _shown(place, drill.run(), options)
+
+
+def _shown(place: Stage, ended: tuple[dict[str, Any], bool], options: argparse.Namespace) -> int:
+    """Print the result where that was asked for, stay up likewise, and return the exit status."""
+    result, held = ended
     if options.json:
         print(json.dumps(result), flush=True)
     if options.keep:

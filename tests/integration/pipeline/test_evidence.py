@@ -156,8 +156,7 @@ def test_one_that_was_stopped_and_resumed(pipeline: Pipeline, tmp_path: pathlib.
     assert found.target is not None
     assert found.target.resource_id == before.target.resource_id
     assert any("earlier ones have evidence of their own" in each for each in found.limits)
-    ours = [
-        each for each in verify_chain(pipeline.evidence_files(), tmp_path) if each.operation_id == found.operation_id
-    ]
+    links = verify_chain(pipeline.evidence_files(), tmp_path)
+    ours = [each for each in links if each.operation_id == found.operation_id]
     assert [each.execution_id for each in ours] == [first.execution_arn, second.execution_arn]
     pipeline.remove(target)
