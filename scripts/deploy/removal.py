@@ -12,6 +12,8 @@ Kept = list[tuple[str, str]]
 _MACHINE = "AWS::StepFunctions::StateMachine"
 # A secret that isn't deleted for good keeps its name for as long as it could be brought back: 7 to 30 days.
 _COMMANDS = {
+    # First, a copy: without the key that encrypts it nobody can read it. The evidence itself is not deleted.
+    "AWS::S3::Bucket": (("s3", "sync", "s3://{}", "evidence-of-{}"),),
     "AWS::DynamoDB::Table": (
         ("dynamodb", "update-table", "--no-deletion-protection-enabled", "--table-name", "{}"),
         ("dynamodb", "delete-table", "--table-name", "{}"),

@@ -33,7 +33,7 @@ def install(clock: Clock) -> None:
         answers = iter(_put_events(backend, taken))
         return [dict(_NOT_AUTHORIZED) if _is_reserved(each) else next(answers) for each in events]
 
-    EventsBackend.put_events = put_events  # type: ignore[method-assign]
+    EventsBackend.put_events = put_events  # type: ignore[method-assign,assignment]
 
 
 _NOT_AUTHORIZED = {

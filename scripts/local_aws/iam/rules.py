@@ -83,7 +83,7 @@ def _item_need(call: Call, action: str, parameters: Mapping[str, Any]) -> Need:
     table = str(parameters["TableName"]).rpartition("/")[2]
     hash_key = stored.table_hash_key(table, call.account, call.region)
     item = parameters.get("Key") or parameters.get("Item")
-    context = {}
+    context: dict[str, tuple[str, ...]] = {}
     if hash_key and isinstance(item, Mapping) and hash_key in item:
         context["dynamodb:leadingkeys"] = (str(next(iter(item[hash_key].values()))),)
     if hash_key and action == "Query" and not parameters.get("IndexName"):

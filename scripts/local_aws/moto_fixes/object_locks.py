@@ -2,7 +2,7 @@
 
 Sources: S3 user guide, "How to prevent object overwrites with conditional writes" (of several writes of one key the
 first to finish succeeds, and the others get 412), "Locking objects with Object Lock" (a configuration may be set on a
-bucket with objects; versioning can't be suspended) and "Managing Object Lock" (a lock is extended by anybody who may
+bucket with objects; versioning cannot be suspended) and "Managing Object Lock" (a lock is extended by anybody who may
 set one; it is shortened or taken away with s3:BypassGovernanceRetention, and in compliance mode by nobody).
 """
 
@@ -23,10 +23,10 @@ _one_after_the_other = threading.Lock()
 
 def install() -> None:
     """Replace moto's ways for this process, once and for all."""
-    S3Response.put_object = _put_one_after_the_other  # type: ignore[method-assign]
-    S3Response.put_object_retention = _put_checked_retention  # type: ignore[method-assign]
-    S3Backend.put_bucket_versioning = _put_checked_versioning  # type: ignore[method-assign]
-    S3Backend.put_object_lock_configuration = _put_lock_configuration  # type: ignore[method-assign]
+    S3Response.put_object = _put_one_after_the_other  # type: ignore[method-assign,assignment]
+    S3Response.put_object_retention = _put_checked_retention  # type: ignore[method-assign,assignment]
+    S3Backend.put_bucket_versioning = _put_checked_versioning  # type: ignore[method-assign,assignment]
+    S3Backend.put_object_lock_configuration = _put_lock_configuration  # type: ignore[method-assign,assignment]
 
 
 def _put_one_after_the_other(response: Any) -> Any:

@@ -20,9 +20,9 @@ _sign, _verify, _get_public_key = KmsResponse.sign, KmsResponse.verify, KmsRespo
 
 def install() -> None:
     """Put the refusals before moto's answers for this process, once and for all."""
-    KmsResponse.sign = _checked(_sign, _check_message)  # type: ignore[method-assign]
-    KmsResponse.verify = _checked(_verify, _check_message)  # type: ignore[method-assign]
-    KmsResponse.get_public_key = _checked(_get_public_key, _check_asymmetric)  # type: ignore[method-assign]
+    KmsResponse.sign = _checked(_sign, _check_message)  # type: ignore[method-assign,assignment]
+    KmsResponse.verify = _checked(_verify, _check_message)  # type: ignore[method-assign,assignment]
+    KmsResponse.get_public_key = _checked(_get_public_key, _check_asymmetric)  # type: ignore[method-assign,assignment]
 
 
 def _checked(answer: Callable[[Any], str], check: Callable[[Any, Any], None]) -> Callable[[Any], str]:

@@ -92,9 +92,10 @@ def acting(aws: LocalAws, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("EVIDENCE_KEY_ARN", key_arn(stack))
     monkeypatch.setenv("AUDIT_TABLE", stack.resources["AuditTable"])
     monkeypatch.setattr(product, "_session", lambda: session)
-    product.client.cache_clear()
+    made: Any = product.client  # of whose overloads none has what functools gives it
+    made.cache_clear()
     yield
-    product.client.cache_clear()
+    made.cache_clear()
 
 
 def files(aws: LocalAws, stack: Stack) -> dict[str, bytes]:
