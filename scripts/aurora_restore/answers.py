@@ -77,6 +77,28 @@ class Stopped(Struct, frozen=True, kw_only=True):
     execution_arn: str
 
 
+class ExpiringCluster(Struct, frozen=True, kw_only=True):
+    """A cluster of an operation that expires, or was replaced and is kept for a time.
+
+    `expires_at` is as recorded; a later moment in the cluster's tag extends it.
+    """
+
+    cluster: str
+    resource_id: str
+    was_replaced: bool
+    expires_at: str | None
+    deletion_began_at: str | None
+
+
+class Expired(Struct, frozen=True, kw_only=True):
+    """The clusters of an operation that expire; with `--now` the one whose deletion was started, and by what."""
+
+    operation_id: str
+    clusters: list[ExpiringCluster]
+    deleting: str | None
+    execution_arn: str | None
+
+
 class ClusterNow(Struct, frozen=True, kw_only=True):
     """The restored cluster as RDS describes it now. `exists` is null where RDS could not be asked."""
 
@@ -180,6 +202,7 @@ BY_COMMAND: dict[str, Any] = {
     "resume": Envelope[Started],
     "rollback": Envelope[Started],
     "stop": Envelope[Stopped],
+    "expire": Envelope[Expired],
     "list": Envelope[Listing],
     "show": Envelope[Shown],
     "report": Envelope[Reported],

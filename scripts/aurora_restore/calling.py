@@ -46,12 +46,15 @@ class Called:
     stack: Stack
     as_json: bool
 
-    def confirm(self, clusters: Sequence[str], does: str, *, yes: bool) -> None:
-        """Have the person type the name of each cluster that is at stake. Raise CommandError where nobody does."""
+    def confirm(self, clusters: Sequence[str], does: str, *, yes: bool, instead: str | None = None) -> None:
+        """Have the person type the name of each cluster that is at stake. Raise CommandError where nobody does.
+
+        `instead` is the command to write where there is no terminal; else it is the same with `--yes`.
+        """
         if not clusters or yes:
             return
         what = f"{does} {' and '.join(clusters)} ({self.stack.where})."
-        self._require_terminal(what)
+        self._require_terminal(what, instead)
         click.echo(what, err=True)
         for cluster in clusters:
             if click.prompt(f"Type the cluster's name to continue ({cluster})", err=True) != cluster:
@@ -65,9 +68,10 @@ class Called:
         if not click.confirm(question, default=False, err=True):
             raise CommandError("NotConfirmed", "Nothing was done.", CONFIRMATION_NEEDED)
 
-    def _require_terminal(self, what: str) -> None:
+    def _require_terminal(self, what: str, instead: str | None = None) -> None:
         if not at_terminal():
-            message = f"{what} This needs a confirmation, and there is no terminal. Add --yes where that is meant."
+            meant = f"Where that is meant: {instead}" if instead else "Add --yes where that is meant."
+            message = f"{what} This needs a confirmation, and there is no terminal. {meant}"
             raise CommandError("ConfirmationNeeded", message, CONFIRMATION_NEEDED)
 
 

@@ -17,6 +17,7 @@ from .answers import Listing, Planned, Started, Stopped
 from .calling import Answer, Called, command, offline_command
 from .evidence_commands import report, verify_report
 from .exits import INTERRUPTED, REFUSED, CommandError
+from .expiring import expire
 from .explained import details, exit_code_of, explain, first_screen, listing_lines, next_commands, summaries
 from .operations import Operations
 from .plan_digest import SHORT as DIGITS
@@ -270,6 +271,7 @@ for _known_as, _function in (
     ("resume", resume),
     ("rollback", rollback),
     ("stop", stop),
+    ("expire", expire),
     ("list", list_operations),
     ("show", show),
     ("report", report),

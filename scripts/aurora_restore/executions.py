@@ -55,20 +55,20 @@ class Execution(Struct, frozen=True, kw_only=True):
         return found if isinstance(found, dict) else {}
 
 
-def start(stack: Stack, request: Mapping[str, Any], name: str | None = None) -> str:
+def start(stack: Stack, request: Mapping[str, Any], name: str | None = None, machine_arn: str | None = None) -> str:
     """Start an execution, and return its ARN. Raise CommandError where the name was used within 90 days.
 
-    It always has a name: StartExecution is idempotent for the same name and input while the execution is running (Step
-    Functions API reference), so that botocore's retry after a lost answer does not start another one.
+    `machine_arn`: of another state machine than the one that carries operations out. It always has a name:
+    StartExecution is idempotent for the same name and input while the execution is running (Step Functions API
+    reference), so that botocore's retry after a lost answer does not start another one.
     """
     client, own_name = stack.client("stepfunctions"), name or str(uuid.uuid4())
+    machine = machine_arn or stack.state_machine_arn
     try:
-        answer = client.start_execution(
-            stateMachineArn=stack.state_machine_arn, name=own_name, input=json.dumps(request)
-        )
+        answer = client.start_execution(stateMachineArn=machine, name=own_name, input=json.dumps(request))
     except client.exceptions.ExecutionAlreadyExists as error:
         if name is None:  # ours, which has ended before the call was repeated
-            return stack.execution_arn(own_name)
+            return f"{machine.replace(':stateMachine:', ':execution:')}:{own_name}"
         raise CommandError(
             "OperationExists",
             f"There is an execution {name!r} already, with another input. Choose another name.",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from .exits import NOT_FOUND, CommandError
-from .published import Event, Record, read_item
+from .published import Event, Expiring, Record, read_item
 from .stack import Stack
 
 SHORTEST_PREFIX = 6
@@ -19,6 +19,8 @@ _LISTED = "operation_id execution_id started_at last_updated plan_item source_de
 _OF_PLAN = "target_cluster_id snapshot.cluster_identifier snapshot.created_at dry_run replaces"
 _OF_REQUEST = "target_cluster_id dry_run"
 _PLAN_KEY = "plan#"
+# The item with an entry for each cluster that expires, by its resource id.
+REGISTER_KEY = "expiry#register"
 
 
 class Operations:
@@ -62,6 +64,14 @@ class Operations:
             ExpressionAttributeValues={":id": {"S": operation_id}},
         )
         return [msgspec.convert(read_item(item), Event) for page in pages for item in page["Items"]]
+
+    def expiring(self, operation_id: str) -> list[Expiring]:
+        """Return the clusters of an operation that expire, as the register of the state table has them."""
+        register = self._item(REGISTER_KEY) or {}
+        register.pop("operation_id", None)
+        entries = (msgspec.convert({**entry, "resource_id": name}, Expiring) for name, entry in register.items())
+        found = [each for each in entries if each.operation_id == operation_id]
+        return sorted(found, key=lambda each: each.cluster_identifier)
 
     def _read_again(self, operation_id: str) -> Record:
         found = self.read(operation_id)

@@ -206,6 +206,22 @@ class Record(Struct, frozen=True, kw_only=True):
         return self.source_deletion_at is not None or (self.swap_began_at is not None and self.swap_end is None)
 
 
+class ExpiringReplaced(Struct, frozen=True, kw_only=True):
+    """What is registered of a cluster that was replaced, and expires."""
+
+    expires_at: str = ""
+
+
+class Expiring(Struct, frozen=True, kw_only=True):
+    """An entry of the register of clusters that expire. The operation has restored it, or replaced it."""
+
+    resource_id: str
+    cluster_identifier: str
+    operation_id: str
+    replaced: ExpiringReplaced | None = None
+    deletion_began_at: str | None = None
+
+
 class Event(Struct, frozen=True, kw_only=True):
     """One event of the audit trail."""
 

@@ -397,10 +397,14 @@ class ExpiryProgress(Struct, frozen=True, kw_only=True):
 
 
 class ExpiryTask(Struct, frozen=True, kw_only=True):
-    """The input of Expire Clusters: what the looks before this one have done."""
+    """The input of Expire Clusters: what the looks before this one have done.
+
+    `given` is the input of the execution, as it was written by anybody (utils/expiry/asked.py).
+    """
 
     execution: Execution
     progress: ExpiryProgress
+    given: Any = None
 
 
 class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):

@@ -10,15 +10,18 @@ and one that died half-way continues.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Literal
 
 from aws_lambda_powertools import Logger
 
 from utils import metrics
 from utils.aurora_utils import Aurora
-from utils.aurora_utils.resources import Cluster
+from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import Execution
 from utils.contracts.swap import SwapRecord
+from utils.errors import RequestRefused
+from utils.expiry.asked import AskedExpiry, refused
 from utils.expiry.due import Decision, Due, decide
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.expiry_report import expired, kept, not_deleted, warning
@@ -38,10 +41,17 @@ log = Logger(service=metrics.SERVICE, child=True)
 
 
 class ClusterExpiry:
-    """One entry of the register in one look of a sweep."""
+    """One entry of the register in one look of a sweep. `asked`: a person has started it for this cluster alone."""
 
-    def __init__(self, entry: ExpiringCluster, execution: Execution, register: ExpiryRegister, aurora: Aurora) -> None:
-        self._entry, self._register, self._aurora = entry, register, aurora
+    def __init__(
+        self,
+        entry: ExpiringCluster,
+        execution: Execution,
+        register: ExpiryRegister,
+        aurora: Aurora,
+        asked: AskedExpiry | None = None,
+    ) -> None:
+        self._entry, self._register, self._aurora, self._asked = entry, register, aurora, asked
         self._now = execution.now
         who = (execution.execution_id, execution.redrive_count)
         self._state = OperationState(entry.operation_id, who[0], execution.now, who[1])
@@ -49,9 +59,12 @@ class ClusterExpiry:
         self._is_locked = False
 
     def advance(self, cluster: Cluster | None) -> Outcome:
-        """Do what is due. `cluster` is the living one with the entry's resource id, under any name."""
+        """Do what is due. `cluster` is the living one with the entry's resource id, under any name.
+
+        Raise RequestRefused where a person has asked for a cluster that has to stay.
+        """
         record = self._state.recall()
-        decision = decide(self._entry, record, cluster, [], self._now, self._swap())
+        decision = self._decide(record, cluster, [])
         if not decision.due.needs_lock:
             if self._entry.deletion_began_at is not None:
                 # Somebody keeps it since an earlier look, which may have left the lock with this execution.
@@ -61,9 +74,14 @@ class ClusterExpiry:
         if holder is not None:
             held = {"cluster": self._entry.cluster_identifier, "execution": holder.execution_id}
             log.info("an expired cluster waits for the lock on its target", extra=held)
+            self._refuse_if_asked(f"is locked by {one_line(holder.execution_id)}: retry when that has ended")
             return "nothing"
         self._is_locked = True
-        outcome = self._under_lock()
+        try:
+            outcome = self._under_lock()
+        except RequestRefused:
+            self._lock.give_back(self._now)
+            raise
         if outcome != "waiting":
             self._lock.give_back(self._now)
         return outcome
@@ -86,7 +104,7 @@ class ClusterExpiry:
         self._entry, record = entry, self._state.recall()
         cluster = self._aurora.cluster_with_id(entry.resource_id)
         instances = self._aurora.instances_of(cluster.identifier) if cluster is not None else []
-        decision = decide(entry, record, cluster, instances, self._now, self._swap())
+        decision = self._decide(record, cluster, instances)
         if not decision.due.needs_lock:
             return self._without_lock(decision, record, cluster)
         if decision.due is Due.FINISH:
@@ -95,7 +113,19 @@ class ClusterExpiry:
             self._delete(cluster, switches_protection_off=decision.due is Due.SWITCH_PROTECTION_OFF)
         return "waiting"
 
+    def _decide(
+        self, record: OperationRecord | None, cluster: Cluster | None, instances: Sequence[Instance]
+    ) -> Decision:
+        asked = self._asked is not None and self._entry.deletion_began_at is None
+        return decide(self._entry, record, cluster, instances, self._now, self._swap(), asked=asked)
+
+    def _refuse_if_asked(self, why: str) -> None:
+        """Raise RequestRefused where a person has asked, and nothing has begun yet."""
+        if self._asked is not None and self._entry.deletion_began_at is None:
+            raise refused(self._asked, why)
+
     def _without_lock(self, decision: Decision, record: OperationRecord | None, cluster: Cluster | None) -> Outcome:
+        self._refuse_if_asked(decision.why)
         if decision.due is Due.WARN and record is not None and cluster is not None:
             return self._warn(record, cluster, decision.expires_at)
         if decision.due is Due.KEEP and cluster is not None:
@@ -124,8 +154,10 @@ class ClusterExpiry:
     def _delete(self, cluster: Cluster, *, switches_protection_off: bool) -> None:
         """Take the next step of the deletion. That it has begun is recorded before the first call."""
         if self._entry.deletion_began_at is None:
-            self._register.note(self._entry.resource_id, deletion_began_at=iso(self._now))
-            self._state.audit("expiry", "deleting", self._named())
+            began = {"deletion_began_at": iso(self._now)}
+            asked = {"asked_at": iso(self._now)} if self._asked is not None else {}
+            self._register.note(self._entry.resource_id, **began, **asked)
+            self._state.audit("expiry", "deleting", {**self._named(), **asked})
         if switches_protection_off:
             self._aurora.switch_deletion_protection_off(cluster.identifier)
         else:

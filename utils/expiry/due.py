@@ -61,19 +61,24 @@ def decide(
     instances: Sequence[Instance],
     now: dt.datetime,
     swap: SwapRecord | None = None,
+    *,
+    asked: bool = False,
 ) -> Decision:
     """Return what is due with a registered cluster. `cluster` is the one with its resource id, under any name.
 
-    `swap` is what the operation has recorded of its swap, where it has replaced the cluster.
+    `swap` is what the operation has recorded of its swap, where it has replaced the cluster. `asked`: a person asks for
+    its deletion now. That takes the place of the clock and of the warning, and of nothing else: where somebody has
+    extended the cluster's time, it stays.
     """
     if cluster is None:
-        return Decision(due=Due.FORGET if entry.deletion_began_at is None else Due.FINISH)
+        return Decision(due=Due.FORGET if entry.deletion_began_at is None else Due.FINISH, why="no longer exists")
     if cluster.is_being_deleted:
-        return Decision(due=Due.NOTHING if entry.deletion_began_at is None else Due.WAIT)
+        due = Due.NOTHING if entry.deletion_began_at is None else Due.WAIT
+        return Decision(due=due, why="is being deleted already")
     if record is None:
         return _kept("no longer has a record of its operation in the stack's state table")
     if record.is_swapping or cluster.tags.get(ROLE_TAG) == "swapping":
-        return Decision(due=Due.NOTHING)
+        return Decision(due=Due.NOTHING, why="takes part in a swap at this moment")
     if why := _why_not_restored(record, cluster) if entry.replaced is None else _why_not_replaced(swap, cluster):
         return _kept(why)
     recorded = record.cluster_expires_at if entry.replaced is None else entry.replaced.expires_at
@@ -84,7 +89,12 @@ def decide(
         return _kept(_about_tag(cluster))
     notice = notice_of(entry.hours)
     expires = max(tagged, dt.datetime.fromisoformat(recorded))
-    if entry.superseded_at is not None and tagged <= dt.datetime.fromisoformat(recorded):
+    is_extended = tagged > dt.datetime.fromisoformat(recorded)
+    if asked and is_extended:
+        return _kept(f"has been extended by its tag {EXPIRY_TAG} until {expiry_text(tagged)}")
+    if (asked or entry.asked_at is not None) and not is_extended:
+        return _at_its_end(entry, record, cluster, instances, expiry_text(min(now, expires)))
+    if entry.superseded_at is not None and not is_extended:
         # Nobody has asked for more time, and a newer one is kept: this one goes as soon as people were warned.
         expires = min(expires, dt.datetime.fromisoformat(entry.superseded_at) + notice / LEAST_PART_OF_NOTICE)
     text = expiry_text(expires)
@@ -97,6 +107,15 @@ def decide(
     warned = dt.datetime.fromisoformat(entry.warned_at)
     if now < max(expires, warned + notice / LEAST_PART_OF_NOTICE):
         return Decision(due=Due.NOTHING, expires_at=text)
+    return _at_its_end(entry, record, cluster, instances, text)
+
+
+def _at_its_end(
+    entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, instances: Sequence[Instance], text: str
+) -> Decision:
+    """Return what is due with a cluster whose time is over."""
+    if (why := why_kept(entry, record, cluster, instances)) is not None:
+        return Decision(due=Due.KEEP, why=why, expires_at=text)
     return Decision(due=Due.SWITCH_PROTECTION_OFF if cluster.deletion_protection else Due.DELETE, expires_at=text)
 
 

@@ -17,20 +17,22 @@ from utils.aurora_utils.resources import Cluster
 from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExpiryProgress
 from utils.errors import StepFailed, TemporaryFailure
+from utils.expiry.asked import AskedExpiry, refused, registered
 from utils.expiry.cluster import ClusterExpiry
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.pauses import seconds_to_wait
 from utils.state.expiry import ExpiringCluster, ExpiryRegister
 
 
-def look_at_all(execution: Execution, before: ExpiryProgress) -> ExpiryProgress:
+def look_at_all(execution: Execution, before: ExpiryProgress, asked: AskedExpiry | None = None) -> ExpiryProgress:
     """Do what is due with every registered cluster, and return what the sweep has done so far.
 
-    Raises StepFailed at the end of a sweep in which a cluster could not be deleted.
+    `asked`: only with that cluster, and now. Raise RequestRefused where it is not registered, or has to stay.
+    Raise StepFailed at the end of a sweep in which a cluster could not be deleted.
     """
     register, aurora = ExpiryRegister(), Aurora(environment.region())
-    look = _Look(execution, before, register, aurora)
-    entries = register.entries()
+    look = _Look(execution, before, register, aurora, asked)
+    entries = register.entries() if asked is None else _only(asked, register.entries(), before)
     living = {each.resource_id: each for each in aurora.clusters()} if entries else {}
     for entry in entries:
         if entry.resource_id not in look.failed:
@@ -40,10 +42,26 @@ def look_at_all(execution: Execution, before: ExpiryProgress) -> ExpiryProgress:
     return look.progress()
 
 
+def _only(asked: AskedExpiry, entries: list[ExpiringCluster], before: ExpiryProgress) -> list[ExpiringCluster]:
+    """Return the entry of the cluster that was asked for; none where an earlier look has seen its end."""
+    entry = registered(asked, entries)
+    if entry is None and not before.waiting_for:
+        raise refused(asked, "is not registered to expire. Only clusters that expire by themselves are deleted earlier")
+    return [entry] if entry is not None else []
+
+
 class _Look:
     """One look of a sweep: what it has come to, with what the looks before it have."""
 
-    def __init__(self, execution: Execution, before: ExpiryProgress, register: ExpiryRegister, aurora: Aurora) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        before: ExpiryProgress,
+        register: ExpiryRegister,
+        aurora: Aurora,
+        asked: AskedExpiry | None,
+    ) -> None:
+        self._asked = asked
         self.waiting_for: list[str] = []
         self.failed = dict(before.failed)
         self._done = {"warned": list(before.warned), "kept": list(before.kept), "deleted": list(before.deleted)}
@@ -53,7 +71,7 @@ class _Look:
     def attend_to(self, entry: ExpiringCluster, living: Cluster | None) -> None:
         """Do what is due with one cluster. What fails is reported, and keeps nothing else from being done."""
         name = entry.cluster_identifier
-        one = ClusterExpiry(entry, self._execution, self._register, self._aurora)
+        one = ClusterExpiry(entry, self._execution, self._register, self._aurora, self._asked)
         try:
             outcome = one.advance(living)
             if outcome == "waiting":

@@ -36,9 +36,11 @@ def warning(entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, e
 
 def expired(entry: ExpiringCluster, about_secrets: Iterable[str]) -> Message:
     """Return the message that a cluster has expired and is gone."""
+    early = entry.asked_at is not None
+    why = "before its time, because somebody has asked for that" if early else "as planned, because it has expired"
     lines = [
-        f"Cluster {entry.cluster_identifier} has expired and was deleted, as planned: with its instances and its",
-        "automated backups, without a final snapshot. Recovery points of AWS Backup stay.",
+        f"Cluster {entry.cluster_identifier} was deleted {why}:",
+        "with its instances and its automated backups, without a final snapshot. Recovery points of AWS Backup stay.",
         "",
         *_facts(entry),
         *(f"Secrets    {line}" for line in about_secrets),

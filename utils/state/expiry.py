@@ -60,6 +60,8 @@ class ExpiringCluster(Struct, frozen=True, kw_only=True):
     reported_at: str | None = None
     # Written before the first call of the cluster's deletion.
     deletion_began_at: str | None = None
+    # Written with it, where a person has asked for the deletion before the cluster's time.
+    asked_at: str | None = None
 
     @property
     def target_cluster_id(self) -> str:

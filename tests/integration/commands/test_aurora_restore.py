@@ -202,6 +202,33 @@ def test_what_is_not_there_has_a_code_of_its_own(terminal: Terminal) -> None:
     assert json.loads(lines[-1])["event"] == "end"
 
 
+def test_a_plan_by_its_digest_is_started_as_long_as_it_says_the_same_and_its_cluster_expires_by_hand(
+    terminal: Terminal,
+) -> None:
+    rds = terminal.aws.client("rds")
+    target = f"{TARGET}-6"
+    request = ["--set", f"target_cluster_id={target}", "--set", "expires_after_hours=8"]
+    planned, again = (terminal.answer("plan", *request)[0].data for _ in range(2))
+    assert planned.digest == again.digest
+    assert planned.operation_id != again.operation_id
+    source = rds.describe_db_clusters(DBClusterIdentifier=SOURCE)["DBClusters"][0]["DBClusterArn"]
+    rds.add_tags_to_resource(ResourceName=source, Tags=[{"Key": "team", "Value": "data"}])
+    differs, code = terminal.answer("start", "--plan", planned.digest[:8])
+    rds.remove_tags_from_resource(ResourceName=source, TagKeys=["team"])
+    assert (code, differs.error.code) == (3, "PlanDiffers")
+    assert [each.message[0] for each in differs.error.problems] == ["-", "+"]
+    assert "team" in differs.error.problems[1].message
+    assert terminal.answer("start", "--plan", planned.digest[:8], "--name", "sunday")[1] == 0
+    assert terminal.answer("watch", "sunday")[1] == 0
+    said, code = terminal.answer("expire", "sunday")
+    assert (code, [each.cluster for each in said.data.clusters], said.data.deleting) == (0, [target], None)
+    assert terminal.answer("expire", "sunday", "--now")[1] == 9
+    gone, code = terminal.answer("expire", "sunday", "--now", "--confirm", target)
+    assert (code, gone.data.deleting) == (0, target)
+    until(lambda: not terminal.answer("show", "sunday")[0].data.cluster.exists, "that the cluster is gone")
+    assert terminal.answer("expire", "sunday")[1] == 7
+
+
 @pytest.mark.full
 def test_a_refresh_names_what_it_replaces_before_during_and_after(terminal: Terminal) -> None:
     target = f"{TARGET}-5"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from scripts.local_run import stage
 from scripts.local_run.production import Production
 from scripts.local_run.stage import SOURCE, Stage
 from tests.integration.pipeline.reader import Reader, commands, inline, reading
-from tests.integration.pipeline.support import Pipeline, Run, numbers, settle
+from tests.integration.pipeline.support import Pipeline, Run, numbers, settle, until
 from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG
 
 PREFIX = "fridays"
@@ -68,6 +69,18 @@ class Fridays:
         machine = self.pipeline.place.stack.outputs["ExpiryMachineArn"]
         pages = self.aws.client("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=machine)
         return {each["status"] for page in pages for each in page["executions"]}
+
+    def ask(self, given: Any) -> dict[str, Any]:
+        """Start a sweep as somebody does who asks for one cluster, and return how it has ended."""
+        states = self.aws.client("stepfunctions")
+        machine = self.pipeline.place.stack.outputs["ExpiryMachineArn"]
+        arn = states.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
+
+        def ended() -> dict[str, Any] | None:
+            found: Any = states.describe_execution(executionArn=arn)
+            return found if found["status"] != "RUNNING" else None
+
+        return until(ended, "that the sweep has ended")
 
     def secrets(self, target: str) -> list[str]:
         pages = self.aws.client("secretsmanager").get_paginator("list_secrets").paginate()
@@ -223,6 +236,37 @@ def test_one_that_cannot_be_deleted_is_reported_and_the_other_goes(fridays: Frid
     fridays.aws.faults.clear()
     assert subjects(fridays.wait_until(expires + 5 * HOUR)) == ["EXPIRED"]
     assert pipeline.cluster(names[0]) is None
+
+
+def test_one_that_somebody_asks_for_goes_before_its_time_unless_somebody_else_keeps_it(fridays: Fridays) -> None:
+    pipeline, run, other = fridays.pipeline, fridays.restore(), fridays.restore()
+    target, kept = (each.output["plan"]["target_cluster_id"] for each in (run, other))
+    fridays.pipeline.place.received_messages()
+    arn = pipeline.cluster(kept)["DBClusterArn"]  # type: ignore[index]
+    later = f"{fridays.expires(other) + HOUR:%Y-%m-%dT%H:%M:%SZ}"
+    fridays.rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": EXPIRY_TAG, "Value": later}])
+    for operation_id, cluster, why in (
+        (run.operation_id, kept, "is not registered to expire"),
+        (other.operation_id, target, "is not registered to expire"),
+        (run.operation_id, SOURCE, "is not registered to expire"),
+        (other.operation_id, kept, f"has been extended by its tag {EXPIRY_TAG} until {later}"),
+    ):
+        refused = fridays.ask({"expire": {"operation_id": operation_id, "cluster": cluster}})
+        assert (refused["status"], refused["error"]) == ("FAILED", "RequestRefused")
+        assert why in json.loads(refused["cause"])["errorMessage"]
+    assert [pipeline.cluster(name) is None for name in (target, kept)] == [False, False]
+
+    ended = fridays.ask({"expire": {"operation_id": run.operation_id, "cluster": target}})
+    assert (ended["status"], json.loads(ended["output"])["deleted"]) == ("SUCCEEDED", [target])
+    assert [pipeline.cluster(name) is None for name in (target, kept)] == [True, False]
+    assert (fridays.secrets(target), len(fridays.secrets(kept))) == ([], 2)
+    (gone,) = fridays.pipeline.place.received_messages()
+    assert subjects([gone]) == ["EXPIRED"]
+    assert "because somebody has asked for that" in gone["message"]
+    assert pipeline.holder(target) is None
+    assert [status for kind, status in pipeline.audit(run.operation_id) if kind == "expiry"] == [
+        "set", "deleting", "deleted",
+    ]  # fmt: skip
 
 
 @pytest.mark.full

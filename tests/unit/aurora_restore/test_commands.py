@@ -138,7 +138,8 @@ def test_the_committed_schema_is_that_of_what_the_commands_print() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [each for each in COMMANDS if each not in ("watch", "show", "resume", "rollback", "stop", *OFFLINE)]
+    "name",
+    [each for each in COMMANDS if each not in ("watch", "show", "resume", "rollback", "stop", "expire", *OFFLINE)],
 )
 def test_an_error_of_aws_is_one_object_with_its_exit_code(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def find(*_: Any) -> Stack:

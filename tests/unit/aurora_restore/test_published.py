@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from botocore.session import Session
 
-from scripts.aurora_restore import executions, published, starting
+from scripts.aurora_restore import executions, operations, published, starting
 from scripts.aurora_restore.exits import CommandError
 from scripts.aurora_restore.operations import Operations
 from scripts.aurora_restore.stack import Stack
@@ -22,6 +22,7 @@ from utils.contracts import evidence
 from utils.contracts import plan as contract
 from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, RestoreRequest
+from utils.state import expiry
 from utils.state.operation import OperationRecord, OperationState
 
 PACKAGE = Path(published.__file__).parent
@@ -38,6 +39,8 @@ CONTRACTS = [
     (published.Replaced, contract.ReplacedCluster),
     (published.Call, contract.PlannedCall),
     (published.Sealed, evidence.Sealed),
+    (published.Expiring, expiry.ExpiringCluster),
+    (published.ExpiringReplaced, expiry.Replaced),
 ]
 
 
@@ -55,6 +58,10 @@ def test_the_command_reads_no_field_that_the_pipeline_does_not_write(
 def test_the_fields_that_a_resume_repeats_are_those_that_no_operation_keeps() -> None:
     assert set(starting.DELETING) == NEVER_BY_DEFAULT - {"scheduled_at", "resume", "rollback"}
     assert set(starting.DELETING) <= set(FIELDS)
+
+
+def test_the_register_of_what_expires_is_the_pipelines() -> None:
+    assert operations.REGISTER_KEY == expiry.KEY
 
 
 def test_a_refusal_has_the_name_of_an_error_of_the_pipeline() -> None:
