@@ -17,6 +17,7 @@ from scripts.checks.policies import as_list
 from tests.unit.infrastructure.test_template_denies import (
     ADMIN,
     APPLICATION,
+    CHECKS_FILE,
     EXPIRES,
     EXPIRY_SET,
     GIVEN,
@@ -253,6 +254,9 @@ ATTACKS: dict[str, list[Asked]] = {
     "read another object of the masking policies' bucket, or another version": each(
         "s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "another"}
     ),
+    # Verification policies
+    "read the stack's verification policies": each("s3:GetObjectVersion", CHECKS_FILE, {"s3:versionid": "c1"}),
+    "write a verification policy": each("s3:PutObject", CHECKS_FILE),
     "write a masking policy": each("s3:PutObject", POLICY_FILE),
     # Keys
     "decrypt with any key itself": each("kms:Decrypt", key("another")),
