@@ -53,7 +53,12 @@ IN_A_VPC = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-FUNCTIONS_IN_THE_VPC = ("aurora-restore-setup-db-users", "aurora-restore-transform-data", "aurora-restore-check-swap")
+FUNCTIONS_IN_THE_VPC = (
+    "aurora-restore-setup-db-users",
+    "aurora-restore-transform-data",
+    "aurora-restore-verify-data",
+    "aurora-restore-check-swap",
+)
 
 
 def reasons(folder: str) -> dict[str, list[str]]:

@@ -126,6 +126,7 @@ _STAYING_OTHERWISE = {
     "States.Runtime": ("the definition and its data do not fit; nothing catches this", ERROR_NAMES),
     # utils.errors
     "CapacityShortage": ("AWS had no room until the restore's deadline; what exists is kept", "utils/errors.py"),
+    "ChecksFailed": ("checks of the restored data did not hold, and a retry finds the same", "utils/errors.py"),
     "DuplicateRefused": ("the same start came twice; the first execution continues", "utils/errors.py"),
     "MaskingGateFailed": ("the copy is not masked as the policy asks, and a retry masks no better", "utils/errors.py"),
     "MasterLoginRefused": ("RDS is asked to set the master password again", "utils/errors.py"),

@@ -17,6 +17,7 @@ _CONDITIONS = {
     "Exports": "names a bucket, a role and a key for exports",
     "HasSourceAccount": "has a SourceAccountId",
     "HasMaskingPolicies": "has MaskingPolicies",
+    "HasVerificationPolicies": "has VerificationPolicies",
     "HasSubnetGroupPattern": "has an AllowedSubnetGroupPattern",
     "RdsKeepsLogins": "has a MasterLogin of rds_managed",
     "Monitors": "has a MonitoringRoleArn",
@@ -92,8 +93,12 @@ def _named(value: Any, written: Callable[[str], str]) -> str:
             return "the keys of CostTags"
         case {"Fn::Sub": _} if "${MaskingPolicies}" in str(value):
             return "the objects of MaskingPolicies"
+        case {"Fn::Sub": _} if "${VerificationPolicies}" in str(value):
+            return "the objects of VerificationPolicies"
         case {"Fn::Select": _} if "${MaskingPolicies}" in str(value):
             return "the versions of MaskingPolicies"
+        case {"Fn::Select": _} if "${VerificationPolicies}" in str(value):
+            return "the versions of VerificationPolicies"
         case {"Fn::Sub": [str(text), _]} | {"Fn::Sub": str(text)}:
             return written(text)
     return written(str(value))

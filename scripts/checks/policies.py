@@ -39,6 +39,7 @@ _EXAMPLES = {
     "ExportRoleArn": "arn:aws:iam::111122223333:role/export",
     "MonitoringRoleArn": "arn:aws:iam::111122223333:role/rds-monitoring-role",
     "ExportKmsKeyId": "arn:aws:kms:eu-central-1:111122223333:key/example",
+    "VerificationPolicies": "nightly=s3://policies/checks/nightly.yaml?versionId=3HL4kqtJlcpXroDTDmJ",
     "MaskingPolicies": "staging=s3://policies/masking/staging.yaml?versionId=3HL4kqtJlcpXroDTDmJ",
 }
 

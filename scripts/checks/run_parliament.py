@@ -11,6 +11,7 @@ from pathlib import Path
 
 import parliament  # type: ignore[import-not-found]  # lives in .venv-linters and brings no types
 
+_IN_THE_VPC = "(SetupDbUsers|TransformData|VerifyData|CheckSwap)Role"
 # Findings that don't apply, by issue and the end of the file's path (parliament's own list of exceptions takes none).
 ACCEPTED = {
     # A call of RDS touches resources of several kinds, each with its own conditions and so its own statement. Whether
@@ -25,14 +26,12 @@ ACCEPTED = {
     # Lambda's documentation asks for exactly these for a function in a VPC: its network interfaces don't exist before.
     # Which resource RDS checks for DescribeDBClusterAutomatedBackups isn't verified; it only reads.
     "RESOURCE_STAR": (
-        r"(policies/(SetupDbUsers|TransformData|CheckSwap)Role\..*|roles/(SetupDbUsers|TransformData|CheckSwap)Role\.ec2\..*"
+        rf"(policies/{_IN_THE_VPC}\..*|roles/{_IN_THE_VPC}\.ec2\..*"
         r"|policies/DeleteRdsRole\..*|roles/(DeleteRds|SnapshotCheck)Role\.rds\..*)"
     ),
     # lambda:SourceFunctionArn is in every request of a function's own code, whatever the service (Lambda Developer
     # Guide, "Working with Lambda execution environment credentials"; its pages on VPCs deny these very actions by it).
-    "UNKNOWN_CONDITION_FOR_ACTION": (
-        r"(policies/(SetupDbUsers|TransformData|CheckSwap)Role\..*|roles/(SetupDbUsers|TransformData|CheckSwap)Role\.ec2\..*)"
-    ),
+    "UNKNOWN_CONDITION_FOR_ACTION": (rf"(policies/{_IN_THE_VPC}\..*|roles/{_IN_THE_VPC}\.ec2\..*)"),
 }
 # Actions that are newer than parliament's own list of them; botocore's model has the calls.
 NEWER_THAN_ITS_LIST = frozenset({"rds:DescribeDBMajorEngineVersions"})

@@ -46,6 +46,7 @@ TABLES_ALONE = (
     "DeleteRdsRole",
     "OpenClusterRole",
     "TransformDataRole",
+    "VerifyDataRole",
 )
 # Grants that no run here needs, and why they stand: by action, or with the role, or with role and statement before it.
 NOT_ASKED_HERE = {

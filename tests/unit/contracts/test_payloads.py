@@ -34,6 +34,8 @@ CONTEXT = {
 }
 # Fields that may be missing in the plan where the state machine goes to these states only if they aren't.
 GUARDED = {("Copy Snapshot", "copy"), ("Check Copy Status", "copy"), ("Transform Data", "masking")} | {
+    ("Verify Data", "verification"),
+} | {
     (name, field)
     for name, field in [
         ("Swap Cluster", "replaces"), ("Finish Swap", "replaces"),
@@ -199,6 +201,7 @@ MEANT: dict[str, set[str]] = {
     "Check Instances": BEFORE_A_CLEAN_UP,
     "Transform Data": BEFORE_A_CLEAN_UP,
     "Setup DB Users": BEFORE_A_CLEAN_UP,
+    "Verify Data": BEFORE_A_CLEAN_UP,
     "Swap Cluster": BEFORE_A_CLEAN_UP | {"finishing"},
     "Check Swap": BEFORE_A_CLEAN_UP,
     "Roll Back": BEFORE_A_CLEAN_UP | {"finishing"},

@@ -18,6 +18,7 @@ from tests.unit.infrastructure.test_template_denies import (
     ADMIN,
     APPLICATION,
     BUS,
+    CHECKS_FILE,
     EXPIRES,
     EXPIRY_SET,
     GIVEN,
@@ -257,6 +258,9 @@ ATTACKS: dict[str, list[Asked]] = {
     "read another object of the masking policies' bucket, or another version": each(
         "s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "another"}
     ),
+    # Verification policies
+    "read the stack's verification policies": each("s3:GetObjectVersion", CHECKS_FILE, {"s3:versionid": "c1"}),
+    "write a verification policy": each("s3:PutObject", CHECKS_FILE),
     "write a masking policy": each("s3:PutObject", POLICY_FILE),
     # Keys
     "decrypt with any key itself": each("kms:Decrypt", key("another")),

@@ -98,12 +98,24 @@ EDGES: dict[str, list[Edge]] = {
     ],
     "Wait for Masking": [goes("Transform Data")],
     "Setup DB Users": [
-        goes("Check Instances?"),
+        goes("Verify Data?"),
         catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
         fails_into("Clean Up?"),
     ],
+    "Verify Data?": [when("$.plan.verification", "IsNull", True, "Check Instances?"), otherwise("Verify Data")],
+    "Verify Data": [
+        goes("Data Verified?"),
+        catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
+        fails_into("Clean Up?"),
+    ],
+    "Data Verified?": [
+        when("$.verification.answer", "StringEquals", "done", "Check Instances?"),
+        otherwise("Wait for Verification"),
+    ],
+    "Wait for Verification": [goes("Verify Data")],
     "Check Instances?": [
         when("$.plan.masking", "IsNull", False, "Check Instances"),
+        when("$.plan.verification", "IsNull", False, "Check Instances"),
         when("$.plan.replaces", "IsNull", False, "Check Instances"),
         when("$.plan.delete_source", "BooleanEquals", True, "Check Instances"),
         when("$.plan.drill", "BooleanEquals", True, "Check Instances"),
@@ -247,6 +259,16 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         "$.instances",
     ),
     "Transform Data": ("TransformData", STEP | {"masking.$": "$.plan.masking"}, "$.masking"),
+    "Verify Data": (
+        "VerifyData",
+        STEP
+        | {
+            "verification.$": "$.plan.verification",
+            "snapshot.$": "$.plan.snapshot",
+            "masking.$": "$.plan.masking",
+        },
+        "$.verification",
+    ),
     "Setup DB Users": (
         "SetupDbUsers",
         STEP
@@ -351,6 +373,7 @@ LIMITS = {
     "deletion_without_final_snapshot": "${AllowDeletionWithoutFinalSnapshot}",
     "masking_policies": "${MaskingPolicies}",
     "require_masking": "${RequireMasking}",
+    "verification_policies": "${VerificationPolicies}",
 }
 # What the other states hold beside their edges.
 REST: dict[str, dict[str, Any]] = {
@@ -361,6 +384,7 @@ REST: dict[str, dict[str, Any]] = {
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
     "Wait for Masking": {"Type": "Wait", "SecondsPath": "$.masking.wait_seconds"},
+    "Wait for Verification": {"Type": "Wait", "SecondsPath": "$.verification.wait_seconds"},
     "Wait for Instances": {"Type": "Wait", "SecondsPath": "$.instances.wait_seconds"},
     "Wait for Swap": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
     "Wait for Rollback": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
@@ -506,7 +530,7 @@ FAILING = CLEAN_UP | FINISHING | {"Send Failure Notification", "Restore Failed"}
 # What ends a swap that an earlier execution has left: it brings an error of its own.
 STOPPED = {"Name the Stopped Swap", "Wait for Stopped Step"}
 CHANGING_FUNCTIONS = {
-    *("CopySnapshot", "RestoreSnapshot", "TransformData", "SetupDbUsers"),
+    *("CopySnapshot", "RestoreSnapshot", "TransformData", "SetupDbUsers", "VerifyData"),
     *("OpenCluster", "SwapCluster", "CheckSwap", "DeleteRds", "ArchiveSnapshot"),
 }
 
@@ -618,7 +642,9 @@ def test_only_a_drill_ends_with_its_cluster_deleted_and_it_lets_nobody_in() -> N
     assert "Clean Up Cluster" in reached_by({"drill": True, "on_failure": "clean_up"})
 
 
-@pytest.mark.parametrize("plan", [{"masking": {}}, {"replaces": {}}, {"delete_source": True}, {"drill": True}])
+@pytest.mark.parametrize(
+    "plan", [{"masking": {}}, {"verification": {}}, {"replaces": {}}, {"delete_source": True}, {"drill": True}]
+)
 def test_instances_are_looked_at_again_after_a_masking_and_before_another_cluster_is_touched(
     plan: dict[str, Any],
 ) -> None:
@@ -627,7 +653,10 @@ def test_instances_are_looked_at_again_after_a_masking_and_before_another_cluste
         assert not {"Open Cluster", "Swap Cluster"} & reached_by(plan, without=before)
     seen = when("$.restore.all_up", "BooleanEquals", True, "Open Cluster")
     assert [edge for name, edge in into("Open Cluster") if name == "Check Instances?"] == [seen]
-    assert [(name, edge) for name, edge in into("Check Instances?") if edge[0] != "Next"] == []
+    assert into("Check Instances?") == [
+        ("Verify Data?", when("$.plan.verification", "IsNull", True, "Check Instances?")),
+        ("Data Verified?", when("$.verification.answer", "StringEquals", "done", "Check Instances?")),
+    ]
 
 
 def test_a_swap_that_has_failed_or_was_stopped_is_finished_before_anything_is_cleaned_up() -> None:
@@ -675,6 +704,15 @@ def test_a_plan_with_a_masking_policy_reaches_users_and_the_door_only_through_th
         assert after not in reached_from("Receive Request", without="Mask Data?")
 
 
+def test_a_plan_with_checks_reaches_the_swap_and_the_door_only_when_they_have_come_to_their_end() -> None:
+    """The one way around them is a plan that has none."""
+    (around,) = [edge for edge, end in leads("Verify Data?") if end == "Check Instances?"]
+    assert around == when("$.plan.verification", "IsNull", True, "Check Instances?")
+    for after in ("Swap Cluster", "Open Cluster"):
+        assert after not in reached_from("Verify Data", without="Data Verified?") - reached_from("Restore Snapshot")
+        assert after not in reached_from("Receive Request", without="Verify Data?")
+
+
 def test_nothing_that_failed_goes_on_to_delete_the_source() -> None:
     for name in STATES:
         for edge, target in leads(name):
@@ -701,7 +739,8 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
     waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
     assert asking - waiting == {
-        *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Check Instances?", "Drill?", "Replace Target?"),
+        *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Verify Data?", "Check Instances?"),
+        *("Drill?", "Replace Target?"),
         *("Delete Source RDS?", "Clean Up?"),
     }
 
@@ -753,6 +792,7 @@ def test_the_steps_of_a_clean_up_are_told_so_and_nobody_else() -> None:
     ("name", "key", "path"),
     [
         ("Transform Data", "masking", "$.plan.masking"),
+        ("Verify Data", "verification", "$.plan.verification"),
         ("Setup DB Users", "quarantine", "$.plan.quarantine"),
         ("Setup DB Users", "inherited_logins", "$.plan.inherited_logins"),
         ("Delete RDS", "deletion", "$.plan.source_deletion"),

@@ -55,7 +55,7 @@ def test_a_stack_that_says_nothing_has_the_templates_defaults(monkeypatch: pytes
         "target_cluster_id": "staging-{date}", "like_source": "true", "extended_support": "false", "data_api": "false",
         "master_login": "pipeline", "db_subnet_group_name": "databases", "vpc_security_group_ids": "sg-0,sg-1",
         "deletion_protection": "false", "inherited_logins": "lock", "quarantine": "false", "archive_snapshot": "delete",
-        "on_failure": "clean_up", "replace_target": "false", "keep_previous_hours": "24",
+        "on_findings": "fail", "on_failure": "clean_up", "replace_target": "false", "keep_previous_hours": "24",
         "drill": "false",
         "expires_after_hours": "0",
     }  # fmt: skip

@@ -21,6 +21,7 @@ from utils.steps.masking import DEADLINE as MASKING_DEADLINE
 from utils.steps.open import DEADLINE as OPENING_DEADLINE
 from utils.steps.swap import PATIENCE
 from utils.steps.swap_begin import WINDOW_PATIENCE
+from utils.steps.verification import DEADLINE as VERIFICATION_DEADLINE
 
 ASL = definition()
 STATES: dict[str, dict[str, Any]] = ASL["States"]
@@ -101,6 +102,7 @@ def test_a_refused_master_password_alone_leads_back_to_where_it_is_set() -> None
     assert [(name, each["ErrorEquals"]) for name, each in back] == [
         ("Transform Data", ["MasterLoginRefused"]),
         ("Setup DB Users", ["MasterLoginRefused"]),
+        ("Verify Data", ["MasterLoginRefused"]),
     ]
 
 
@@ -277,6 +279,7 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
         # From the same moment as the one before it: Restore Snapshot's.
         "Check Instances": 0,
         "Transform Data": round(MASKING_DEADLINE.total_seconds() / 3600),
+        "Verify Data": round(VERIFICATION_DEADLINE.total_seconds() / 3600),
         # Of a swap, and of its end after a failure; and what is waited for before that.
         "Swap Cluster": WINDOW_HOURS + SWAP_HOURS,
         "Roll Back": WINDOW_HOURS + SWAP_HOURS,
@@ -308,7 +311,9 @@ def test_the_lock_outlives_every_pause_between_two_steps() -> None:
 
 def test_credentials_of_another_account_outlive_a_step_that_is_retried_to_the_end() -> None:
     """They are measured against the time at which the state was entered, which no retry changes."""
-    in_the_vpc = {"Transform Data", "Setup DB Users", "Check Swap", "Check Rollback", "Check Swap to Finish"}
+    in_the_vpc = {"Transform Data", "Setup DB Users", "Verify Data"} | {
+        *("Check Swap", "Check Rollback", "Check Swap to Finish")
+    }
     calling_other_accounts = set(TASKS) - in_the_vpc
     longest = max(longest_task(TASKS[name]) for name in calling_other_accounts)
     assert AssumedRole.SPARE.total_seconds() > longest

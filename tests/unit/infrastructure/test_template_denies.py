@@ -36,6 +36,7 @@ GIVEN = {
     "ExportRoleArn": f"arn:aws:iam::{OWN}:role/export",
     "MonitoringRoleArn": f"arn:aws:iam::{OWN}:role/rds-monitoring-role",
     "MaskingPolicies": ",".join(f"no{n}=s3://policies/masking/{n}.yaml?versionId=v{n}" for n in range(5)),
+    "VerificationPolicies": ",".join(f"no{n}=s3://policies/checks/{n}.yaml?versionId=c{n}" for n in range(5)),
 }
 
 Asked = tuple[str, str, Context]
@@ -194,9 +195,11 @@ NO_KEYS = [
 ADMIN, APPLICATION, OTHER_SECRET = secret("AdminSecret"), secret("AppSecret"), secret("production/orders")
 RDS_SECRET = secret("rds!cluster-0d1f3c5e")
 FROM_ITS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-setup-db-users")}
+FROM_CHECKINGS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-verify-data")}
 FROM_MASKINGS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-transform-data")}
 FROM_SWAPS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-check-swap")}
 POLICY_FILE = "arn:aws:s3:::policies/masking/1.yaml"
+CHECKS_FILE = "arn:aws:s3:::policies/checks/1.yaml"
 SALT = secret("aurora-restore/masking/0123456789ab")
 OTHERS_SALT = secret("another-stack/masking/0123456789ab")
 SALT_NOT_MADE_YET = SALT.removesuffix("-a1b2c3")
@@ -249,6 +252,7 @@ STEPS = (
     "SwapClusterFunction",
     "CheckSwapFunction",
     "SetupDbUsersFunction",
+    "VerifyDataFunction",
     "OpenClusterFunction",
     "DeleteRdsFunction",
     "CheckDeleteStatusFunction",
@@ -312,6 +316,10 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:CreateSecret TagResource", SALT, tagged("requesttag")),
         *(
             ("s3:GetObjectVersion", f"arn:aws:s3:::policies/masking/{number}.yaml", {"s3:versionid": f"v{number}"})
+            for number in range(5)
+        ),
+        *(
+            ("s3:GetObjectVersion", f"arn:aws:s3:::policies/checks/{number}.yaml", {"s3:versionid": f"c{number}"})
             for number in range(5)
         ),
     ],
@@ -426,6 +434,13 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
         *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("staging-orders"))),
         *each("secretsmanager:DeleteSecret GetSecretValue", SALT, tagged("resourcetag")),
+        *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*"),
+        *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*"),
+    ],
+    "VerifyDataRole": [
+        *each("secretsmanager:GetSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
+        *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("staging-orders"))),
         *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*"),
         *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*"),
     ],
@@ -550,9 +565,12 @@ REFUSED: dict[str, list[Asked]] = {
         *each("secretsmanager:CreateSecret TagResource DescribeSecret", OTHERS_SALT, tagged("requesttag")),
         # Nothing of S3 but the masking policies, in their one version.
         *each("s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "another"}),
+        *each("s3:GetObjectVersion", CHECKS_FILE, {"s3:versionid": "another"}),
+        *each("s3:PutObject DeleteObjectVersion", CHECKS_FILE, {"s3:versionid": "c1"}),
         *each("s3:GetObjectVersion", POLICY_FILE),
         *each("s3:GetObject", POLICY_FILE),
         *each("s3:GetObjectVersion", "arn:aws:s3:::policies/other.yaml", {"s3:versionid": "v1"}),
+        *each("s3:GetObjectVersion", "arn:aws:s3:::policies/other.yaml", {"s3:versionid": "c1"}),
         *each("s3:PutObject DeleteObjectVersion", POLICY_FILE, {"s3:versionid": "v1"}),
     ],
     "CopySnapshotRole": [
@@ -765,6 +783,33 @@ REFUSED: dict[str, list[Asked]] = {
         *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*", FROM_MASKINGS_CODE),
         *each("s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "v1"}),
     ],
+    "VerifyDataRole": [
+        *each("secretsmanager:GetSecretValue", OTHER_SECRET),
+        *each("secretsmanager:GetSecretValue", OTHERS_ADMIN),
+        # It checks, and gives nobody a login.
+        *each("secretsmanager:PutSecretValue UpdateSecretVersionStage", ADMIN),
+        *each("secretsmanager:PutSecretValue UpdateSecretVersionStage", TARGETS_ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_APPLICATION),
+        *each("secretsmanager:DeleteSecret GetSecretValue", SALT, tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
+        *each(
+            "secretsmanager:DescribeSecret GetSecretValue",
+            RDS_SECRET,
+            kept_by_rds(cluster("staging-orders"), owning_service=None),
+        ),
+        *each(
+            "secretsmanager:DescribeSecret GetSecretValue",
+            RDS_SECRET,
+            kept_by_rds(cluster("staging-orders", region=THERE)),
+        ),
+        *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("billing"))),
+        *each("secretsmanager:DescribeSecret GetSecretValue", OTHER_SECRET, kept_by_rds(cluster("staging-orders"))),
+        *each("secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster(SOURCE))),
+        *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*", FROM_CHECKINGS_CODE),
+        *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*", FROM_CHECKINGS_CODE),
+        *each("s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "v1"}),
+    ],
     "SetupDbUsersRole": [
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", OTHER_SECRET),
         *each("secretsmanager:PutSecretValue", ADMIN),
@@ -908,7 +953,7 @@ REDUNDANT: dict[tuple[str, str], str] = {
     (role, "NeverReadTheSourcesLogin for everything"): (
         "Only secrets that RDS keeps bear the tag that it asks for, and those alone are named so."
     )
-    for role in ("SetupDbUsersRole", "TransformDataRole")
+    for role in ("SetupDbUsersRole", "TransformDataRole", "VerifyDataRole")
 }
 
 
@@ -991,6 +1036,15 @@ def test_these_are_the_denies() -> None:
         },
         ("TransformDataRole", "NeverReadTheSourcesLogin"): {"secretsmanager:GetSecretValue"},
         ("TransformDataRole", "NeverFromTheFunctionsCode"): {
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:UnassignPrivateIpAddresses",
+        },
+        ("VerifyDataRole", "NeverReadTheSourcesLogin"): {"secretsmanager:GetSecretValue"},
+        ("VerifyDataRole", "NeverFromTheFunctionsCode"): {
             "ec2:AssignPrivateIpAddresses",
             "ec2:CreateNetworkInterface",
             "ec2:DeleteNetworkInterface",

@@ -48,7 +48,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def test_each_folder_is_a_function_and_each_function_a_folder() -> None:
-    assert len(FOLDERS) == 15
+    assert len(FOLDERS) == 16
     assert sorted(map(folder_of, FUNCTIONS)) == FOLDERS
 
 
@@ -123,7 +123,7 @@ def test_the_layer_is_for_the_functions_runtime_and_for_every_architecture_that_
 
 def test_only_the_functions_that_talk_sql_are_in_the_vpc() -> None:
     in_it = {name for name in FUNCTIONS if "VpcConfig" in PLAIN[name]["Properties"]}
-    assert in_it == {"SetupDbUsersFunction", "TransformDataFunction", "CheckSwapFunction"}
+    assert in_it == {"SetupDbUsersFunction", "TransformDataFunction", "VerifyDataFunction", "CheckSwapFunction"}
     assert sorted(map(folder_of, in_it)) == sorted(FUNCTIONS_IN_THE_VPC)
 
 

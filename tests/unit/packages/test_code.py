@@ -68,6 +68,7 @@ def test_only_the_steps_that_talk_sql_reach_the_driver() -> None:
         "aurora-restore-check-swap",
         "aurora-restore-setup-db-users",
         "aurora-restore-transform-data",
+        "aurora-restore-verify-data",
     ]
 
 
