@@ -174,7 +174,7 @@ check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.
 check "secrets: none in the repository" .venv-linters/bin/python -m scripts.checks.run_secrets
 check "pytest: unit" tests tests/unit
 "$bin/python" -m scripts.checks.postgres_servers
-check "pytest: embedded AWS, database roles" in_memory tests tests/integration \
+check "pytest: embedded AWS, database roles, pages" in_memory tests tests/integration \
   --ignore=tests/integration/pipeline --ignore=tests/integration/commands
 check "pytest: commands" tests tests/integration/commands
 end_beside "pytest: whole runs (begun beside the others)"

@@ -104,9 +104,8 @@ def title(evidence: Evidence) -> str:
 
 def answer(evidence: Evidence) -> str:
     """Return the first word on whether it worked."""
-    if not evidence.summary.worked:
-        return "No"
-    return "Yes" if evidence.outcome == "passed" else "Yes, with findings"
+    yes = {"passed": "Yes", "findings": "Yes, with findings"}
+    return yes.get(evidence.outcome, "No") if evidence.summary.worked else "No"
 
 
 def previous_logins(isolation: Isolation) -> str:

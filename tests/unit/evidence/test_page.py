@@ -170,10 +170,21 @@ def test_every_page_answers_the_same_three_questions_first(outcome: str, word: s
         assert read.index("What do I do now?") < read.index(step) < read.index("1 Findings")
 
 
+@pytest.mark.parametrize("outcome", BY_OUTCOME)
+def test_no_page_says_yes_against_its_own_status(outcome: str) -> None:
+    evidence = BY_OUTCOME[outcome]
+    claims = {
+        worked: wording.answer(replace(evidence, summary=replace(evidence.summary, worked=worked)))
+        for worked in (True, False)
+    }
+    assert claims[False] == "No"
+    assert claims[True].startswith("Yes") == (outcome in ("passed", "findings"))
+
+
 def test_a_failure_says_what_exists_now_and_why_it_failed() -> None:
     read = text(PAGES["failed"])
     assert "Cluster staging-orders-20261127 exists and incurs costs; its door is shut." in read
-    assert "SecretInvalid: the application secret" in read
+    assert "app_username&#34;.\nAdd it, and resume.</pre>" in PAGES["failed"], "a cause keeps its lines"
     assert "The restored data was not checked." in read
 
 
