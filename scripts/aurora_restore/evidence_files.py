@@ -33,19 +33,27 @@ class Unreadable(Exception):
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """What lies under the paths: folders with links, folders with evidence that no link names, keys, other files."""
+    """What lies under the paths: folders with links, folders with evidence that no link names, keys, other files.
+
+    `unread` are directories into which nobody could look, so that anything may lie there.
+    """
 
     folders: list[Path]
     unlinked: list[Path]
     keys: list[Path]
     others: list[Path]
+    unread: list[Path]
 
 
 def find(paths: Iterable[Path]) -> Found:
     """Return what lies under directories. Raise CommandError where it is far more than a chain can be."""
-    folders, unlinked, keys, others, count = [], [], [], [], 0
+    folders, unlinked, keys, others, unread, count = [], [], [], [], list[Path](), 0
+
+    def note(error: OSError) -> None:
+        unread.append(Path(str(error.filename)))
+
     for root in _roots(paths):
-        for place, below, names in os.walk(root):
+        for place, below, names in os.walk(root, onerror=note):
             below.sort()
             count += len(names)
             if count > MAX_FILES:
@@ -57,12 +65,12 @@ def find(paths: Iterable[Path]) -> Found:
                 keys += [folder / name for name in names if name.endswith(".pem")]
             elif LINK in names:
                 folders.append(folder)
-            elif EVIDENCE in names:
+            elif {EVIDENCE, REPORT, SIGNATURE}.intersection(names):
                 unlinked.append(folder)
             # A directory that is a symbolic link is not entered, and counts as a file that is not known.
             linked = [name for name in below if (folder / name).is_symlink()]
             others += [folder / name for name in (*names, *linked) if not _is_known(folder, name)]
-    return Found(folders=folders, unlinked=unlinked, keys=keys, others=others)
+    return Found(folders=folders, unlinked=unlinked, keys=keys, others=others, unread=unread)
 
 
 def read(path: Path, at_most: int) -> bytes:

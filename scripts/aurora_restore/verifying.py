@@ -202,6 +202,8 @@ class _Check:
 
     def result(self, chain: Sequence[Sealed], found: Found) -> Verified:
         """Return the verdict. Where there is no link at all, nothing was verified."""
+        for each in found.unread:
+            self._fail(self._shown(each), "cannot be looked into")
         if not chain and not self._wrong:
             where = ", ".join(one_line(str(each)) for each in self._paths)
             self._fail(where, f"there is no {LINK} here, so that there is nothing to verify")

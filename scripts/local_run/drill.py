@@ -21,11 +21,10 @@ from rich.console import Console
 from scripts.local_run import report
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.production import Production
-from scripts.local_run.stage import SOURCE, Stage
+from scripts.local_run.stage import SOURCE, TARGET, Stage
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "documentation" / "operations" / "evidence.schema.json"
-TARGET = "target-drill"
 FIRST, SECOND = "drill-1", "drill-2"
 _SNAPSHOT_SECONDS = 1800
 _LOSE_ROWS = 'DELETE FROM sales."Order Lines" WHERE "Order" % 20 <> 0'

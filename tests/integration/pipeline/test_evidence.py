@@ -19,6 +19,7 @@ BEGINS = {
     "check and plan": "Check Snapshot Exists",
     "restore": "Restore Snapshot",
     "users": "Setup DB Users",
+    "verification": "Verify Data",
     "opening": "Open Cluster",
     "deletion": "End Drill",
 }

@@ -26,6 +26,7 @@ ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:aurora-restore"
 UPDATED = dt.datetime(2026, 11, 27, tzinfo=dt.UTC)
 COMMANDS = sorted(cli.commands)
 OFFLINE = ("verify-report",)
+OF_AN_OPERATION = ("watch", "show", "resume", "rollback", "stop", "expire")
 
 
 def a_stack(**parameters: str) -> Stack:
@@ -137,10 +138,7 @@ def test_the_committed_schema_is_that_of_what_the_commands_print() -> None:
     assert COMMAND_SCHEMA.read_text() == answers.schema(), "run: python -m scripts.request_schema"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [each for each in COMMANDS if each not in ("watch", "show", "resume", "rollback", "stop", "expire", *OFFLINE)],
-)
+@pytest.mark.parametrize("name", sorted({*COMMANDS} - {*OF_AN_OPERATION, *OFFLINE}))
 def test_an_error_of_aws_is_one_object_with_its_exit_code(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def find(*_: Any) -> Stack:
         raise CommandError("StackNotFound", "There is none.", 7, next_commands=["aurora-restore list"])

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -324,6 +325,19 @@ def test_a_directory_elsewhere_is_not_entered(chain: Chain, tmp_path: Path) -> N
     found = verified(chain)
     assert (found.verdict, found.last) == ("VERIFIED", 2)
     assert "1 other file(s)" in found.not_looked_at[-1]
+
+
+def test_a_directory_that_cannot_be_looked_into_is_named(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have had the links at the end, or those of a whole year."""
+    scan = os.scandir
+
+    def denied(path: str) -> Any:
+        if str(path) == str(chain.folders[2]):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert "operation-3/1: cannot be looked into" in wrong(verified(chain))
 
 
 def test_a_pipe_is_not_waited_for(chain: Chain) -> None:
