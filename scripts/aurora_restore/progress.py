@@ -18,6 +18,8 @@ from .words import duration, one_line
 # The first that is in a state's name. A state that has none is a phase of its own, by its name.
 _PHASES = {
     "Clean": "Clean up",
+    # Before the copy: it is removed with the drill's cluster.
+    "Drill": "Deletion",
     "Swap": "Swap",
     "Roll": "Swap",
     "Stopped": "Swap",
@@ -27,6 +29,7 @@ _PHASES = {
     "Instances": "Instances",
     "Mask": "Masking",
     "Transform": "Masking",
+    "Verif": "Verification",
     "Users": "Users",
     "Open": "Opening",
     "Delet": "Deletion",

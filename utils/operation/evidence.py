@@ -77,7 +77,8 @@ def evidence_of(known: Known) -> Evidence:
     record, execution = known.record, known.execution
     plan = _plan_of(record)
     started = dt.datetime.fromisoformat(record.started_at) if record is not None else execution.started_at
-    outcome = outcome_of(known)
+    objectives = _objectives(plan, known, started)
+    outcome = outcome_of(known, objectives)
     return Evidence(
         operation_id=record.operation_id if record is not None else execution_name(execution.execution_id),
         kind=_kind(plan, known.request),
@@ -85,7 +86,7 @@ def evidence_of(known: Known) -> Evidence:
         started_at=_whole(started),
         ended_at=_whole(execution.now),
         summary=Summary(
-            worked=outcome == "passed",
+            worked=known.succeeded,
             sentence=_sentence(known, plan, outcome),
             next=[one_line(line, MAX_SENTENCE) for line in known.next],
         ),
@@ -94,10 +95,10 @@ def evidence_of(known: Known) -> Evidence:
         snapshot=_snapshot(plan, record) if plan is not None else None,
         target=_target(plan, known, record) if plan is not None and record is not None else None,
         isolation=_isolation(plan, known, record) if plan is not None and record is not None else None,
-        objectives=_objectives(plan, known, started),
+        objectives=objectives,
         timeline=list(_timeline(known)),
         checks=_checked(known.verification),
-        findings=list(_findings(known)),
+        findings=list(_findings(known, objectives)),
         changes=changes_of(plan, record, known.archive) if plan is not None and record is not None else [],
         execution=EvidenceExecution(
             arn=execution.execution_id,
@@ -113,10 +114,12 @@ def evidence_of(known: Known) -> Evidence:
     )
 
 
-def outcome_of(known: Known) -> EvidenceOutcome:
-    """Return how the operation has ended, in the evidence's words."""
+def outcome_of(known: Known, objectives: Objectives) -> EvidenceOutcome:
+    """Return how the operation has ended, in the evidence's words. An objective that was missed is a finding."""
     if known.succeeded:
-        return "findings" if known.verification is not None and not known.verification.all_held else "passed"
+        checks_held = known.verification is None or known.verification.all_held
+        missed = False in (objectives.rpo_seconds.held, objectives.rto_seconds.held)
+        return "passed" if checks_held and not missed else "findings"
     if known.stopped:
         return "stopped"
     failed: dict[str, EvidenceOutcome] = {"RequestRefused": "refused", "ChecksFailed": "findings"}
@@ -311,7 +314,13 @@ def _checked(found: Verification | None) -> Checked | None:
     )
 
 
-def _findings(known: Known) -> Iterator[str]:
+def _findings(known: Known, objectives: Objectives) -> Iterator[str]:
+    for what, objective in (
+        ("The data was older than its target when the operation began", objectives.rpo_seconds),
+        ("It took longer than its target until the cluster was usable", objectives.rto_seconds),
+    ):
+        if objective.held is False:
+            yield f"{what}: {objective.actual} seconds, and the target is {objective.target}"
     for check in known.verification.checks if known.verification is not None else []:
         if check.held is False:
             yield f"{one_line(check.name)}, {one_line(check.scope)}: expected {check.expected}, found {check.actual}"

@@ -35,6 +35,7 @@ class Witness(Struct, frozen=True, kw_only=True):
     """What the message and the event say of the evidence: where it is, or why there is none."""
 
     sealed: Sealed | None = None
+    outcome: str = ""
     problem: str = ""
 
     @property
@@ -43,7 +44,7 @@ class Witness(Struct, frozen=True, kw_only=True):
         if self.sealed is None:
             return f"Evidence   NOT WRITTEN: {self.problem}"
         where = f"s3://{self.sealed.bucket}/{self.sealed.folder}/report.html"
-        return f"Evidence   #{self.sealed.sequence} sha256 {self.sealed.sha256}\n           {where}"
+        return f"Evidence   #{self.sealed.sequence} {self.outcome}, sha256 {self.sealed.sha256}\n           {where}"
 
 
 def chain_begun(record: OperationRecord | None, attempt: str) -> dict[str, object]:
@@ -94,7 +95,7 @@ def seal_end(
         if sealed is not None:
             _renew_index(evidence)
         send_event(evidence, sealed)
-    return Witness(sealed=sealed, problem=problem)
+    return Witness(sealed=sealed, outcome=evidence.outcome if evidence is not None else "", problem=problem)
 
 
 def _page_of(as_json: bytes, key_sha256: str) -> bytes:

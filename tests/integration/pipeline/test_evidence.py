@@ -88,7 +88,7 @@ def test_a_restore(pipeline: Pipeline, tmp_path: pathlib.Path) -> None:
     assert [each.on for each in found.changes if each.what == "created"] == [target]
     links = verify_chain(pipeline.evidence_files(), tmp_path)
     assert links[-1].operation_id == run.operation_id
-    assert f"Evidence   #{links[-1].sequence} sha256 " in run.message
+    assert f"Evidence   #{links[-1].sequence} passed, sha256 " in run.message
     pipeline.remove(target)
 
 

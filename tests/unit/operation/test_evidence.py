@@ -107,7 +107,10 @@ def test_a_restore_that_succeeded(
     resource_id = restored(rds)
     notify(a_success())
     found = the_evidence()
-    assert (found.kind, found.outcome, found.summary.worked, found.error) == ("restore", "passed", True, None)
+    assert (found.kind, found.outcome, found.summary.worked, found.error) == ("restore", "findings", True, None)
+    assert found.findings == [
+        "The data was older than its target when the operation began: 10800 seconds, and the target is 3600"
+    ]
     assert found.target is not None
     assert (found.target.identifier, found.target.resource_id, found.target.exists) == (TARGET, resource_id, True)
     assert found.isolation is not None
@@ -124,16 +127,16 @@ def test_a_restore_that_succeeded(
     sealed = record().evidence
     assert sealed is not None
     ((_, body),) = inbox.messages()
-    assert f"Evidence   #1 sha256 {sealed.sha256}" in body
+    assert f"Evidence   #1 findings, sha256 {sealed.sha256}" in body
     assert f"s3://{BUCKET}/{sealed.folder}/report.html" in body
     assert link.operation_id == OPERATION
     (event,) = events
     assert (event["Source"], event["DetailType"]) == ("aurora-restore", "OperationFinished")
     detail = json.loads(event["Detail"])
     assert detail["evidence"] == msgspec.to_builtins(sealed)
-    assert (detail["outcome"], detail["rto_seconds"]) == ("passed", 1920)
+    assert (detail["outcome"], detail["rto_seconds"]) == ("findings", 1920)
     index = msgspec.json.decode(files()["index.json"], type=Index)
-    assert [(each.sequence, each.outcome, each.folder) for each in index.entries] == [(1, "passed", sealed.folder)]
+    assert [(each.sequence, each.outcome, each.folder) for each in index.entries] == [(1, "findings", sealed.folder)]
     assert OPERATION.encode() in files()["index.html"]
 
 
@@ -180,7 +183,8 @@ def test_a_refused_request_has_evidence_without_a_plan() -> None:
     assert (found.kind, found.outcome, found.snapshot, found.target) == ("drill", "refused", None, None)
 
 
-def test_a_drill_is_known_although_its_cluster_is_gone(inbox: Inbox) -> None:
+def test_a_drill_is_known_although_its_cluster_is_gone(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RPO_TARGET_MINUTES", "0")
     plan = a_plan(drill=True)
     started(plan).remember(
         users_ready_at=None,
@@ -244,7 +248,7 @@ def test_each_end_of_an_operation_that_was_redriven_has_its_own(rds: FakeRds, tm
     assert TargetLock(TARGET, OPERATION, an_execution().execution_id, redrive_count=1).hold(END) is None
     notify(replace(a_success(), execution=an_execution(now=END + dt.timedelta(hours=1), redrive_count=1)))
     assert [link.sequence for link in verify_chain(files(), tmp_path)] == [1, 2]
-    assert sorted(each.outcome for each in all_evidence()) == ["passed", "stopped"]
+    assert sorted(each.outcome for each in all_evidence()) == ["findings", "stopped"]
 
 
 def test_a_success_that_was_reported_as_failed_before_has_its_own(rds: FakeRds, tmp_path: pathlib.Path) -> None:
