@@ -150,6 +150,7 @@ def succeeded(
                 *snapshot.notes,
                 *plan.warnings,
                 *record.masking.get("findings", []),
+                *(record.verification.get("findings", []) if record.verified_at else ()),
                 *users.warnings,
                 *archive.warnings,
             )
@@ -363,15 +364,13 @@ def _masking_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
 
 
 def _verification_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
-    """Yield by which checks the data were verified, and each that did not hold."""
+    """Yield by which checks the data were verified, and how many of them did not hold."""
     if plan.verification is None or record.verified_at is None:
         return
-    found = record.verification
-    held, failed, not_run = (found.get(name, 0) for name in ("held", "failed", "not_run"))
+    held, failed, not_run = (record.verification.get(name, 0) for name in ("held", "failed", "not_run"))
     yield "Verified", f"by policy {plan.verification.policy}, at {record.verified_at}: {held} checks held"
     if failed or not_run:
-        yield "", f"WARNING: {failed} did not hold, {not_run} could not be run"
-    yield from (("", f"  {_bounded(finding)}") for finding in found.get("findings", []))
+        yield "", f"{failed} did not hold and {not_run} could not be run: the warnings below say which"
 
 
 def _role_rows(users: UsersReady) -> Iterator[Row]:
