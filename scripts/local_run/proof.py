@@ -310,6 +310,8 @@ def _events_of(plan: dict[str, Any]) -> set[str]:
     """Return the audit trail's kinds of events of an operation that carries out its plan without trouble."""
     events = {"snapshot-check", "restore-snapshot", "check-restore-status", "setup-db-users"}
     events |= {"open-cluster", "door", "sns-notification"}
+    if plan["verification"]:
+        events |= {"verify-data", "verification"}
     if plan["copy"] or plan["export"] or plan["source_deletion"]:
         events |= {"archive-snapshot"}
     if plan["copy"]:

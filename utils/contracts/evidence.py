@@ -52,7 +52,7 @@ class Requested(Struct, frozen=True, kw_only=True):
 
 
 class EvidenceSnapshot(Struct, frozen=True, kw_only=True):
-    """What was restored, and the cluster that it is of."""
+    """What was restored, and the cluster that it is of. RDS reports the size of few snapshots of Aurora."""
 
     arn: str
     identifier: str
@@ -64,7 +64,7 @@ class EvidenceSnapshot(Struct, frozen=True, kw_only=True):
     account: str
     copied_to: str | None
     engine_version: str
-    allocated_gib: int
+    allocated_gib: int | None
 
 
 class EvidenceTarget(Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class EvidenceTarget(Struct, frozen=True, kw_only=True):
 class Isolation(Struct, frozen=True, kw_only=True):
     """How the copy was kept from its users. The door is the network: until it opens, only the pipeline is admitted.
 
-    `security_groups` are those that admit its users once it is open.
+    `security_groups` are those that admit its users once it is open, which a drill's never is.
     """
 
     door: Literal["never", "opened", "unknown"]

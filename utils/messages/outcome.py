@@ -151,6 +151,7 @@ def succeeded(
                 *snapshot.notes,
                 *plan.warnings,
                 *record.masking.get("findings", []),
+                *(record.verification.get("findings", []) if record.verified_at else ()),
                 *users.warnings,
                 *archive.warnings,
             )
@@ -199,7 +200,13 @@ def drilled(
         *(("Differs", _bounded(difference)) for difference in record.differences),
         *(
             ("Warning", _bounded(warning))
-            for warning in (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
+            for warning in (
+                *snapshot.notes,
+                *plan.warnings,
+                *found.get("findings", []),
+                *users.warnings,
+                *archive.warnings,
+            )
         ),
     ]
     lines = [*_columns(rows), "", f"Operation  {plan.operation_id}", *_execution_lines(execution_id, started_by)]
@@ -409,14 +416,13 @@ def _masking_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
 
 
 def _verification_rows(plan: Plan, verified_at: str | None, found: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield by which checks the data were verified, and each that did not hold."""
+    """Yield by which checks the data were verified, and how many of them did not hold."""
     if plan.verification is None or verified_at is None:
         return
     held, failed, not_run = (found.get(name, 0) for name in ("held", "failed", "not_run"))
     yield "Verified", f"by policy {plan.verification.policy}, at {verified_at}: {held} checks held"
     if failed or not_run:
-        yield "", f"WARNING: {failed} did not hold, {not_run} could not be run"
-    yield from (("", f"  {_bounded(finding)}") for finding in found.get("findings", []))
+        yield "", f"{failed} did not hold and {not_run} could not be run: the warnings below say which"
 
 
 def _role_rows(users: UsersReady) -> Iterator[Row]:

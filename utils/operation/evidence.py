@@ -171,11 +171,7 @@ def _sentence(known: Known, plan: Plan | None, outcome: EvidenceOutcome) -> str:
     what = f"{source} was restored as {target}, from the snapshot of {taken}"
     if plan.drill:
         what += ", and the copy was deleted again"
-    if known.verification is None:
-        return f"{what}. No check looked at the data."
-    checks = known.verification
-    total = checks.held + checks.failed + checks.not_run
-    return f"{what}. {checks.held} of {total} checks held."
+    return f"{what}." if known.verification is not None else f"{what}. No check looked at the data."
 
 
 def _requested(known: Known, plan: Plan | None) -> Requested:
@@ -217,7 +213,7 @@ def _snapshot(plan: Plan, record: OperationRecord | None) -> EvidenceSnapshot:
         account=arn.account_id,
         copied_to=plan.copy.arn if plan.copy is not None and was_used else None,
         engine_version=found.engine_version,
-        allocated_gib=found.allocated_gib,
+        allocated_gib=found.allocated_gib or None,
     )
 
 
@@ -245,7 +241,7 @@ def _isolation(plan: Plan, known: Known, record: OperationRecord) -> Isolation:
         door=_door(known, record),
         door_security_group=plan.cluster.door_security_group_id,
         opened_at=_moment(record.door_open_at),
-        security_groups=plan.cluster.vpc_security_group_ids,
+        security_groups=[] if record.is_drill else plan.cluster.vpc_security_group_ids,
         inherited_logins=plan.inherited_logins,
         locked_logins=len(record.locked_logins) if exists else int(record.removed.get("locked_logins", 0)),
         masking_policy=f"{plan.masking.policy}, version {plan.masking.version_id}" if plan.masking else None,

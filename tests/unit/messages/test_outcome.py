@@ -35,7 +35,7 @@ from tests.unit.support import (
 )
 from utils.aurora_utils import Aurora
 from utils.contracts.payloads import Archived, ExecutionError
-from utils.contracts.plan import MaskingPlan, Plan
+from utils.contracts.plan import MaskingPlan, Plan, VerificationPlan
 from utils.contracts.route import RouteStep
 from utils.messages import outcome
 from utils.messages.failure import Remains, cause_lines
@@ -413,6 +413,40 @@ def test_an_unmasked_cluster_is_never_offered_for_use(rds: FakeRds) -> None:
 def test_an_unmasked_cluster_whose_door_somebody_opened_is_told_first(rds: FakeRds) -> None:
     body = failure(remains=remaining(rds, [SECURITY_GROUP]), plan=MASKED_PLAN).body
     assert "is not masked, and its door is not shut" in body.splitlines()[0]
+
+
+# Verification
+
+CHECKS = VerificationPlan(policy="nightly", location="s3://policies/nightly.yaml?versionId=3HL4", sha256="0" * 64)
+
+
+def test_success_says_how_many_checks_held_and_warns_of_each_that_did_not() -> None:
+    finding = "sequences (sequences) of orders: expected every sequence beyond its column's values, found 1 behind"
+    record = a_record(
+        step_times=STEP_TIMES,
+        door_open_at="2026-03-10T03:51:00.000Z",
+        verified_at="2026-03-10T03:49:00.000Z",
+        verification={"held": 41, "failed": 1, "not_run": 0, "findings": [finding]},
+    )
+    body = outcome.succeeded(a_plan(verification=CHECKS), some_users(), nothing_archived(), record, EXECUTION, END).body
+    assert "Verified   by policy nightly, at 2026-03-10T03:49:00.000Z: 41 checks held" in body
+    assert "1 did not hold and 0 could not be run: the warnings below say which" in body
+    assert f"Warning    {finding}" in body
+    assert "Verified" not in success().body
+
+
+@pytest.mark.parametrize(
+    ("checks", "said"),
+    [
+        (CHECKS, f"by policy nightly ({CHECKS.location}), before anybody is let in; what does not hold FAILS the"),
+        (VerificationPlan(policy="basic", on_findings="report"), "by the built-in checks, before anybody is let in;"),
+    ],
+)
+def test_a_dry_run_says_that_the_checks_come_before_the_door(checks: VerificationPlan, said: str) -> None:
+    lines = outcome.planned(a_plan(verification=checks), EXECUTION, {}).body.splitlines()
+    (looks,) = [number for number, line in enumerate(lines) if f"check every database {said}" in line]
+    (proves,) = [number for number, line in enumerate(lines) if "prove a login" in line]
+    assert proves < looks
 
 
 def test_what_failed_before_the_masking_says_nothing_of_its_policy(rds: FakeRds) -> None:

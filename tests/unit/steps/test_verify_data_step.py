@@ -1,0 +1,182 @@
+"""aurora-restore-verify-data: slice by slice, what is recorded, and what becomes of findings, in a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import pytest
+
+from scripts.local_aws.postgres.servers import Postgres, Servers
+from tests.unit.support import ADMIN_SECRET, EXECUTION, NOW, OPERATION, a_plan, a_run, calling
+from utils.contracts.payloads import VerifyTask
+from utils.contracts.plan import VerificationPlan
+from utils.contracts.verification import OnFindings
+from utils.errors import ChecksFailed, StepFailed
+from utils.logins.master import AdminSecret
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.policy_text import keep_policy, policy_hash
+from utils.state.verification import kept_baseline, kept_verification
+from utils.steps import verification
+
+pytestmark = pytest.mark.usefixtures("account")
+
+verify = calling("verify-data")
+VERSION = AdminSecret.version_for("cluster-C0FFEE")
+POLICY = """
+version: 1
+check_seconds: 20
+databases:
+  orders:
+    checks: {"no nameless people": "SELECT 1 FROM public.people WHERE name IS NULL"}
+"""
+PEOPLE = 30
+SNAPSHOT = a_plan().snapshot
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    running = Servers(tmp_path_factory.mktemp("servers"))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def postgres(servers: Servers) -> Postgres:
+    server = servers.new(5432)
+    server.create("boss", "Productions-password-1", "orders")
+    server.start()
+    return server
+
+
+@pytest.fixture(autouse=True)
+def state(account: None, servers: Servers, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> OperationState:
+    """An operation whose cluster can be entered with the staged login, and has people in it."""
+    monkeypatch.setenv("RDS_CA_BUNDLE", str(servers.authority.bundle))
+    staged = AdminSecret(ADMIN_SECRET).stage(VERSION, "boss", postgres.address, postgres.port, "staging-orders")
+    postgres.set_password("boss", staged.password)
+    run(postgres, servers, "CREATE TABLE public.people (id serial PRIMARY KEY, name text)")
+    run(postgres, servers, f"INSERT INTO public.people (name) SELECT 'Jane ' || n FROM generate_series(1, {PEOPLE}) n")
+    made = OperationState(OPERATION, EXECUTION, NOW)
+    made.open("snapshot-check", {}, a_plan(verification=planned()), "running")
+    made.remember(password_version_id=VERSION)
+    keep_policy(POLICY, made, "verification")
+    return made
+
+
+@pytest.fixture
+def sql(servers: Servers, postgres: Postgres) -> Any:
+    return lambda statement: run(postgres, servers, statement)
+
+
+def run(postgres: Postgres, servers: Servers, statement: str) -> None:
+    login = AdminSecret(ADMIN_SECRET).staged(VERSION)
+    connection = psycopg2.connect(
+        host=postgres.address, port=postgres.port, dbname="orders", user=login.username, password=login.password,
+        sslmode="verify-full", sslrootcert=str(servers.authority.bundle),
+    )  # fmt: skip
+    with connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
+
+
+def planned(on_findings: OnFindings = "fail") -> VerificationPlan:
+    return VerificationPlan(policy="nightly", location="s3://b/k", sha256=policy_hash(POLICY), on_findings=on_findings)
+
+
+def task(on_findings: OnFindings = "fail", **changes: Any) -> VerifyTask:
+    return VerifyTask(run=a_run(**changes), verification=planned(on_findings), snapshot=SNAPSHOT)
+
+
+def record() -> OperationRecord:
+    found = OperationState(OPERATION, EXECUTION, NOW).recall()
+    assert found is not None
+    return found
+
+
+def test_a_cluster_whose_checks_hold_is_what_the_next_run_is_compared_with() -> None:
+    answer = verify(task())
+    assert (answer["answer"], answer["failed"], answer["not_run"], answer["findings"]) == ("done", 0, 0, [])
+    assert record().verified_at is not None
+    assert "verify-data" in record().took
+    found = kept_verification(OPERATION)
+    assert found is not None
+    assert found.all_held
+    assert (found.policy, found.rows, found.compared_with) == ("nightly", PEOPLE, None)
+    assert kept_baseline(SNAPSHOT, "") is not None
+    assert kept_baseline(SNAPSHOT, "staging") is None
+
+
+def test_a_cluster_that_has_passed_is_not_checked_again(sql: Any) -> None:
+    first = verify(task())
+    sql("DROP TABLE public.people")
+    assert verify(task()) == first
+
+
+def test_the_basic_checks_need_no_policy() -> None:
+    basic = VerifyTask(run=a_run(), verification=VerificationPlan(policy="basic"), snapshot=SNAPSHOT)
+    assert verify(basic)["answer"] == "done"
+
+
+def test_a_finding_fails_the_step_is_kept_and_is_no_baseline(sql: Any) -> None:
+    sql("UPDATE public.people SET name = NULL WHERE id < 3")
+    with pytest.raises(ChecksFailed, match="no nameless people.*orders: expected 0 rows, found 2 rows") as failure:
+        verify(task())
+    assert "Jane" not in str(failure.value)
+    found = kept_verification(OPERATION)
+    assert found is not None
+    assert (found.failed, found.checks[0].name) == (1, "no nameless people")
+    assert record().verified_at is None
+    assert kept_baseline(SNAPSHOT, "") is None
+    # Somebody has corrected it: a resumed operation looks again.
+    sql("UPDATE public.people SET name = 'John' WHERE name IS NULL")
+    assert verify(task())["answer"] == "done"
+    found = kept_verification(OPERATION)
+    assert found is not None
+    assert found.all_held
+
+
+def test_a_finding_that_is_only_to_be_reported_is_reported(sql: Any) -> None:
+    sql("UPDATE public.people SET name = NULL WHERE id < 3")
+    answer = verify(task("report"))
+    assert (answer["answer"], answer["failed"]) == ("done", 1)
+    assert answer["findings"] == ["no nameless people (own_rows) of orders: expected 0 rows, found 2 rows"]
+    assert record().verified_at is not None
+    assert record().verification["findings"] == answer["findings"]
+    assert kept_baseline(SNAPSHOT, "") is None
+
+
+def test_rows_that_were_lost_since_the_last_good_run_are_found(state: OperationState, sql: Any) -> None:
+    verify(task())
+    state.remember(verified_at=None, verification={})
+    sql("DELETE FROM public.people WHERE id > 10")
+    with pytest.raises(
+        ChecksFailed, match="rows kept .comparison. of orders.public.people: expected at least 15 of 30"
+    ):
+        verify(task())
+    found = kept_verification(OPERATION)
+    assert found is not None
+    assert found.compared_with == OPERATION
+
+
+def test_a_slice_without_time_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "SLICE_SECONDS", 0.0)
+    answer = verify(task())
+    assert (answer["answer"], answer["wait_seconds"]) == ("wait", 1)
+    assert answer["waiting_for"] == "the verification: 0 tables and 0 other checks so far"
+    assert record().verified_at is None
+    monkeypatch.setattr(verification, "SLICE_SECONDS", 720.0)
+    assert verify(task())["answer"] == "done"
+
+
+def test_progress_that_is_gone_is_made_again(state: OperationState) -> None:
+    state.remember(verification={"pieces": {"key": "gone", "count": 1, "sha256": "0" * 64}})
+    assert verify(task())["answer"] == "done"
+
+
+def test_a_verification_that_takes_too_long_fails_and_can_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "SLICE_SECONDS", 0.0)
+    assert verify(task())["answer"] == "wait"
+    with pytest.raises(StepFailed, match="After 24 hours the cluster still waits for the verification"):
+        verify(task(now=NOW + verification.DEADLINE))
