@@ -17,13 +17,19 @@ from msgspec import Struct
 
 from scripts.aurora_restore import answers
 from utils.contracts.evidence import Evidence, Index, Link
+from utils.operation.event import OperationFinished
 from utils.request.fields import RestoreRequest
 
 SCHEMA = Path(__file__).parents[1] / "infrastructure/restore_request.schema.json"
 COMMAND_SCHEMA = Path(__file__).parents[1] / "documentation/implementation_guide/command.schema.json"
 OPERATIONS = Path(__file__).parents[1] / "documentation/operations"
-EVIDENCE_SCHEMAS: dict[str, type[Struct]] = {"evidence": Evidence, "link": Link, "index": Index}
-"""By the name of the JSON file that has the struct."""
+EVIDENCE_SCHEMAS: dict[str, type[Struct]] = {
+    "evidence": Evidence,
+    "link": Link,
+    "index": Index,
+    "event": OperationFinished,
+}
+"""By the name of the JSON file that has the struct; `event` is the detail of the event."""
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
