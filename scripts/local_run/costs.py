@@ -25,6 +25,9 @@ PRICES = {
     "Secrets Manager call": 0.05 / 10_000,
     "SNS publish": 0.50 / 1_000_000,
     "KMS request": 0.03 / 10_000,
+    "KMS signature": 0.15 / 10_000,
+    "S3 write": 0.005 / 1_000,
+    "S3 read": 0.0004 / 1_000,
     "log GB": 0.50,
     # 0.30 for a month of 730 hours; only the hours in which there is a data point are paid for.
     "custom metric's hour": 0.30 / 730,
@@ -44,7 +47,9 @@ _COUNTED_BY_SERVICE = {
     "secretsmanager": ("Secrets Manager call", "KMS request"),
     "sns": ("SNS publish",),
     "kms": ("KMS request",),
+    "s3": ("S3 read",),
 }
+_COUNTED_BY_CALL = {("kms", "Sign"): ("KMS signature",), ("s3", "PutObject"): ("S3 write",)}
 
 
 class Cost(NamedTuple):
@@ -72,7 +77,8 @@ def run_costs(
             continue
         if call.service == "dynamodb":
             counted[f"DynamoDB {'write' if call.operation in WRITES else 'read'} request unit"] += call.units
-        for what in _COUNTED_BY_SERVICE.get(call.service, ()):
+        by_service = _COUNTED_BY_SERVICE.get(call.service, ())
+        for what in _COUNTED_BY_CALL.get((call.service, call.operation), by_service):
             counted[what] += 1
     messages = list(logged)
     if messages:

@@ -65,6 +65,7 @@ class ClusterExpiry:
         """
         record = self._state.recall()
         decision = self._decide(record, cluster, [])
+        self._log(decision)
         if not decision.due.needs_lock:
             if self._entry.deletion_began_at is not None:
                 # Somebody keeps it since an earlier look, which may have left the lock with this execution.
@@ -190,6 +191,16 @@ class ClusterExpiry:
 
     def _note_report(self, what: str) -> None:
         self._register.note(self._entry.resource_id, reported=what, reported_at=iso(self._now))
+
+    def _log(self, decision: Decision) -> None:
+        """Write what the stack's dashboard lists: a line for each cluster and look."""
+        shown = {
+            "cluster": self._entry.cluster_identifier,
+            "of_operation": self._entry.operation_id,
+            "expires_at": decision.expires_at,
+            "due": decision.due.value,
+        }
+        log.info("a cluster expires", extra=shown)
 
     def _named(self) -> dict[str, str]:
         return {"cluster": self._entry.cluster_identifier, "cluster_resource_id": self._entry.resource_id}

@@ -130,6 +130,20 @@ def test_where_nothing_expires_nothing_is_asked_of_rds(sweeps: Sweeps, rds: Fake
     assert rds.calls == []
 
 
+def test_each_look_writes_down_what_exists_and_when_it_expires(sweeps: Sweeps, logs: Any) -> None:
+    """The stack's dashboard makes its table of these lines."""
+    sweeps.restored()
+    sweeps.look()
+    (line,) = [each for each in logs.entries() if each["message"] == "a cluster expires"]
+    shown = {name: line[name] for name in ("cluster", "of_operation", "expires_at", "due")}
+    assert shown == {
+        "cluster": DRILL,
+        "of_operation": OPERATION,
+        "expires_at": expiry_text(EXPIRES),
+        "due": "nothing",
+    }
+
+
 def test_an_hourly_look_costs_no_metric_and_a_failure_is_counted(
     sweeps: Sweeps, rds: FakeRds, capsys: pytest.CaptureFixture[str]
 ) -> None:

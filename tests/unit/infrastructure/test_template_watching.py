@@ -44,7 +44,7 @@ WITHOUT_TAGS = {
 
 def dashboard() -> list[dict[str, Any]]:
     """The widgets, with references filled in by names of their own."""
-    body = BODY.replace("${FreshnessHours}", "24")
+    body = re.sub(r"\$\{(FreshnessHours|R[pt]oTargetMinutes)\}", "24", BODY)
     widgets: list[dict[str, Any]] = json.loads(re.sub(r"\$\{([\w:.]+)\}", "name", body))["widgets"]
     return widgets
 

@@ -42,6 +42,18 @@ def test_a_run_costs_what_was_counted_times_its_price() -> None:
     assert {line.what: line.amount for line in run_costs(0, [], {}, [], ["x" * 974] * 1000)}["log GB"] == 0.001
 
 
+def test_a_signature_and_a_written_object_have_prices_of_their_own() -> None:
+    """A key that signs costs five times as much a call as one that encrypts."""
+    calls = [("kms", "Sign"), ("kms", "GetPublicKey"), ("s3", "PutObject"), ("s3", "PutObject"), ("s3", "GetObject")]
+    lines = run_costs(0, [], {}, [a_call(*each) for each in calls])
+    assert {line.what: line.amount for line in lines[1:]} == {
+        "KMS signature": 1,
+        "KMS request": 1,
+        "S3 write": 2,
+        "S3 read": 1,
+    }
+
+
 def test_a_metric_costs_for_each_hour_in_which_it_has_a_data_point(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         metrics.count_success("copy-snapshot", "an-operation", 1.0)
