@@ -18,7 +18,7 @@ from .calling import Answer, Called
 from .evidence import EVIDENCE, REPORT, read_evidence
 from .evidence_files import KEYS, find
 from .exits import DONE, NOT_FOUND, NOT_VERIFIED, USAGE, CommandError
-from .operations import LATEST, Operations
+from .operations import Operations
 from .published import Record, Sealed
 from .report_text import report_lines
 from .signatures import key_of_der
@@ -69,7 +69,7 @@ def verify_report(paths: Sequence[Path], pins: Sequence[str], head: str | None) 
 def report(
     called: Called, operation: str | None, pins: Sequence[str], opens: bool, output: Path, bundle: Path | None
 ) -> Answer:
-    """Download an operation's evidence, verify it, and say what it says. Default: the latest operation.
+    """Download an operation's evidence, verify it, and say what it says. Default: the latest that has any.
 
     The signer is pinned by the stack's own key, unless `--key-fingerprint` names another one. With `--bundle` the whole
     chain is packed, for somebody who verifies it with `verify-report`.
@@ -79,7 +79,8 @@ def report(
     trusted = pinned(pins) or [_fingerprint_of(called.stack)]
     if bundle is not None:
         return _packed(called.stack, bundle, trusted)
-    record = Operations(called.stack).find(operation or LATEST)
+    operations = Operations(called.stack)
+    record = operations.find(operation) if operation else _latest_of(operations, called.stack)
     return _reported(called.stack, record, _sealed(record), output, trusted, opens=opens)
 
 
@@ -110,6 +111,14 @@ def _error_of(verified: Verified) -> CommandError | None:
         return None
     code = "SignerNotProven" if verified.verdict == "CONSISTENT" else "NotVerified"
     return CommandError(code, verdict_of(verified), NOT_VERIFIED)
+
+
+def _latest_of(operations: Operations, stack: Stack) -> Record:
+    """Return the latest operation that has evidence. Plans and what still runs have none."""
+    for record in operations.all():
+        if record.evidence is not None:
+            return record
+    raise CommandError("NoEvidence", f"No operation of stack {stack.name!r} has evidence yet.", NOT_FOUND)
 
 
 def _sealed(record: Record) -> Sealed:

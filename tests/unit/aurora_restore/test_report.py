@@ -128,13 +128,20 @@ def test_what_was_downloaded_is_a_bundle_of_its_own(stack: Evidenced) -> None:
     assert (found.verdict, found.first, found.last) == ("VERIFIED", 2, 2)
 
 
-def test_an_operation_is_named_as_elsewhere_and_the_latest_is_the_default(stack: Evidenced) -> None:
+def test_an_operation_is_named_as_elsewhere_and_the_latest_with_evidence_is_the_default(stack: Evidenced) -> None:
     for typed, number in (([], 3), (["latest"], 3), (["operation-1"], 1)):
         answer = msgspec.json.decode(stack.type(*typed, "--json").stdout, type=Envelope[Reported])
         assert answer.data is not None
         assert (answer.data.operation_id, answer.data.sequence) == (f"operation-{number}", number)
         assert answer.data.evidence is not None
         assert answer.data.evidence["operation_id"] == f"operation-{number}"
+
+
+def test_a_later_plan_has_no_evidence_and_is_passed_by(stack: Evidenced) -> None:
+    later = OperationState("plan-4", EXECUTION, NOW + dt.timedelta(days=4))
+    later.open("snapshot-check", RestoreRequest(target_cluster_id=TARGET), a_plan(), "planned")
+    assert "Operation     operation-3" in stack.type().stdout
+    assert stack.type("latest").exit_code == 7
 
 
 def test_a_browser_is_opened_only_where_that_was_asked_for(stack: Evidenced, monkeypatch: pytest.MonkeyPatch) -> None:

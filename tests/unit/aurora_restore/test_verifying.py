@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.aurora_restore import evidence as reading
@@ -254,6 +254,7 @@ def test_a_link_that_is_written_in_another_way_is_refused(chain: Chain, change: 
     assert why in wrong(found) or "is larger than 4096 bytes" in wrong(found)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.binary(max_size=300))
 def test_no_bytes_but_a_link_are_read_as_one(content: bytes) -> None:
     with pytest.raises(reading.NotALink):
