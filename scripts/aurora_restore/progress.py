@@ -28,6 +28,7 @@ _PHASES = {
     "Mask": "Masking",
     "Transform": "Masking",
     "Users": "Users",
+    "Verif": "Verification",
     "Open": "Opening",
     "Delet": "Deletion",
     "Archive": "Archive",

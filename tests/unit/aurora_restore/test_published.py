@@ -34,6 +34,7 @@ CONTRACTS = [
     (published.RouteStep, RouteStep),
     (published.SourceDeletion, contract.SourceDeletion),
     (published.Masking, contract.MaskingPlan),
+    (published.Verification, contract.VerificationPlan),
     (published.Replaced, contract.ReplacedCluster),
     (published.Call, contract.PlannedCall),
 ]
