@@ -67,6 +67,9 @@ def _restored(plan: Plan, now: dt.datetime) -> Iterator[tuple[str, str, str]]:
         yield "LOCK", "production's own logins", "no password of production opens the copy"
     else:
         yield "LEAVE", "production's own logins", "OPEN, as the request says"
+    if plan.verification:
+        then = "fails the run" if plan.verification.on_findings == "fail" else "is reported"
+        yield "CHECK", "every database", f"by policy {plan.verification.policy}; what does not hold {then}"
 
 
 def _renamed(plan: Plan) -> Iterator[tuple[str, str, str]]:

@@ -31,6 +31,7 @@ _PHASES = {
     "Transform": "Masking",
     "Verif": "Verification",
     "Users": "Users",
+    "Verif": "Verification",
     "Open": "Opening",
     "Delet": "Deletion",
     "Archive": "Archive",

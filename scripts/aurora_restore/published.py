@@ -77,6 +77,13 @@ class Masking(Struct, frozen=True, kw_only=True):
     version_id: str = ""
 
 
+class Verification(Struct, frozen=True, kw_only=True):
+    """The checks of the restored data."""
+
+    policy: str = ""
+    on_findings: str = ""
+
+
 class Replaced(Struct, frozen=True, kw_only=True):
     """The cluster that has the target's name and gives it to the new one."""
 
@@ -116,6 +123,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     archive_snapshot: str = ""
     inherited_logins: str = "lock"
     masking: Masking | None = None
+    verification: Verification | None = None
     replaces: Replaced | None = None
     replaced: Replaced | None = None
     rolls_back: RolledBack | None = None

@@ -1,7 +1,7 @@
 """Content that may be too long for one item of the state table: compressed, in as many items as it takes.
 
 An item of DynamoDB's has at most 400 KB (Developer Guide, "Service, account, and table quotas"). The items' keys have
-the content's hash in them, so that none is ever changed; whatever names them is written after all of them.
+the content's hash in them, so that none is ever changed; what names them is written after all of them.
 """
 
 from __future__ import annotations

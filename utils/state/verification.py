@@ -58,7 +58,7 @@ def keep_baseline(content: bytes, snapshot: FoundSnapshot, masking: str, state: 
 
 
 def kept_baseline(snapshot: FoundSnapshot, masking: str) -> bytes | None:
-    """Return the last good run; None where there is none, or it cannot be read any more: it is learned anew."""
+    """Return the last good run; None where there is none, or where it can no longer be read."""
     item = _item(_baseline_key(snapshot, masking))
     if "baseline" not in item:
         return None

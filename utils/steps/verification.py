@@ -77,7 +77,7 @@ def _policy(task: VerifyTask) -> VerificationPolicy:
 
 
 def _found_so_far(record: OperationRecord) -> Found:
-    """Return what the slices before this one have found. What cannot be read any more is looked at again."""
+    """Return what the slices before this one have found. What can no longer be read is looked at again."""
     if "pieces" not in record.verification:
         return Found()
     content = kept_pieces(msgspec.convert(record.verification["pieces"], Pieces))
@@ -155,7 +155,7 @@ def _refusal(verification: Verification, findings: list[str]) -> str:
             f"could not be run; {verification.held} held. The copy stays closed:",
             *findings,
             "Correct the data in the source, or the policy, then start again. With on_findings 'report' the operation "
-            "goes on and says so.",
+            "continues, and reports them.",
         ]
     )
 

@@ -54,7 +54,7 @@ class DatabaseFound(Struct, kw_only=True):
 
 
 class Found(Struct, kw_only=True):
-    """All of it. `done` has what came to its end, so that the next slice goes on after it."""
+    """All of it. `done` has what came to its end, so that the next slice continues after it."""
 
     databases: dict[str, DatabaseFound] = field(default_factory=dict)
     results: list[CheckResult] = field(default_factory=list)

@@ -36,6 +36,7 @@ CONTRACTS = [
     (published.RouteStep, RouteStep),
     (published.SourceDeletion, contract.SourceDeletion),
     (published.Masking, contract.MaskingPlan),
+    (published.Verification, contract.VerificationPlan),
     (published.Replaced, contract.ReplacedCluster),
     (published.Call, contract.PlannedCall),
     (published.Sealed, evidence.Sealed),

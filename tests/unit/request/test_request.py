@@ -45,6 +45,8 @@ def test_every_field_can_be_given() -> None:
         "inherited_logins": "lock",
         "quarantine": True,
         "masking_policy": "staging",
+        "verification": "nightly",
+        "on_findings": "report",
         "tags": {"team": "orders"},
         "delete_source": True,
         "confirm_delete_source": "prod-orders",

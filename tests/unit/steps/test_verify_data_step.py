@@ -121,7 +121,7 @@ def test_the_basic_checks_need_no_policy() -> None:
 
 def test_a_finding_fails_the_step_is_kept_and_is_no_baseline(sql: Any) -> None:
     sql("UPDATE public.people SET name = NULL WHERE id < 3")
-    with pytest.raises(ChecksFailed, match="no nameless people.*orders: expected 0 rows, found 2 rows") as failure:
+    with pytest.raises(ChecksFailed, match=r"no nameless people.*orders: expected 0 rows, found 2 rows") as failure:
         verify(task())
     assert "Jane" not in str(failure.value)
     found = kept_verification(OPERATION)
@@ -151,9 +151,7 @@ def test_rows_that_were_lost_since_the_last_good_run_are_found(state: OperationS
     verify(task())
     state.remember(verified_at=None, verification={})
     sql("DELETE FROM public.people WHERE id > 10")
-    with pytest.raises(
-        ChecksFailed, match="rows kept .comparison. of orders.public.people: expected at least 15 of 30"
-    ):
+    with pytest.raises(ChecksFailed, match=r"of orders\.public\.people: expected at least 15 of 30 rows, found"):
         verify(task())
     found = kept_verification(OPERATION)
     assert found is not None

@@ -1,6 +1,6 @@
 """The role that reads: what it is granted, its sessions, and how one check is run by it.
 
-It may read every table and do nothing else, and logs in itself, so that whatever a check calls of the data's
+It may read every table and do nothing else, and logs in itself, so that all that a check calls of the data's
 (functions, operators, views, expressions of indexes, which PostgreSQL evaluates while it plans) runs without the master
 user's rights. Each check has a session of its own: what such code sets there is gone with it.
 """

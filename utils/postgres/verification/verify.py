@@ -55,7 +55,7 @@ MARGIN_SECONDS = 60.0
 
 
 class OutOfTime(Exception):
-    """The slice has no time left; the next one goes on. Never leaves a step."""
+    """The slice has no time left; the next one continues. Never leaves a step."""
 
 
 class Clock:
