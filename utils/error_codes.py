@@ -67,8 +67,11 @@ TEMPORARY_CODES = frozenset(
         "InvalidResourceStateFault",
         # A proxy is being made, changed or deleted.
         "InvalidDBProxyStateFault",
-        # AWS RAM's own.
+        # AWS RAM's own, and EventBridge's.
         "ServerInternalException",
+        "InternalException",
+        # KMS: "The request was rejected because the specified KMS key was not available. You can retry the request."
+        "KeyUnavailableException",
     }
 )
 
@@ -92,6 +95,7 @@ DENIED_CODES = frozenset(
     }
 )
 
+_SIGNING_KEY = "Look at the key that signs the evidence: it must exist, be enabled and not be about to be deleted."
 _NOT_USED = "The pipeline uses nothing of this kind: report it to the maintainers of the pipeline."
 _WRONG_CALL = "The call itself is wrong: report it to the maintainers of the pipeline."
 _OUTDATED = "Deploy the stack again from its template."
@@ -196,6 +200,12 @@ FINAL_CODES: Mapping[str, str] = {
     "ItemCollectionSizeLimitExceededException": _NOT_USED,
     # KMS
     "InvalidArnException": "Correct the key's ARN, in the request or in the stack's parameters.",
+    "DisabledException": _SIGNING_KEY,
+    "KMSInvalidStateException": _SIGNING_KEY,
+    "InvalidKeyUsageException": _SIGNING_KEY,
+    "DryRunOperationException": _NOT_USED,
+    "InvalidGrantTokenException": _NOT_USED,
+    "KMSInvalidSignatureException": _NOT_USED,
     "NotFoundException": "The key does not exist in that region. Correct its id, ARN or alias.",
     # AWS RAM
     "MalformedArnException": _WRONG_CALL,
@@ -234,7 +244,14 @@ FINAL_CODES: Mapping[str, str] = {
     "InvalidTimeRangeException": _WRONG_CALL,
     "OperationNotPermittedException": "Ask the administrator of the account's CloudTrail.",
     "UnsupportedOperationException": _NOT_USED,
-    # S3 and EC2, which declare no codes
+    # EventBridge declares it of operations that the pipeline does not call.
+    "ResourceAlreadyExistsException": _NOT_USED,
+    # S3, of objects that are written
+    "EncryptionTypeMismatch": _NOT_USED,
+    "InvalidRequest": _WRONG_CALL,
+    "InvalidWriteOffset": _NOT_USED,
+    "TooManyParts": _NOT_USED,
+    # S3 and EC2, which declare no other codes
     "AuthorizationHeaderMalformed": "The bucket is in another region than the one that was asked.",
     "InvalidGroup.NotFound": _GONE,
     "InvalidGroupId.Malformed": _VALUE,

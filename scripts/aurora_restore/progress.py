@@ -29,7 +29,6 @@ _PHASES = {
     "Instances": "Instances",
     "Mask": "Masking",
     "Transform": "Masking",
-    "Verif": "Verification",
     "Users": "Users",
     "Verif": "Verification",
     "Open": "Opening",

@@ -266,14 +266,14 @@ def _objectives(plan: Plan | None, known: Known, started: dt.datetime) -> Object
     if record is not None and known.succeeded:
         usable = _moment(record.removed.get("ready_at") if record.is_drill else record.door_open_at)
     return Objectives(
-        rpo_seconds=_objective("RPO_TARGET_MINUTES", data_of, started),
+        rpo_seconds=_objective(environment.optional("RPO_TARGET_MINUTES"), data_of, started),
         rpo_from=None if data_of is None else "newest_row" if newest is not None else "snapshot",
-        rto_seconds=_objective("RTO_TARGET_MINUTES", started, usable),
+        rto_seconds=_objective(environment.optional("RTO_TARGET_MINUTES"), started, usable),
     )
 
 
-def _objective(target: str, since: dt.datetime | None, until: dt.datetime | None) -> Objective:
-    minutes = int(environment.optional(target) or 0)
+def _objective(target_minutes: str, since: dt.datetime | None, until: dt.datetime | None) -> Objective:
+    minutes = int(target_minutes or 0)
     actual = None if since is None or until is None else max(round((until - since).total_seconds()), 0)
     return Objective(target=minutes * 60 or None, actual=actual)
 

@@ -29,7 +29,7 @@ GLOBAL_VARIABLES = set(GLOBALS["Environment"]["Variables"])
 # Read by what the layer ships: Powertools' own settings, and botocore's.
 READ_BY_PACKAGES = {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "AWS_ENDPOINT_URL_SECRETS_MANAGER"}
 # Lambda sets it for every function.
-SET_BY_LAMBDA = {"AWS_REGION"}
+SET_BY_LAMBDA = {"AWS_REGION", "AWS_LAMBDA_FUNCTION_VERSION"}
 
 
 def own_variables(logical_id: str) -> set[str]:
