@@ -239,6 +239,8 @@ PLAIN: Changes = {
     "Quarantine": "true",
     "MaskingPolicies": "one=s3://policies/one.yaml?versionId=v1,two=s3://policies/two.yaml?versionId=v2",
     "RequireMasking": "true",
+    "VerificationPolicies": "one=s3://policies/checks.yaml?versionId=v1",
+    "OnFindings": "report",
     "NotificationEmail": "team@example.com",
     "ScheduleExpression": "rate(1 day)",
     "ScheduleTimezone": "Europe/Berlin",
@@ -269,6 +271,7 @@ def every(place: Place) -> dict[str, list[Changes]]:
     found = {name: [{name: value}] for name, value in PLAIN.items()} | dangerous(place)
     # With it, ArchiveSnapshot can't be what it is last changed to.
     found["MaskingPolicy"] = [{"MaskingPolicy": each, "ArchiveSnapshot": "delete"} for each in ("one", "")]
+    found["Verification"] = [{"Verification": each} for each in ("basic", "one", "")]
     found["RouteTableIds"] = [{"RouteTableIds": each} for each in (place.route_tables, "")]
     found["DbSubnetGroupName"] = [{"DbSubnetGroupName": "own-group"}]
     found["VpcSecurityGroupIds"] = [{"VpcSecurityGroupIds": place.group()}]

@@ -73,6 +73,7 @@ def test_a_finding_fails_the_run_cleans_up_and_says_which_check(pipeline: Pipeli
     assert finding in message["message"]
 
 
+@pytest.mark.full
 def test_a_finding_that_is_only_reported_lets_the_run_succeed_with_a_warning(pipeline: Pipeline, target: str) -> None:
     run = pipeline.run({"target_cluster_id": target, "verification": "greedy", "on_findings": "report"})
     assert run.status == "SUCCEEDED", run.reason

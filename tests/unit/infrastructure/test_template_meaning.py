@@ -522,6 +522,9 @@ def test_no_group_of_open_clusters_admits_anybody_by_the_stacks_doing() -> None:
             "can only be delete",
         ),
         ({"MaskingPolicies": ONE_POLICY, "ArchiveSnapshot": "keep"}, ""),
+        ({"Verification": "nightly"}, "Verification needs VerificationPolicies"),
+        ({"Verification": "basic"}, ""),
+        ({"Verification": "staging", "VerificationPolicies": ONE_POLICY}, ""),
         ({"MaskingPolicies": ONE_POLICY, "MaskingPolicy": "staging", "RequireMasking": "true"}, ""),
     ],
 )

@@ -44,7 +44,7 @@ def test_what_a_policy_leaves_out_is_as_in_the_built_in_checks() -> None:
         ("databases: {}", "the policy needs the field 'version'"),
         ("version: 2", "`version` is 1: no other is known."),
         ("version: 1\nchecks: {}", "the policy has no field 'checks'"),
-        ("version: 1\ncheck_seconds: 601", "`check_seconds` is a whole number from 1 to 600."),
+        ("version: 1\ncheck_seconds: 481", "`check_seconds` is a whole number from 1 to 480."),
         ("version: 1\ncheck_seconds: 0", "`check_seconds` is a whole number"),
         ("version: 1\ncount_below_mb: much", "`count_below_mb` is a whole number"),
         ("version: 1\nmax_loss_percent: 101", "`max_loss_percent` is a whole number from 0 to 100."),

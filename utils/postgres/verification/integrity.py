@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 from psycopg2 import sql
@@ -124,23 +124,35 @@ def sequence_uses(reader: Reader) -> list[Use]:
         return [Use(*row) for row in opened.rows(_SEQUENCES)]
 
 
-def sequences_behind(reader: Reader, uses: Sequence[Use], prove_time: Callable[[], None]) -> Iterator[CheckResult]:
-    """Yield a result for each of these sequences that is behind its column, or could not be looked at."""
-    for use, outcome in _looked_at(reader, uses, prove_time):
-        question = Question(
-            name=f"{use.sequence_schema}.{use.sequence}",
-            kind="sequences",
-            scope=f"{reader.database}.{use.schema}.{use.table}",
-            expected=f"beyond every value of {one_line(use.column)}",
-        )
-        if isinstance(outcome, str):
-            yield reader.result(question, None, outcome, time.monotonic())
-        elif use.is_behind(*outcome):
-            is_called, last, furthest = outcome
+def sequences_behind(reader: Reader, uses: Sequence[Use]) -> Iterator[CheckResult]:
+    """Yield a result for each of these sequences that is behind its column. Raises CutShort where one is odd."""
+    for use, (is_called, last, furthest) in zip(uses, _look(reader.quick, uses), strict=True):
+        if use.is_behind(is_called, last, furthest):
             at = f"at {last}" + ("" if is_called else ", not used yet")
-            yield reader.result(
-                question, Answer(held=False, actual=f"{at}; the column has {furthest}"), None, time.monotonic()
-            )
+            answer = Answer(held=False, actual=f"{at}; the column has {furthest}")
+            yield reader.result(_of_sequence(reader, use), answer, None, time.monotonic())
+
+
+def sequence_behind(reader: Reader, use: Use) -> Iterator[CheckResult]:
+    """Yield a result where one sequence is behind its column, or could not be looked at."""
+    began = time.monotonic()
+    try:
+        ((is_called, last, furthest),) = _look(reader, [use])
+    except CutShort as error:
+        yield reader.result(_of_sequence(reader, use), None, str(error), began)
+    else:
+        if use.is_behind(is_called, last, furthest):
+            answer = Answer(held=False, actual=f"at {last}; the column has {furthest}")
+            yield reader.result(_of_sequence(reader, use), answer, None, began)
+
+
+def _of_sequence(reader: Reader, use: Use) -> Question:
+    return Question(
+        name=f"{use.sequence_schema}.{use.sequence}",
+        kind="sequences",
+        scope=f"{reader.database}.{use.schema}.{use.table}",
+        expected=f"beyond every value of {one_line(use.column)}",
+    )
 
 
 def all_sequences(reader: Reader, uses: Sequence[Use], wrong: int) -> CheckResult:
@@ -154,20 +166,6 @@ def all_sequences(reader: Reader, uses: Sequence[Use], wrong: int) -> CheckResul
 
 
 _Seen = tuple[bool, int, int | None]
-
-
-def _looked_at(
-    reader: Reader, uses: Sequence[Use], prove_time: Callable[[], None]
-) -> Iterator[tuple[Use, _Seen | str]]:
-    try:
-        yield from zip(uses, _look(reader, uses), strict=True)
-    except CutShort:
-        for use in uses:
-            prove_time()
-            try:
-                yield use, _look(reader, [use])[0]
-            except CutShort as error:
-                yield use, str(error)
 
 
 def _look(reader: Reader, uses: Sequence[Use]) -> list[_Seen]:

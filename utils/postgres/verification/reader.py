@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import psycopg2
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg2 import sql
 
 from utils.contracts.verification import CheckKind, CheckResult
@@ -29,6 +30,8 @@ from utils.postgres.session import UNICODE, Server, Session, SqlRefused, refusab
 
 # A server that a check has brought down admits somebody again after so many attempts, or is away.
 ATTEMPTS, PAUSE_SECONDS = 6, 5
+# What is left of a slice after it is enough for one question of its own.
+QUICK_SECONDS = 60
 _CUT_OFF = "57014"
 _SECURED = "42501"
 
@@ -72,6 +75,11 @@ class Reader(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Reader({self.database})"
+
+    @property
+    def quick(self) -> Reader:
+        """The same with less time: for many small questions at once, which are asked one by one where that fails."""
+        return replace(self, limit_seconds=min(self.limit_seconds, QUICK_SECONDS))
 
     @property
     def limit_ms(self) -> int:

@@ -14,17 +14,16 @@ from psycopg2 import sql
 
 from utils.masking.patterns import matches
 from utils.masking.policy import Pattern
-from utils.postgres.session import Session
 from utils.postgres.verification.reader import CutShort, Reader
 from utils.verification.found import TableRows
 
 # So many small tables are counted in one statement: each has a lock until its end, and a round trip of its own would
 # take longer than the counting.
-BATCH = 50
+BATCH, BATCH_BYTES = 50, 256 * 1024 * 1024
 _TABLES = sql.SQL("""
     SELECT c.oid, n.nspname, c.relname, pn.nspname, p.relname, c.relrowsecurity,
            has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
-           c.reltuples::bigint, c.relpages, pg_relation_size(c.oid)
+           c.reltuples::bigint, c.relpages, {size}
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_class p ON p.oid = CASE WHEN c.relispartition THEN pg_partition_root(c.oid) ELSE c.oid END
       JOIN pg_namespace pn ON pn.oid = p.relnamespace
@@ -33,6 +32,10 @@ _TABLES = sql.SQL("""
                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
      ORDER BY n.nspname, c.relname
 """)
+# It waits for whoever holds a table's lock, and a prepared transaction that came with the data may hold it for ever.
+# Without it, what the statistics say of the size has to do.
+_SIZE = sql.SQL("pg_relation_size(c.oid)")
+_LAST_SIZE = sql.SQL("nullif(c.relpages, 0) * current_setting('block_size')::bigint")
 _SECURED = "row security would hide rows from the role that counts"
 _CLOSED = "nobody can let the counting role read it: its owner cannot be acted for"
 
@@ -44,6 +47,7 @@ class Table(Struct, frozen=True, kw_only=True):
     name: str
     parent_schema: str
     parent: str
+    size: int
     estimate: int | None
     hindrance: str
     """Why it cannot be counted; empty where it can."""
@@ -66,10 +70,19 @@ class Table(Struct, frozen=True, kw_only=True):
         )
 
 
-def tables_here(opened: Session, named: Sequence[Pattern], count_below: int) -> list[Table]:
-    """Return the tables of this database. Those that are named, or smaller than so many bytes, are to be counted."""
+def tables_here(reader: Reader, named: Sequence[Pattern], count_below: int) -> list[Table]:
+    """Return the tables of this database. Those that are named, or smaller than so many bytes, are to be counted.
+
+    Raises CutShort where they cannot be read.
+    """
+    try:
+        with reader.quick.reading() as opened:
+            rows = opened.rows(_TABLES.format(size=_SIZE))
+    except CutShort:
+        with reader.reading() as opened:
+            rows = opened.rows(_TABLES.format(size=_LAST_SIZE))
     found = []
-    for _, schema, name, parent_schema, parent, secured, readable, tuples, pages, size in opened.rows(_TABLES):
+    for _, schema, name, parent_schema, parent, secured, readable, tuples, pages, size in rows:
         is_named = any(matches(each, at) for each in named for at in ((schema, name), (parent_schema, parent)))
         hindrance = _SECURED if secured else "" if readable else _CLOSED
         # Without a page there is no row. Statistics that were never gathered say nothing (reltuples is -1, or 0 with 0
@@ -83,6 +96,7 @@ def tables_here(opened: Session, named: Sequence[Pattern], count_below: int) -> 
                 name=name,
                 parent_schema=parent_schema,
                 parent=parent,
+                size=size or 0,
                 estimate=estimate,
                 hindrance=hindrance,
                 is_named=is_named,
@@ -104,17 +118,30 @@ def count_tables(
     """Yield the rows of each table that is not done. `prove_time` is called before each statement, and may raise."""
     left = [each for each in tables if (each.schema, each.name) not in done]
     yield from (each.rows(None) for each in left if not each.to_count)
-    counted = [each for each in left if each.to_count]
-    for start in range(0, len(counted), BATCH):
+    for batch in _batches([each for each in left if each.to_count]):
         prove_time()
-        batch = counted[start : start + BATCH]
         try:
-            yield from _count(reader, batch)
-        except CutShort:
+            yield from _count(reader.quick if len(batch) > 1 else reader, batch)
+        except CutShort as error:
+            if len(batch) == 1:
+                yield batch[0].rows(None, why=str(error), took_ms=reader.limit_ms)
+                continue
             # One of them is odd. By themselves, the others are counted.
             for each in batch:
                 prove_time()
                 yield _count_alone(reader, each)
+
+
+def _batches(tables: Sequence[Table]) -> Iterator[list[Table]]:
+    """Yield the tables in batches, of which each can be counted in a short time: a big table is one by itself."""
+    batch: list[Table] = []
+    for each in tables:
+        if batch and (len(batch) == BATCH or sum(table.size for table in batch) + each.size > BATCH_BYTES):
+            yield batch
+            batch = []
+        batch.append(each)
+    if batch:
+        yield batch
 
 
 def _count(reader: Reader, tables: Sequence[Table]) -> list[TableRows]:
