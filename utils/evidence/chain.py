@@ -53,9 +53,10 @@ def head_number() -> int:
     return _chained(newest).content.sequence if newest else 0
 
 
-def links_from(number: int) -> list[ChainedLink]:
+def links_from(number: int, most: int | None = None) -> list[ChainedLink]:
     """Return the links from a number on, the oldest first."""
-    return [_chained(item) for item in _items(number)]
+    pages = {"MaxItems": most, "PageSize": most} if most else {}
+    return [_chained(item) for item in _items(number, PaginationConfig=pages)]
 
 
 def entries(most: int) -> tuple[list[IndexEntry], int]:

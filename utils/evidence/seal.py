@@ -36,9 +36,9 @@ def seal(
     """Write an operation's evidence and add its link to the chain. Doing it again has the effect of doing it once.
 
     `render` makes the page of the JSON's bytes and the signing key's hash. `attempt` distinguishes several ends of one
-    operation, such as by the execution's name and its redrive. `note_begun` keeps the number at which this began,
-    and `begun_after` is what an earlier try of the same attempt has kept. Raises StepFailed where a person has to act,
-    and what the clients raise.
+    operation: by the execution's name, its redrive and the outcome, since an end may be corrected. `note_begun` keeps
+    the number at which this began, and `begun_after` is what an earlier try of the same attempt has kept. Raises
+    StepFailed where a person has to act, and what the clients raise.
     """
     folder, signer = folder_of(evidence, attempt), Signer.of_stack()
     if begun_after is None:
@@ -142,7 +142,8 @@ def _publish(own: ChainedLink, signer: Signer) -> None:
     store.write_once(f"keys/{signer.key.sha256}.pem", signer.pem)
     _copy(own)
     if own.content.sequence > 1:
-        _copy(chain.links_from(own.content.sequence - 1)[0])
+        for before in chain.links_from(own.content.sequence - 1, most=1):
+            _copy(before)
 
 
 def _copy(chained: ChainedLink) -> None:

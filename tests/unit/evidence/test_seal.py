@@ -205,8 +205,8 @@ def test_a_closer_that_always_loses_gives_up(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_each_end_of_an_operation_has_a_link_of_its_own(tmp_path: pathlib.Path) -> None:
-    seal(an_evidence(outcome="failed"), a_page, "first", None, lambda number: None)
-    seal(an_evidence(), a_page, "second", None, lambda number: None)
+    seal(an_evidence(outcome="failed"), a_page, "run-0-failed", None, lambda number: None)
+    seal(an_evidence(), a_page, "run-0-passed", None, lambda number: None)
     assert [link.operation_id for link in verify_chain(files(), tmp_path)] == [OPERATION, OPERATION]
 
 

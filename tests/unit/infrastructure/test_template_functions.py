@@ -252,6 +252,7 @@ def test_what_holds_data_outlives_the_stack_and_its_own_replacement() -> None:
         "AWS::KMS::Key",
         "AWS::RDS::DBSubnetGroup",
         "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
         "AWS::SecretsManager::Secret",
     }
     kept = {name for name, each in RESOURCES.items() if each["Type"] in stateful}
