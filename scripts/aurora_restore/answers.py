@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from .progress import AttemptFailed, PhaseEnded, StateEntered
-from .published import Kind, Sealed
+from .published import Checks, Kind, Sealed
 from .verifying import Verified
 
 Status = Literal["PLANNED", "RUNNING", "SUCCEEDED", "FAILED", "REFUSED", "STOPPED", "TIMED_OUT", "UNKNOWN"]
@@ -132,6 +132,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     sentence: str
     data_age_now_seconds: int | None
     cluster: ClusterNow | None
+    checks: Checks | None
     application_secret: str | None
     differences: list[str]
     expected_end: list[str]

@@ -59,9 +59,9 @@ def cli(context: click.Context, color: colours.When) -> None:
     Profile, region, credentials and AWS_ENDPOINT_URL work as they do for the AWS CLI. OPERATION is an operation's id,
     at least 6 characters of its beginning, or one of the words latest, last-failed and running.
 
-    Exit codes: 0 done, 1 unexpected, 2 usage, 3 refused and nothing touched, 4 the operation did not succeed, 6
-    evidence not verified or its signer not pinned, 7 not found, 8 still running, 9 a confirmation is needed, 130
-    interrupted.
+    Exit codes: 0 done, 1 unexpected, 2 usage, 3 refused and nothing touched, 4 the operation did not succeed, 5
+    it did, and checks of its data did not hold, 6 evidence not verified or its signer not pinned, 7 not found, 8 still
+    running, 9 a confirmation is needed, 130 interrupted.
     """
     context.color = colours.wanted(color, os.environ)
 

@@ -10,9 +10,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from .answers import AuditEvent, ClusterNow, Door, Shown, Status, Summary
 from .executions import Execution, describe
-from .exits import DONE, FAILED, REFUSED, STILL_RUNNING
+from .exits import DONE, FAILED, FINDINGS, REFUSED, STILL_RUNNING
 from .operations import Operations
-from .published import Record
+from .published import Checks, Record
 from .stack import Stack
 from .words import age, duration, moment, one_line
 
@@ -84,6 +84,7 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
         sentence=_sentence(record, summary, reasons),
         data_age_now_seconds=max(0, round((now - taken_at).total_seconds())) if taken_at else None,
         cluster=_cluster_now(stack, record),
+        checks=record.checks,
         application_secret=(record.raw_plan.get("target_secrets") or {}).get("application")
         or stack.outputs.get("AppSecretArn"),
         differences=record.differences,
@@ -104,7 +105,9 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
 
 
 def exit_code_of(shown: Shown) -> int:
-    """Return the exit code of a command that ends as the operation does."""
+    """Return the exit code of a command that ends as the operation does. Data that did not pass have their own."""
+    if shown.operation.status == "SUCCEEDED" and shown.checks is not None and not shown.checks.all_held:
+        return FINDINGS
     return {"SUCCEEDED": DONE, "PLANNED": DONE, "RUNNING": STILL_RUNNING, "REFUSED": REFUSED}.get(
         shown.operation.status, FAILED
     )
@@ -131,6 +134,8 @@ def first_screen(shown: Shown) -> Iterator[str]:
     answer = {True: "Yes.", False: "No.", None: ""}[shown.worked]
     yield _row("Did it work?", f"{answer} {shown.sentence}".strip())
     yield from (_row("", each) for each in shown.reasons[1:])
+    if shown.checks is not None:
+        yield _row("Checks", _checks_line(shown.checks))
     yield _row("Data", _data_line(shown))
     yield _row("Exists now", _exists_line(shown))
     yield from (
@@ -186,6 +191,8 @@ def _sentence(record: Record, summary: Summary, reasons: list[str]) -> str:
     why = f"{step}: {reasons[0]}" if reasons else f"It ended in {step}; the message of its end says why."
     if summary.kind == "rollback" and summary.status == "SUCCEEDED":
         return f"{target} leads to the cluster again that it led to before, and its door is open."
+    if summary.kind == "drill" and summary.status == "SUCCEEDED":
+        return f"{summary.source} was restored as {target} and deleted again. Nobody was let in."
     return {
         "SUCCEEDED": f"{target} is restored, its users can log in, and its door is open.",
         "PLANNED": "This was a plan: nothing was created, changed or deleted.",
@@ -199,12 +206,13 @@ def _sentence(record: Record, summary: Summary, reasons: list[str]) -> str:
 
 def _cluster_now(stack: Stack, record: Record) -> ClusterNow | None:
     """Return the operation's cluster, found by the id that no other cluster ever has."""
-    if record.cluster_resource_id is None:
+    resource_id = record.cluster_resource_id or record.removed.get("resource_id")
+    if resource_id is None:
         return None
     door: Door = "open" if record.door_open_at else "opening" if record.door_opening_at else "shut"
-    exists, found = _described(stack, record.cluster_resource_id)
+    exists, found = _described(stack, resource_id)
     return ClusterNow(
-        resource_id=record.cluster_resource_id,
+        resource_id=resource_id,
         exists=exists,
         identifier=found.get("DBClusterIdentifier"),
         status=found.get("Status"),
@@ -223,6 +231,12 @@ def _described(stack: Stack, resource_id: str) -> tuple[bool | None, dict[str, A
         # Who may read the operation need not have the right to look at clusters.
         return None, {}
     return (True, clusters[0]) if clusters else (False, {})
+
+
+def _checks_line(checks: Checks) -> str:
+    if checks.all_held:
+        return f"all {checks.held} held"
+    return f"{checks.failed} did NOT hold, {checks.not_run} were not run, {checks.held} held: the report says which"
 
 
 def _data_line(shown: Shown) -> str:

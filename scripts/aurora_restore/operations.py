@@ -16,7 +16,7 @@ LATEST, LAST_FAILED, RUNNING = "latest", "last-failed", "running"
 
 # What a list shows of an operation and of its plan; a plan's item has the key that begins so.
 _LISTED = "operation_id execution_id started_at last_updated plan_item source_deletion_at evidence".split()
-_OF_PLAN = "target_cluster_id snapshot.cluster_identifier snapshot.created_at dry_run replaces"
+_OF_PLAN = "target_cluster_id snapshot.cluster_identifier snapshot.created_at dry_run drill replaces"
 _OF_REQUEST = "target_cluster_id dry_run"
 _PLAN_KEY = "plan#"
 # The item with an entry for each cluster that expires, by its resource id.

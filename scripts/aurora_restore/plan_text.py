@@ -17,6 +17,7 @@ def plan_lines(plan: Plan, digest: str, now: dt.datetime) -> Iterator[str]:
     what = f"{plan.snapshot.cluster_identifier} into {plan.target_cluster_id}"
     if plan.rolls_back:
         what = f"{plan.target_cluster_id} back to {plan.rolls_back.resource_id}"
+    what = f"DRILL of {what}" if plan.drill else what
     yield f"Plan {digest} of {plan.operation_id}: {what}, by {len(plan.calls)} calls"
     destroyed = ", ".join(plan.destroys)
     yield f"DESTROYS OR REPLACES {destroyed}" if destroyed else "Nothing that exists is changed or deleted."
@@ -78,6 +79,9 @@ def _renamed(plan: Plan) -> Iterator[tuple[str, str, str]]:
         old_name = next(iter(plan.replaces.other_names), "another name")
         yield "RENAME", f"the present {plan.target_cluster_id}", f"to {old_name}; its sessions end"
         yield "RENAME", cluster.identifier, f"to {plan.target_cluster_id}"
+    if plan.drill:
+        yield "DELETE", f"cluster {cluster.identifier}", "which this operation made; nobody is let in before"
+        return
     yield "OPEN", "the door", f"to {', '.join(cluster.vpc_security_group_ids)}"
     if plan.replaces:
         kept = f"kept for {plan.replaces.keep_hours} h"

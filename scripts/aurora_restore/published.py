@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-Kind = Literal["plan", "restore", "refresh", "rollback"]
+Kind = Literal["plan", "restore", "refresh", "drill", "rollback"]
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -127,6 +127,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     replaces: Replaced | None = None
     replaced: Replaced | None = None
     rolls_back: RolledBack | None = None
+    drill: bool = False
     expires_after_hours: int | None = None
     dry_run: bool = False
     calls: list[Call] = []
@@ -152,6 +153,8 @@ class Plan(Struct, frozen=True, kw_only=True):
             return "plan"
         if self.rolls_back:
             return "rollback"
+        if self.drill:
+            return "drill"
         return "refresh" if self.replaces or self.replaced else "restore"
 
 
@@ -167,6 +170,19 @@ class Sealed(Struct, frozen=True, kw_only=True):
     def short(self) -> str:
         """The link as messages name it, such as #42 3f9a1c77."""
         return f"#{self.sequence} {self.sha256[:8]}"
+
+
+class Checks(Struct, frozen=True, kw_only=True):
+    """How many checks of the data held, did not hold, or did not come to an end."""
+
+    held: int = 0
+    failed: int = 0
+    not_run: int = 0
+
+    @property
+    def all_held(self) -> bool:
+        """Whether nothing is wrong with the data, as far as it was looked at."""
+        return self.held > 0 and self.failed == self.not_run == 0
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -195,6 +211,9 @@ class Record(Struct, frozen=True, kw_only=True):
     masked_at: str | None = None
     cluster_expires_at: str | None = None
     source_deletion_at: str | None = None
+    # What the verification found, and what was known of a cluster that was deleted again.
+    verification: dict[str, Any] = {}
+    removed: dict[str, Any] = {}
     swap_began_at: str | None = None
     swap_end: str | None = None
     locked_logins: list[str] = []
@@ -207,6 +226,12 @@ class Record(Struct, frozen=True, kw_only=True):
     def plan(self) -> Plan:
         """The plan, empty where the operation was refused before it had one."""
         return msgspec.convert(self.raw_plan, Plan)
+
+    @property
+    def checks(self) -> Checks | None:
+        """How the checks of the data ended, also of a cluster that was deleted again; None where there were none."""
+        found = self.verification or self.removed.get("verification") or {}
+        return msgspec.convert(found, Checks, strict=False) if "held" in found else None
 
     @property
     def is_in_danger_if_stopped(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -278,7 +280,7 @@ class Proof:
         yield "notification", json.dumps(self.messages)
         tables = aws.client("dynamodb")
         for output in ("StateTableName", "AuditTableName"):
-            yield output, json.dumps(tables.scan(TableName=self.stage.stack.outputs[output])["Items"])
+            yield output, json.dumps(tables.scan(TableName=self.stage.stack.outputs[output])["Items"], default=_text_of)
         logs = aws.client("logs")
         for group in logs.describe_log_groups()["logGroups"]:
             events = logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
@@ -304,6 +306,13 @@ class PlanProof:
             "nothing_changed": not self.calls,
             "notification_received": len(self.messages) == 1 and "PLANNED" in self.messages[0]["subject"],
         }
+
+
+def _text_of(content: bytes) -> str:
+    """Return what binary content of a table says, which may be compressed."""
+    with contextlib.suppress(gzip.BadGzipFile):
+        content = gzip.decompress(content)
+    return content.decode("utf-8", "replace")
 
 
 def _events_of(plan: dict[str, Any]) -> set[str]:

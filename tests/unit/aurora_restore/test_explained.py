@@ -6,13 +6,15 @@ import datetime as dt
 import json
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from scripts.aurora_restore.answers import ClusterNow, Shown, Status
 from scripts.aurora_restore.executions import Execution
 from scripts.aurora_restore.explained import exit_code_of, first_screen, listing_lines, status_of, summary_of
 from scripts.aurora_restore.plan_text import plan_lines
-from scripts.aurora_restore.published import Plan, Record, Replaced, Sealed, Snapshot, SourceDeletion
+from scripts.aurora_restore.published import Checks, Plan, Record, Replaced, Sealed, Snapshot, SourceDeletion
 from tests.unit.support import a_plan
 from utils.state.operation import plain, unstored
 
@@ -67,6 +69,7 @@ def shown(status: str, found: Execution | None, cluster: ClusterNow | None = Non
         "sentence": "Why.",
         "data_age_now_seconds": 3 * 3600,
         "cluster": cluster,
+        "checks": None,
         "application_secret": "aurora-restore/application",
         "differences": [],
         "expected_end": [],
@@ -100,6 +103,27 @@ CLUSTER = ClusterNow(
     port=5432,
     expires_at=None,
 )
+
+
+@pytest.mark.parametrize(
+    ("checks", "code", "line"),
+    [
+        (Checks(held=41), 0, "Checks        all 41 held"),
+        (Checks(held=40, failed=1), 5, "Checks        1 did NOT hold, 0 were not run, 40 held: the report says which"),
+        (Checks(not_run=1), 5, "Checks        0 did NOT hold, 1 were not run, 0 held: the report says which"),
+    ],
+)
+def test_data_that_did_not_pass_are_told_apart_from_a_failure(checks: Checks, code: int, line: str) -> None:
+    found = shown("succeeded", None, CLUSTER, checks=checks)
+    assert line in list(first_screen(found))
+    assert exit_code_of(found) == code
+
+
+def test_a_drills_checks_and_kind_are_known_after_its_cluster_is_gone() -> None:
+    removed = {"resource_id": "cluster-GONE", "verification": {"held": 41, "failed": 0, "not_run": 0, "findings": []}}
+    drilled = replace(record("succeeded", PLAN | {"drill": True}), removed=removed)
+    assert drilled.checks == Checks(held=41)
+    assert summary_of(drilled, None).kind == "drill"
 
 
 def test_a_failure_says_why_what_exists_and_what_to_type() -> None:
@@ -172,3 +196,13 @@ def test_a_plan_names_every_cluster_that_it_deletes_or_replaces_in_its_second_li
     assert lines[1] == "DESTROYS OR REPLACES prod-orders, staging-orders"
     assert any("WITHOUT a final snapshot" in line for line in lines)
     assert any("kept for 24 h, then DELETED" in line for line in lines)
+
+
+def test_the_plan_of_a_drill_opens_nothing_and_deletes_what_it_makes() -> None:
+    plan = msgspec.convert(unstored(plain(a_plan(drill=True))), Plan)
+    lines = list(plan_lines(plan, "3f9a1c77", BEGAN))
+    assert "DRILL of" in lines[0]
+    assert not [each for each in lines if each.strip().startswith("OPEN")]
+    assert [each.split()[:3] for each in lines if "nobody is let in" in each] == [
+        ["DELETE", "cluster", plan.cluster.identifier]
+    ]
