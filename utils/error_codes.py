@@ -39,10 +39,12 @@ TEMPORARY_CODES = frozenset(
         # The service is in trouble.
         "DependencyTimeoutException",
         "InternalError",
+        "InternalException",
         "InternalFailure",
         "InternalServerError",
         "InternalServiceError",
         "InternalServiceException",
+        "KeyUnavailableException",
         "KMSInternalException",
         "RequestTimeout",
         "RequestTimeoutException",
@@ -55,6 +57,7 @@ TEMPORARY_CODES = frozenset(
         "503",
         "504",
         # Another write to the same thing is on its way.
+        "ConditionalRequestConflict",
         "ConcurrentUpdateException",
         "ReplicatedWriteConflictException",
         "TransactionConflictException",
@@ -96,6 +99,7 @@ _NOT_USED = "The pipeline uses nothing of this kind: report it to the maintainer
 _WRONG_CALL = "The call itself is wrong: report it to the maintainers of the pipeline."
 _OUTDATED = "Deploy the stack again from its template."
 _TOPIC_KEY = "Look at the key of the notification topic: it must exist, be enabled and let the stack's roles use it."
+_EVIDENCE_KEY = "Look at the key of the evidence: it must be enabled, and its deletion must not be scheduled."
 _VALUE = "Correct the value that AWS names, in the request or in the stack's parameters."
 _TAKEN = "Something of that name exists already. Choose another name, or delete it if nobody needs it."
 _CREDENTIALS = "Resume the operation; if it happens again, look at the function's role and at the account's settings."
@@ -195,6 +199,11 @@ FINAL_CODES: Mapping[str, str] = {
     "target before anything is started again.",
     "ItemCollectionSizeLimitExceededException": _NOT_USED,
     # KMS
+    "DisabledException": _EVIDENCE_KEY,
+    "DryRunOperationException": _NOT_USED,
+    "InvalidGrantTokenException": _NOT_USED,
+    "InvalidKeyUsageException": "The key of the evidence must sign, by ECC_NIST_P256. Deploy the stack again.",
+    "KMSInvalidStateException": _EVIDENCE_KEY,
     "InvalidArnException": "Correct the key's ARN, in the request or in the stack's parameters.",
     "NotFoundException": "The key does not exist in that region. Correct its id, ARN or alias.",
     # AWS RAM
@@ -234,11 +243,16 @@ FINAL_CODES: Mapping[str, str] = {
     "InvalidTimeRangeException": _WRONG_CALL,
     "OperationNotPermittedException": "Ask the administrator of the account's CloudTrail.",
     "UnsupportedOperationException": _NOT_USED,
-    # S3 and EC2, which declare no codes
+    # S3: what it declares of PutObject
+    "EncryptionTypeMismatch": _NOT_USED,
+    "InvalidRequest": _WRONG_CALL,
+    "InvalidWriteOffset": _NOT_USED,
+    "TooManyParts": _NOT_USED,
+    # S3 and EC2: what they do not declare
     "AuthorizationHeaderMalformed": "The bucket is in another region than the one that was asked.",
     "InvalidGroup.NotFound": _GONE,
     "InvalidGroupId.Malformed": _VALUE,
-    "NoSuchBucket": "Look at the bucket for exports or for masking policies: it must exist.",
+    "NoSuchBucket": "Look at the bucket for exports, for masking policies or of evidence: it must exist.",
     "NoSuchKey": "Look at the masking policy in S3: the object must exist.",
     "InvalidObjectState": "The masking policy in S3 is archived: restore the object, or upload it once more.",
     "PermanentRedirect": "The bucket is in another region than the one that was asked.",
