@@ -39,10 +39,12 @@ TEMPORARY_CODES = frozenset(
         # The service is in trouble.
         "DependencyTimeoutException",
         "InternalError",
+        "InternalException",
         "InternalFailure",
         "InternalServerError",
         "InternalServiceError",
         "InternalServiceException",
+        "KeyUnavailableException",
         "KMSInternalException",
         "RequestTimeout",
         "RequestTimeoutException",
@@ -55,6 +57,7 @@ TEMPORARY_CODES = frozenset(
         "503",
         "504",
         # Another write to the same thing is on its way.
+        "ConditionalRequestConflict",
         "ConcurrentUpdateException",
         "ReplicatedWriteConflictException",
         "TransactionConflictException",
@@ -67,11 +70,8 @@ TEMPORARY_CODES = frozenset(
         "InvalidResourceStateFault",
         # A proxy is being made, changed or deleted.
         "InvalidDBProxyStateFault",
-        # AWS RAM's own, and EventBridge's.
+        # AWS RAM's own.
         "ServerInternalException",
-        "InternalException",
-        # KMS: "The request was rejected because the specified KMS key was not available. You can retry the request."
-        "KeyUnavailableException",
     }
 )
 
@@ -95,11 +95,11 @@ DENIED_CODES = frozenset(
     }
 )
 
-_SIGNING_KEY = "Look at the key that signs the evidence: it must exist, be enabled and not be about to be deleted."
 _NOT_USED = "The pipeline uses nothing of this kind: report it to the maintainers of the pipeline."
 _WRONG_CALL = "The call itself is wrong: report it to the maintainers of the pipeline."
 _OUTDATED = "Deploy the stack again from its template."
 _TOPIC_KEY = "Look at the key of the notification topic: it must exist, be enabled and let the stack's roles use it."
+_EVIDENCE_KEY = "Look at the key of the evidence: it must be enabled, and its deletion must not be scheduled."
 _VALUE = "Correct the value that AWS names, in the request or in the stack's parameters."
 _TAKEN = "Something of that name exists already. Choose another name, or delete it if nobody needs it."
 _CREDENTIALS = "Resume the operation; if it happens again, look at the function's role and at the account's settings."
@@ -199,12 +199,12 @@ FINAL_CODES: Mapping[str, str] = {
     "target before anything is started again.",
     "ItemCollectionSizeLimitExceededException": _NOT_USED,
     # KMS
-    "InvalidArnException": "Correct the key's ARN, in the request or in the stack's parameters.",
-    "DisabledException": _SIGNING_KEY,
-    "KMSInvalidStateException": _SIGNING_KEY,
-    "InvalidKeyUsageException": _SIGNING_KEY,
+    "DisabledException": _EVIDENCE_KEY,
     "DryRunOperationException": _NOT_USED,
     "InvalidGrantTokenException": _NOT_USED,
+    "InvalidKeyUsageException": "The key of the evidence must sign, by ECC_NIST_P256. Deploy the stack again.",
+    "KMSInvalidStateException": _EVIDENCE_KEY,
+    "InvalidArnException": "Correct the key's ARN, in the request or in the stack's parameters.",
     "KMSInvalidSignatureException": _NOT_USED,
     "NotFoundException": "The key does not exist in that region. Correct its id, ARN or alias.",
     # AWS RAM
@@ -246,16 +246,17 @@ FINAL_CODES: Mapping[str, str] = {
     "UnsupportedOperationException": _NOT_USED,
     # EventBridge declares it of operations that the pipeline does not call.
     "ResourceAlreadyExistsException": _NOT_USED,
-    # S3, of objects that are written
+    # S3: what it declares of PutObject
     "EncryptionTypeMismatch": _NOT_USED,
     "InvalidRequest": _WRONG_CALL,
     "InvalidWriteOffset": _NOT_USED,
     "TooManyParts": _NOT_USED,
     # S3 and EC2, which declare no other codes
+    # S3 and EC2: what they do not declare
     "AuthorizationHeaderMalformed": "The bucket is in another region than the one that was asked.",
     "InvalidGroup.NotFound": _GONE,
     "InvalidGroupId.Malformed": _VALUE,
-    "NoSuchBucket": "Look at the bucket for exports or for masking policies: it must exist.",
+    "NoSuchBucket": "Look at the bucket for exports, for masking policies or of evidence: it must exist.",
     "NoSuchKey": "Look at the masking policy in S3: the object must exist.",
     "InvalidObjectState": "The masking policy in S3 is archived: restore the object, or upload it once more.",
     "PermanentRedirect": "The bucket is in another region than the one that was asked.",
