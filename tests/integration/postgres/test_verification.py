@@ -386,3 +386,29 @@ def test_one_table_that_nobody_can_read_leaves_the_others_counted(shop: Cluster)
         ("sequences", "shop.app.orders"),
         ("sequences", "shop"),
     }
+
+
+def test_a_database_whose_login_trigger_refuses_the_role_is_reported(shop: Cluster) -> None:
+    if shop.version < 17:
+        pytest.skip("event triggers on login came with 17")
+    shop.superuser(
+        "shop",
+        "create function refuse() returns event_trigger language plpgsql as"
+        " $$begin if session_user like 'aurora_restore%' then raise 'not today'; end if; end$$",
+        "create event trigger refuse on login execute function refuse()",
+        "alter event trigger refuse enable always",
+    )
+    (only,) = wrong(verified(shop, ""))
+    assert (only.scope, only.held) == ("shop", None)
+
+
+def test_event_triggers_that_nobody_may_silence_are_not_run(shop: Cluster) -> None:
+    """Granting and revoking would run them with the master user's rights."""
+    shop.forbid_silence()
+    shop.superuser(
+        "shop",
+        "create function spring() returns event_trigger language plpgsql as $$begin raise 'trapped'; end$$",
+        "create event trigger spring on ddl_command_end execute function spring()",
+    )
+    (only,) = wrong(verified(shop, ""))
+    assert (only.scope, only.held) == ("shop", None)

@@ -34,7 +34,7 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.contracts.payloads import DeleteTask, RestoreTask
-from utils.contracts.plan import MaskingPlan, Plan, TargetSecrets
+from utils.contracts.plan import MaskingPlan, Plan, TargetSecrets, VerificationPlan
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.logins.target_secrets import make_secrets
@@ -688,3 +688,32 @@ def test_a_resumption_may_not_switch_the_masking_off(machine: FakeMachine, rds: 
     made(rds, failed(machine, MASKED, masking_policy="staging"))
     with pytest.raises(RequestRefused, match="masking_policy: '' is not what operation"):
         check(again(masking_policy="") | {"limits": NAMED})
+
+
+# A verified copy
+
+CHECKED = a_plan(verification=VerificationPlan(policy="basic", on_findings="report"))
+
+
+def test_what_is_verified_is_not_verified_again(machine: FakeMachine, rds: FakeRds) -> None:
+    state = failed(machine, CHECKED, verification="basic", on_findings="report")
+    made(rds, state, verified_at="2026-03-10T04:00:00.000Z", verification={"held": 7})
+    plan = check(again())
+    assert "data already verified, at 2026-03-10T04:00:00.000Z" in plan["resumed"]
+    assert "verify-data" not in plan["phases"]
+    assert plan["verification"] == msgspec.to_builtins(CHECKED.verification)
+
+
+def test_another_cluster_than_the_one_that_was_verified_is_verified(machine: FakeMachine) -> None:
+    state = failed(machine, CHECKED, verification="basic", on_findings="report")
+    state.remember(verified_at="2026-03-10T04:00:00.000Z", verification={"held": 7})
+    state.remember(**NO_CLUSTER)
+    assert "verify-data" in check(again())["phases"]
+    assert (record().verified_at, record().verification) == (None, {})
+
+
+@pytest.mark.parametrize("asked", [{"verification": ""}, {"on_findings": "fail"}])
+def test_a_resumption_may_not_ask_for_other_checks(machine: FakeMachine, rds: FakeRds, asked: dict[str, str]) -> None:
+    made(rds, failed(machine, CHECKED, verification="basic", on_findings="report"))
+    with pytest.raises(RequestRefused, match="is not what operation"):
+        check(again(**asked))

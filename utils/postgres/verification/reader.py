@@ -176,5 +176,6 @@ def let_read(opened: Session, role: str) -> None:
 
 def let_read_no_more(opened: Session, role: str) -> None:
     """Take back what `let_read` has granted: only the owners can."""
+    refuse_dangerous_triggers(opened)
     with borrowed_owners(opened, {*owners_here(opened), role}):
         opened.run(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(role)))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from psycopg2 import sql
 
 from utils.contracts.verification import CheckKind, CheckResult
-from utils.errors import StepFailed
+from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import MAX_SENTENCE, listed, one_line
 from utils.logins.roles import SYSTEM_DATABASES
 from utils.masking.patterns import matches
@@ -157,6 +157,9 @@ class _Database:
             return str(error)
         except SqlRefused:
             return "its names cannot be read in any encoding"
+        except TemporaryFailure as error:
+            with self._cluster.maintenance():  # raises where not only this database admits nobody
+                return str(error)
         return None
 
     def _once(self, key: str, work: Callable[[], Iterable[CheckResult]]) -> None:
