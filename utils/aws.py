@@ -38,10 +38,10 @@ class TokenService(Protocol):
         ...
 
 
-# What a message can do without must not use up the function's time.
-_HASTY = {
-    "cloudtrail": Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=8),
-}
+# What a message can do without must not use up the function's time. S3 and KMS serve the evidence; what else is asked
+# of them are small objects and descriptions.
+_HASTY_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=8)
+_HASTY = dict.fromkeys(("cloudtrail", "events", "kms", "s3"), _HASTY_CONFIG)
 # Three attempts inside a call; longer pauses are the state machine's business, where waiting costs nothing.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30)
 

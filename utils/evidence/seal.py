@@ -44,12 +44,15 @@ def seal(
     if begun_after is None:
         begun_after = chain.head_number()
         note_begun(begun_after)
-    own = _own_link(chain.links_from(begun_after), folder)
+    links = chain.links_from(begun_after)
+    own = _own_link(links, folder)
     if own is None:
         files = _Files(evidence, render, folder, signer)
-        # Another call may have written these for the same end, and when that began is unknown: its link may be any.
-        own = _append(files, 0 if files.were_there else begun_after)
-    _publish(own, signer)
+        if files.were_there:
+            # Another call may have written these for the same end, and when that began is unknown: its link may be any.
+            begun_after, links = 0, chain.links_from(0)
+        own = _append(files, begun_after, links)
+    _publish(own, links, signer)
     return Sealed(
         sequence=own.content.sequence, sha256=own.sha256, bucket=environment.text("EVIDENCE_BUCKET"), folder=folder
     )
@@ -114,10 +117,14 @@ def _digest(content: bytes) -> Digest:
     return Digest(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
 
 
-def _append(files: _Files, begun_after: int) -> ChainedLink:
-    """Add the link to the chain, behind whichever link is its head by then, and return it."""
+def _append(files: _Files, begun_after: int, links: list[ChainedLink]) -> ChainedLink:
+    """Add the link to the chain, behind whichever link is its head by then, and return it.
+
+    `links` are those from `begun_after` on, as they were seen last.
+    """
     for tried in range(MOST_TRIES):
-        links = chain.links_from(begun_after)
+        if tried:
+            links = chain.links_from(begun_after)
         # The answer to our own write may have been lost.
         own = _own_link(links, files.folder)
         if own is not None:
@@ -137,15 +144,19 @@ def _own_link(links: list[ChainedLink], folder: str) -> ChainedLink | None:
     return next((each for each in links if each.entry.folder == folder), None)
 
 
-def _publish(own: ChainedLink, signer: Signer) -> None:
+def _publish(own: ChainedLink, seen: list[ChainedLink], signer: Signer) -> None:
     """Copy the link and its key to the bucket, and the link before, if its own closer has died before it could."""
-    store.write_once(f"keys/{signer.key.sha256}.pem", signer.pem)
+    number = own.content.sequence - 1
+    before = [each for each in seen if each.content.sequence == number]
+    if number and not before:
+        before = chain.links_from(number, most=1)
+    if not any(each.content.key == own.content.key and not _copy(each) for each in before):
+        # Each closer writes it before its link.
+        store.write_once(f"keys/{signer.key.sha256}.pem", signer.pem)
     _copy(own)
-    if own.content.sequence > 1:
-        for before in chain.links_from(own.content.sequence - 1, most=1):
-            _copy(before)
 
 
-def _copy(chained: ChainedLink) -> None:
-    store.write_once(f"{chained.entry.folder}/link.json", chained.link)
-    store.write_once(f"{chained.entry.folder}/link.sig", chained.signature)
+def _copy(chained: ChainedLink) -> bool:
+    """Copy a link beside its files. Return whether any of it was missing there."""
+    wrote = store.write_once(f"{chained.entry.folder}/link.json", chained.link)
+    return store.write_once(f"{chained.entry.folder}/link.sig", chained.signature) or wrote

@@ -259,7 +259,7 @@ class OperationEnd:
         """Return which end this is: an execution may end several times, redriven, or reported too early as failed."""
         execution = self._task.execution
         redriven = f"-redrive-{execution.redrive_count}" if execution.redrive_count else ""
-        return f"{execution.execution_name}{redriven}{'-corrected' if self.corrects else ''}"
+        return f"{execution.execution_name}{redriven}-{'stopped' if self._task.stopped else self._task.outcome}"
 
     def _note_begun(self, begun: dict[str, object]) -> None:
         self._state.remember_at_end(evidence_begun=begun)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from scripts.local_aws.front import ApiCall
 from scripts.local_aws.moto_fixes.table_units import WRITES
 
+# The chain is in the audit table, which nothing else queries.
+_OF_EVIDENCE = frozenset({"dynamodb:Query", "events:PutEvents", "kms:GetPublicKey", "kms:Sign", "s3:PutObject"})
 _READS = frozenset({"GetItem", "BatchGetItem", "Query"})
 
 
@@ -21,6 +23,12 @@ def calls_by_operation(calls: Iterable[ApiCall]) -> collections.Counter[str]:
         for each in calls
         if each.principal != "operator" and (each.service, each.operation) != ("lambda", "Invoke")
     )
+
+
+def calls_of_evidence(calls: Iterable[ApiCall]) -> int:
+    """Return how many of a run's calls are of the services that only its evidence needs."""
+    counted = calls_by_operation(calls)
+    return sum(number for name, number in counted.items() if name in _OF_EVIDENCE)
 
 
 def write_units(calls: Iterable[ApiCall]) -> float:

@@ -9,7 +9,7 @@ import pytest
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.production import make_production
 from scripts.local_run.stage import REGION, Stage
-from tests.integration.pipeline.counts import calls_by_operation, table_of_calls, write_units
+from tests.integration.pipeline.counts import calls_by_operation, calls_of_evidence, table_of_calls, write_units
 from tests.integration.pipeline.support import Pipeline, Run, numbers
 
 SOURCE = "prod-counted"
@@ -32,8 +32,9 @@ def learned(aws: LocalAws, place: Stage) -> Run:
 @pytest.mark.parametrize(
     ("number", "most"),
     [
-        pytest.param(lambda run: calls_by_operation(run.calls).total(), 120, id="calls"),
-        pytest.param(lambda run: write_units(run.calls), 50, id="write-units"),
+        pytest.param(lambda run: calls_by_operation(run.calls).total(), 136, id="calls"),
+        pytest.param(lambda run: calls_of_evidence(run.calls), 14, id="calls-of-evidence"),
+        pytest.param(lambda run: write_units(run.calls), 55, id="write-units"),
         pytest.param(lambda run: run.followed.state_transitions, 58, id="transitions"),
     ],
 )
