@@ -52,7 +52,7 @@ class CheckResult(Struct, frozen=True, kw_only=True):
 class Verification(Struct, frozen=True, kw_only=True):
     """All checks of one cluster, those that did not hold first.
 
-    `not_listed` of the checks that held are only counted, so that the whole has a bound. `compared_with` is the
+    `not_listed` of the checks, the last ones, are only counted, so that the whole has a bound. `compared_with` is the
     operation whose results these were set against. `fingerprint` is a hash over the schemas of all databases.
     `newest_row_at` is the newest moment in the columns that the policy names: what the copy has of the source ends
     there.

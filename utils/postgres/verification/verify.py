@@ -102,7 +102,7 @@ def verify_slice(
             if not _is_left_out(policy, name) and f"{name}/" not in found.done:
                 clock.prove_time()
                 reader = Reader(server=server, login=login, database=name, limit_seconds=policy.check_seconds)
-                _Database(cluster, reader, policy, found, snapshot_at, clock).verify()
+                _Database(cluster, reader, policy, found, snapshot_at, clock).run_checks()
     except OutOfTime:
         return False
     finally:
@@ -127,7 +127,7 @@ class _Database:
         self._name = reader.database
         self._rules = _rules_for(policy, self._name)
 
-    def verify(self) -> None:
+    def run_checks(self) -> None:
         """Run what was not run yet."""
         if (why := self._why_closed()) is None:
             self._found.databases.setdefault(self._name, DatabaseFound(database=self._name))
@@ -208,9 +208,9 @@ class _Database:
             self._found.results.append(self._reader.result(question, None, str(error), time.monotonic()))
         else:
             seen = [use for use in uses if not use.hidden]
-            for start in range(0, len(seen), BATCH):
-                batch = seen[start : start + BATCH]
-                self._batch_of_sequences(f"sequences/{start}", batch)
+            for first in range(0, len(seen), BATCH):
+                batch = seen[first : first + BATCH]
+                self._batch_of_sequences(f"sequences/{first}", batch)
             wrong = sum(
                 each.kind == "sequences" and each.scope.startswith(f"{one_line(self._name)}.")
                 for each in self._found.results
