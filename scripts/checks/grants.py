@@ -43,7 +43,7 @@ _ALONE = {
 _IAM_PREFIXES = {"stepfunctions": "states"}
 # A call of another name than its action, by the module that makes it: there a version of an object is always named (S3
 # API reference, GetObject).
-_IAM_ACTIONS = {("s3:GetObject", "preflight.masking"): "s3:GetObjectVersion"}
+_IAM_ACTIONS = {("s3:GetObject", "preflight.policy_files"): "s3:GetObjectVersion"}
 # What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").
 IN_A_VPC = (
     "ec2:AssignPrivateIpAddresses",

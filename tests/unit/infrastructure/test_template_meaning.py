@@ -17,6 +17,7 @@ from scripts.local_aws.iam.policy import Policy, Request, evaluate
 from tests.unit.support import AUDIT_TABLE, EXECUTION, NOW, OPERATION, STATE_TABLE, TARGET, a_plan
 from utils import metrics
 from utils.aws import client
+from utils.operation.sealing import STEP
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState
@@ -157,6 +158,11 @@ ALARMS: dict[str, tuple[Any, ...]] = {
         "AWS/Lambda", "Errors", [{"Name": "FunctionName", "Value": {"Ref": "SnsNotificationFunction"}}],
         "Sum", 300, 1, *AT_LEAST_ONE,
     ),
+    "EvidenceMissingAlarm": (
+        "AuroraRestore", "StepFailure",
+        [{"Name": "service", "Value": {"Ref": "NamePrefix"}}, {"Name": "Step", "Value": "evidence"}],
+        "Sum", 300, 1, *AT_LEAST_ONE,
+    ),
     "DeadLettersAlarm": (
         "AWS/SQS", "ApproximateNumberOfMessagesVisible",
         [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DeadLetters", "QueueName"]}}],
@@ -198,6 +204,7 @@ def test_the_metrics_that_the_alarms_watch_are_emitted_under_those_dimensions(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     metrics.count_operation("Failed", OPERATION)
+    metrics.count_failure(STEP, OPERATION, "StepFailed")
     metrics.record_restore(OPERATION, 60.0, 3600.0, 10)
     emitted = {}
     for line in capsys.readouterr().out.splitlines():
