@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,21 @@ def test_the_documented_commands_restore_ones_own_cluster(tmp_path: pathlib.Path
     assert typed.returncode == 0, typed.stderr
     assert '"SUCCEEDED"' in typed.stdout
     assert "1000" in typed.stdout.rpartition("SUCCEEDED")[2]
+    assert_nothing_is_left(tmp_path)
+
+
+def test_two_drills_leave_evidence_that_is_verified_and_a_report(tmp_path: pathlib.Path) -> None:
+    with running(tmp_path, "--drill", "--json") as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    result: dict[str, Any] = json.loads(output)
+    assert len(result["checks"]) == 8
+    assert all(result["checks"].values())
+    assert result["evidence"]["summary"]["worked"] is True
+    page = pathlib.Path(result["report"])
+    assert "Drill of prod-orders" in page.read_text()
+    # What stays is for the person at the terminal.
+    shutil.rmtree(page.parents[1])
     assert_nothing_is_left(tmp_path)
 
 
