@@ -35,6 +35,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     took_seconds: int | None
     data_taken_at: dt.datetime | None
     data_age_seconds: int | None
+    checks: Checks | None
     execution_arn: str
 
 
@@ -132,7 +133,6 @@ class Shown(Struct, frozen=True, kw_only=True):
     sentence: str
     data_age_now_seconds: int | None
     cluster: ClusterNow | None
-    checks: Checks | None
     application_secret: str | None
     differences: list[str]
     expected_end: list[str]

@@ -64,6 +64,7 @@ def summary_of(record: Record, execution: Execution | None) -> Summary:
         took_seconds=round((ended_at - began).total_seconds()) if ended_at and began else None,
         data_taken_at=taken_at,
         data_age_seconds=round((began - taken_at).total_seconds()) if began and taken_at else None,
+        checks=record.checks,
         execution_arn=record.execution_id,
     )
 
@@ -84,7 +85,6 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
         sentence=_sentence(record, summary, reasons),
         data_age_now_seconds=max(0, round((now - taken_at).total_seconds())) if taken_at else None,
         cluster=_cluster_now(stack, record),
-        checks=record.checks,
         application_secret=(record.raw_plan.get("target_secrets") or {}).get("application")
         or stack.outputs.get("AppSecretArn"),
         differences=record.differences,
@@ -106,7 +106,7 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
 
 def exit_code_of(shown: Shown) -> int:
     """Return the exit code of a command that ends as the operation does. Data that did not pass have their own."""
-    if shown.operation.status == "SUCCEEDED" and shown.checks is not None and not shown.checks.all_held:
+    if shown.operation.status == "SUCCEEDED" and (found := shown.operation.checks) is not None and not found.all_held:
         return FINDINGS
     return {"SUCCEEDED": DONE, "PLANNED": DONE, "RUNNING": STILL_RUNNING, "REFUSED": REFUSED}.get(
         shown.operation.status, FAILED
@@ -134,8 +134,8 @@ def first_screen(shown: Shown) -> Iterator[str]:
     answer = {True: "Yes.", False: "No.", None: ""}[shown.worked]
     yield _row("Did it work?", f"{answer} {shown.sentence}".strip())
     yield from (_row("", each) for each in shown.reasons[1:])
-    if shown.checks is not None:
-        yield _row("Checks", _checks_line(shown.checks))
+    if operation.checks is not None:
+        yield _row("Checks", _checks_line(operation.checks))
     yield _row("Data", _data_line(shown))
     yield _row("Exists now", _exists_line(shown))
     yield from (
@@ -167,8 +167,8 @@ def details(shown: Shown) -> Iterator[str]:
 def listing_lines(summaries: list[Summary]) -> Iterator[str]:
     """Yield a table of operations; the id comes last, so that nothing cuts it."""
     targets = max([len("TARGET"), *(len(each.target or "-") for each in summaries)])
-    row = f"{{:9}}  {{:16}}  {{:7}}  {{:{targets}}}  {{:>8}}  {{:>12}}  {{}}"
-    yield row.format("STATUS", "STARTED (UTC)", "KIND", "TARGET", "DATA AGE", "TOOK", "OPERATION")
+    row = f"{{:9}}  {{:16}}  {{:7}}  {{:{targets}}}  {{:>8}}  {{:>12}}  {{:>9}}  {{}}"
+    yield row.format("STATUS", "STARTED (UTC)", "KIND", "TARGET", "DATA AGE", "TOOK", "CHECKS", "OPERATION")
     for each in summaries:
         yield row.format(
             each.status,
@@ -177,6 +177,7 @@ def listing_lines(summaries: list[Summary]) -> Iterator[str]:
             each.target or "-",
             age(each.data_age_seconds) if each.data_age_seconds is not None else "-",
             duration(each.took_seconds) if each.took_seconds is not None else "-",
+            f"{each.checks.held}/{each.checks.total}" if each.checks is not None else "-",
             each.operation_id,
         )
 

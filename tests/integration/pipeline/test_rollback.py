@@ -74,6 +74,13 @@ def test_the_cluster_of_before_has_its_name_back_and_what_was_written_since_is_k
     assert not keys & old & new
     assert client.acknowledged[-1].key in old
     assert message["subject"].startswith("[aurora-restore] SUCCEEDED")
+    evidence = nights.pipeline.evidence(back.operation_id)
+    assert evidence.target is not None
+    assert (evidence.kind, evidence.outcome) == ("rollback", "passed")
+    assert (evidence.target.resource_id, evidence.target.exists) == (before["DbClusterResourceId"], True)
+    assert [(each.what, each.resource_id) for each in evidence.changes] == [("replaced", after["DbClusterResourceId"])]
+    refreshed = nights.pipeline.evidence(night.operation_id)
+    assert (refreshed.kind, [each.what for each in refreshed.changes]) == ("refresh", ["created", "replaced"])
     assert f"it is in {after['DbClusterResourceId']}, which is kept as" in message["message"]
 
 

@@ -69,7 +69,6 @@ def shown(status: str, found: Execution | None, cluster: ClusterNow | None = Non
         "sentence": "Why.",
         "data_age_now_seconds": 3 * 3600,
         "cluster": cluster,
-        "checks": None,
         "application_secret": "aurora-restore/application",
         "differences": [],
         "expected_end": [],
@@ -114,7 +113,8 @@ CLUSTER = ClusterNow(
     ],
 )
 def test_data_that_did_not_pass_are_told_apart_from_a_failure(checks: Checks, code: int, line: str) -> None:
-    found = shown("succeeded", None, CLUSTER, checks=checks)
+    found = shown("succeeded", None, CLUSTER)
+    found = replace(found, operation=replace(found.operation, checks=checks))
     assert line in list(first_screen(found))
     assert exit_code_of(found) == code
 
@@ -169,6 +169,7 @@ def test_a_list_cuts_no_id() -> None:
     assert header.split()[-1] == "OPERATION"
     assert line.endswith("  one")
     assert "38 min 0 s" in line
+    assert " 40/41  one" in list(listing_lines([replace(long, checks=Checks(held=40, failed=1))]))[1]
 
 
 NOW = dt.datetime(2026, 11, 27, 3, 0, tzinfo=dt.UTC)
