@@ -215,10 +215,22 @@ class OperationEnd:
 
     def seal(self, starter: Starter, left: Remains) -> Witness | None:
         """Write the evidence of this end; None for a dry run, of which there is nothing to show."""
-        task = self._task
-        if task.outcome == "planned":
+        if self._task.outcome == "planned":
             return None
-        known = Known(
+        operation_id = self._state.operation_id
+        return seal_end(
+            lambda: evidence_of(self._known(starter, left)),
+            operation_id,
+            self._attempt,
+            self._begun,
+            self._note_begun,
+        )
+
+    def _known(self, starter: Starter, left: Remains) -> Known:
+        """Return what the evidence is put together from. What is asked here of AWS may fail as any of the evidence."""
+        task = self._task
+        has_failed = task.outcome == "failed"
+        return Known(
             execution=task.execution,
             succeeded=task.outcome == "succeeded",
             stopped=task.stopped,
@@ -227,13 +239,11 @@ class OperationEnd:
             starter=starter,
             remains=left,
             exists=self._exists(left),
-            error=self.error if task.outcome == "failed" else None,
+            error=self.error if has_failed else None,
             archive=task.archive,
             verification=self._verification(),
-            next=list(self.next_lines(left)) if task.outcome == "failed" else [],
+            next=list(self.next_lines(left)) if has_failed else [],
         )
-        operation_id = self._state.operation_id
-        return seal_end(lambda: evidence_of(known), operation_id, self._attempt, self._begun, self._note_begun)
 
     def _verification(self) -> Verification | None:
         """Return what the checks of the cluster have found; None where none were made of this one.
@@ -285,7 +295,8 @@ class OperationEnd:
         if self._task.outcome == "failed":
             details |= {"error": self.error.error, "cause": "\n".join(cause_lines(self.error))[:2000]}
         facts: dict[str, Any] = {"notified_at": iso(self._task.execution.now), "started_by": starter}
-        if witness is not None and witness.sealed is not None:
+        if witness is not None:
+            # Where it could not be written, that of an earlier end is not this one's.
             facts["evidence"] = details["evidence"] = witness.sealed
         if self.record is not None and self.is_to_be_finished:
             facts["finished_by"] = finishing_name(self.record.operation_id, self._task.execution)
