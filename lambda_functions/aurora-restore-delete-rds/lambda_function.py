@@ -7,7 +7,7 @@ from utils.errors import StepFailed
 from utils.state.operation import iso
 from utils.steps.delete_calls import delete_own_cluster, end_source
 from utils.steps.delete_watch import deletion_begun, waited_for
-from utils.steps.deletion_proof import prove_source_may_go, prove_unfinished
+from utils.steps.deletion_proof import prove_drill_ends, prove_source_may_go, prove_unfinished
 from utils.steps.removed import removal_begun
 
 
@@ -33,25 +33,23 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
 
 def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
     """Delete the cluster that the operation created, because it failed or was a drill."""
-    record = work.record()
+    record, going = work.record(), None
     cluster, kept_because = prove_unfinished(record, work.aurora(), task.run.target_cluster_id)
+    if task.ends_drill:
+        going = prove_drill_ends(cluster, kept_because, work.state.with_plan(record), work.aurora())
     if cluster is not None:
         # From here on its absence is our doing: a resumed run makes another one.
         removed = removal_begun(cluster, record, task.run.now, ends_drill=task.ends_drill)
         work.state.remember(clean_up_at=iso(task.run.now), removed=removed)
         delete_own_cluster(cluster, work.aurora())
-    elif task.ends_drill and record.cluster_resource_id is not None and not record.removed:
-        raise StepFailed(
-            f"The drill's cluster was not deleted: {kept_because}. Remove what keeps it, then resume this operation, "
-            "which deletes it."
-        )
+        going = cluster.resource_id
     progress = DeleteProgress(
         cluster_identifier=cluster.identifier if cluster else record.named(task.run.target_cluster_id),
         region=environment.region(),
-        cluster_resource_id=cluster.resource_id if cluster else None,
+        cluster_resource_id=going,
         final_snapshot_identifier=None,
         started_at=task.run.now,
-        answer="wait" if cluster else "done",
+        answer="wait" if going else "done",
         wait_seconds=0,
         skipped=kept_because or None,
     )

@@ -147,7 +147,17 @@ class Checked(Struct, frozen=True, kw_only=True):
 class Change(Struct, frozen=True, kw_only=True):
     """Something that the operation deleted, shared, masked or otherwise changed. `proof` says how that is known."""
 
-    what: Literal["created", "deleted", "shared", "unshared", "masked", "replaced", "locked"]
+    what: Literal[
+        "created",
+        "deleted",
+        "deletion begun",
+        "shared",
+        "unshared",
+        "masked",
+        "replaced",
+        "locked",
+        "protection off",
+    ]
     on: str
     resource_id: str | None
     at: Moment | None

@@ -14,10 +14,10 @@ Row = tuple[str, str]
 
 def drilled_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
     """Yield what the drill has restored, that nobody was let in, and how the cluster's end is known."""
-    known = {name: one_line(value) for name, value in record.removed.items()}
+    known = {name: one_line(value) for name, value in record.removed_here.items()}
     restored = known.get("identifier", plan.cluster.identifier)
     yield "Drilled", f"{plan.snapshot.cluster_identifier} was restored as {restored}"
-    if not record.removed:
+    if not record.removed_here:
         yield "Gone", "the cluster was deleted by somebody else, before the drill did"
         return
     yield "Usable", f"at {known['ready_at']}, with all its instances; a login with a new master password had worked"

@@ -29,6 +29,8 @@ from utils.request.next_command import anew, start_command
 from utils.state.operation import OperationRecord
 
 MAX_SUBJECT = 99
+# How the sentence begins on secrets that could not be cleaned up.
+NOT_SETTLED = "Not all secrets of the operation were cleaned up"
 MAX_MESSAGE_BYTES = 200_000
 
 # The steps at which a phase begins, in the order of the workflow, and what a person calls the phase.
@@ -183,11 +185,12 @@ def drilled(
     started_by: str = "",
 ) -> Message:
     """Return the message of a drill that has come to its end: what it has proved, and that nothing of it is left."""
-    snapshot, found = plan.snapshot, record.removed.get("verification", {})
+    about_secrets = list(about_secrets)
+    snapshot, found = plan.snapshot, record.removed_here.get("verification", {})
     rows = [
         *_corrects_rows(corrects),
         *drilled_rows(plan, record),
-        *_verification_rows(plan, record.removed.get("verified_at"), found),
+        *_verification_rows(plan, record.removed_here.get("verified_at"), found),
         *(("Resumed", line) for line in plan.resumed),
         ("From", f"{snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}"),
         ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
@@ -210,9 +213,11 @@ def drilled(
         ),
     ]
     lines = [*_columns(rows), "", f"Operation  {plan.operation_id}", *_execution_lines(execution_id, started_by)]
+    is_unsettled = any(line.startswith(NOT_SETTLED) for line in about_secrets)
+    left = "SOMETHING IS LEFT" if archive.warnings or is_unsettled else "nothing is left"
     how_old = age(now - snapshot.created_at)
     status = "WITH FINDINGS" if found.get("failed") or found.get("not_run") else "SUCCEEDED"
-    return compose(f"{status}: drill of {snapshot.cluster_identifier}, data {how_old} old, nothing is left", lines)
+    return compose(f"{status}: drill of {snapshot.cluster_identifier}, data {how_old} old, {left}", lines)
 
 
 def failed(
@@ -311,7 +316,7 @@ def phases_of(record: OperationRecord, now: dt.datetime) -> list[tuple[str, dt.d
     The deletion of a drill's cluster is its last: the steps of a clean-up do not record when they are entered.
     """
     times = dict(record.step_times)
-    if record.is_drill and record.removed:
+    if record.is_drill and record.removed_here.get("ready_at"):
         times["delete-rds"] = record.removed["began_at"]
     names = [(name, dt.datetime.fromisoformat(times[step])) for step, name in PHASES.items() if step in times]
     ends = [*(begin for _, begin in names), now][1:]

@@ -26,7 +26,7 @@ from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
 from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines
 from utils.messages.next_steps import as_asked, next_lines
-from utils.messages.outcome import phase_seconds, total_seconds
+from utils.messages.outcome import NOT_SETTLED, phase_seconds, total_seconds
 from utils.messages.swap import ReplacedNow
 from utils.operation.evidence import Known, evidence_of
 from utils.operation.finishing import finishing_arn, finishing_name, start_finishing
@@ -231,6 +231,7 @@ class OperationEnd:
         task = self._task
         has_failed = task.outcome == "failed"
         return Known(
+            operation_id=self._state.operation_id,
             execution=task.execution,
             succeeded=task.outcome == "succeeded",
             stopped=task.stopped,
@@ -241,6 +242,7 @@ class OperationEnd:
             exists=self._exists(left),
             error=self.error if has_failed else None,
             archive=task.archive,
+            left=[*_warnings_of(task), *(each for each in self.about_secrets if each.startswith(NOT_SETTLED))],
             verification=self._verification(),
             next=list(self.next_lines(left)) if has_failed else [],
         )
@@ -257,7 +259,8 @@ class OperationEnd:
         of_this = "verify-data" in record.step_times and found is not None
         if of_this and found is not None and found.finished_at >= record.entered("verify-data"):
             return found
-        return found if record.verified_at or record.removed.get("verified_at") else None
+        gone = record.cluster_resource_id is None and record.removed_here.get("verified_at")
+        return found if record.verified_at or gone else None
 
     def next_lines(self, left: Remains) -> Iterable[str]:
         """Return what to do after a failure, as the message says it."""
@@ -275,19 +278,16 @@ class OperationEnd:
         self._state.remember_at_end(evidence_begun=begun)
 
     def _exists(self, left: Remains) -> bool | None:
-        """Return whether RDS still has the operation's cluster; None where that is not known."""
+        """Return whether RDS had the operation's cluster when it was looked at last; None where that is not known.
+
+        Of a success, the last step has looked: asking once more could use up the time that the message needs.
+        """
         record = self.record
-        if left.cluster is not None:
-            return True
         if record is None or left.unknown:
             return None
-        resource_id = record.cluster_resource_id or record.removed.get("resource_id")
-        try:
-            found = AuroraReader(environment.region()).cluster_with_id(resource_id) if resource_id else None
-        except (ClientError, BotoCoreError) as error:
-            log.warning("restored cluster not looked at", extra={"cause": one_line(error)})
-            return None
-        return found is not None
+        if self._task.outcome == "succeeded" or left.cluster is not None:
+            return not record.is_drill or left.cluster is not None
+        return None if record.cluster_resource_id is not None else False
 
     def record_report(self, subject: str, starter: Starter, witness: Witness | None = None) -> None:
         """Record that the end was reported to people, and what about."""
@@ -380,6 +380,11 @@ class OperationEnd:
             (now - plan.snapshot.created_at).total_seconds(),
             plan.snapshot.allocated_gib,
         )
+
+
+def _warnings_of(task: NotificationTask) -> list[str]:
+    """Return what of the snapshot's route could not be taken back."""
+    return task.archive.warnings if task.archive is not None else []
 
 
 def _begun_deletion(record: OperationRecord) -> SourceDeletion | None:

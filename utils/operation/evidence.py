@@ -18,8 +18,9 @@ from msgspec import Struct
 
 import utils
 from utils import environment
-from utils.arns import Arn, execution_name
+from utils.arns import Arn
 from utils.contracts.evidence import (
+    Change,
     Checked,
     Evidence,
     EvidenceExecution,
@@ -39,7 +40,7 @@ from utils.contracts.payloads import Archived, Execution, ExecutionError
 from utils.contracts.plan import Plan
 from utils.contracts.verification import Verification
 from utils.foreign_text import MAX_SENTENCE, one_line
-from utils.messages.failure import Remains, cause_lines, is_shut
+from utils.messages.failure import Remains, cause_lines, door_of, is_shut
 from utils.messages.outcome import phases_of
 from utils.operation.evidence_changes import changes_of
 from utils.operation.starter import Starter
@@ -56,8 +57,12 @@ ALWAYS_OPEN = (
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What the closing step knows. `exists` says whether RDS still reports the cluster, None where it was not asked."""
+    """What the closing step knows. `exists` says whether RDS still reports the cluster, None where it was not asked.
 
+    `left`: what could not be taken back or cleaned up, a sentence each.
+    """
+
+    operation_id: str
     execution: Execution
     succeeded: bool
     stopped: bool
@@ -68,6 +73,7 @@ class Known(Struct, frozen=True, kw_only=True):
     exists: bool | None
     error: ExecutionError | None = None
     archive: Archived | None = None
+    left: list[str] = []
     verification: Verification | None = None
     next: list[str] = []
 
@@ -76,11 +82,12 @@ def evidence_of(known: Known) -> Evidence:
     """Return the evidence. Every foreign text in it is on one line and bounded."""
     record, execution = known.record, known.execution
     plan = _plan_of(record)
-    started = dt.datetime.fromisoformat(record.started_at) if record is not None else execution.started_at
+    # The record of an operation without a plan is written at its end.
+    started = dt.datetime.fromisoformat(record.started_at) if record and plan else execution.started_at
     objectives = _objectives(plan, known, started)
     outcome = outcome_of(known, objectives)
     return Evidence(
-        operation_id=record.operation_id if record is not None else execution_name(execution.execution_id),
+        operation_id=known.operation_id,
         kind=_kind(plan, known.request),
         outcome=outcome,
         started_at=_whole(started),
@@ -99,7 +106,7 @@ def evidence_of(known: Known) -> Evidence:
         timeline=list(_timeline(known)),
         checks=_checked(known.verification),
         findings=list(_findings(known, objectives)),
-        changes=changes_of(plan, record, known.archive) if plan is not None and record is not None else [],
+        changes=_changes(known, plan),
         execution=EvidenceExecution(
             arn=execution.execution_id,
             redrive_count=execution.redrive_count,
@@ -119,7 +126,7 @@ def outcome_of(known: Known, objectives: Objectives) -> EvidenceOutcome:
     if known.succeeded:
         checks_held = known.verification is None or known.verification.all_held
         missed = False in (objectives.rpo_seconds.held, objectives.rto_seconds.held)
-        return "passed" if checks_held and not missed else "findings"
+        return "passed" if checks_held and not missed and not known.left else "findings"
     if known.stopped:
         return "stopped"
     failed: dict[str, EvidenceOutcome] = {"RequestRefused": "refused", "ChecksFailed": "findings"}
@@ -201,7 +208,7 @@ def plan_sha256(plan: Plan) -> str:
 def _snapshot(plan: Plan, record: OperationRecord | None) -> EvidenceSnapshot:
     found = plan.snapshot
     arn = Arn.parse(found.arn)
-    was_used = record is not None and (record.cluster_resource_id is not None or bool(record.removed))
+    was_used = record is not None and (record.cluster_resource_id is not None or bool(record.removed_here))
     return EvidenceSnapshot(
         arn=one_line(found.arn, MAX_SENTENCE),
         identifier=one_line(found.identifier),
@@ -219,7 +226,7 @@ def _snapshot(plan: Plan, record: OperationRecord | None) -> EvidenceSnapshot:
 
 def _target(plan: Plan, known: Known, record: OperationRecord) -> EvidenceTarget | None:
     """Return the cluster that the operation is about; None where it has created none."""
-    resource_id = record.cluster_resource_id or record.removed.get("resource_id")
+    resource_id = record.cluster_resource_id or record.removed_here.get("resource_id")
     if resource_id is None:
         return None
     own = Arn.parse(known.execution.execution_id)
@@ -228,7 +235,7 @@ def _target(plan: Plan, known: Known, record: OperationRecord) -> EvidenceTarget
         resource_id=resource_id,
         region=own.region,
         account=own.account_id,
-        endpoint=record.endpoint or (record.users or record.removed).get("endpoint"),
+        endpoint=record.endpoint or (record.users or record.removed_here).get("endpoint"),
         instances=[each.identifier for each in plan.cluster.instances],
         exists=known.exists,
     )
@@ -236,14 +243,14 @@ def _target(plan: Plan, known: Known, record: OperationRecord) -> EvidenceTarget
 
 def _isolation(plan: Plan, known: Known, record: OperationRecord) -> Isolation:
     exists = record.cluster_resource_id is not None
-    masked = record.masked_at if exists else record.removed.get("masked_at")
+    masked = record.masked_at if exists else record.removed_here.get("masked_at")
     return Isolation(
         door=_door(known, record),
         door_security_group=plan.cluster.door_security_group_id,
         opened_at=_moment(record.door_open_at),
         security_groups=[] if record.is_drill else plan.cluster.vpc_security_group_ids,
         inherited_logins=plan.inherited_logins,
-        locked_logins=len(record.locked_logins) if exists else int(record.removed.get("locked_logins", 0)),
+        locked_logins=len(record.locked_logins) if exists else int(record.removed_here.get("locked_logins", 0)),
         masking_policy=f"{plan.masking.policy}, version {plan.masking.version_id}" if plan.masking else None,
         masked_at=_moment(masked),
     )
@@ -254,7 +261,10 @@ def _door(known: Known, record: OperationRecord) -> Literal["never", "opened", "
     if record.door_open_at is not None:
         return "opened"
     cluster = known.remains.cluster
-    opened_by_hand = cluster is not None and not is_shut(record, cluster)
+    groups = record.removed_here.get("security_groups", [])
+    opened_by_hand = (cluster is not None and not is_shut(record, cluster)) or (
+        bool(groups) and groups != [door_of(record)[0]]
+    )
     return "unknown" if record.door_opening_at is not None or opened_by_hand else "never"
 
 
@@ -264,7 +274,7 @@ def _objectives(plan: Plan | None, known: Known, started: dt.datetime) -> Object
     record = known.record
     usable = None
     if record is not None and known.succeeded:
-        usable = _moment(record.removed.get("ready_at") if record.is_drill else record.door_open_at)
+        usable = _moment(record.removed_here.get("ready_at") if record.is_drill else record.door_open_at)
     return Objectives(
         rpo_seconds=_objective(environment.optional("RPO_TARGET_MINUTES"), data_of, started),
         rpo_from=None if data_of is None else "newest_row" if newest is not None else "snapshot",
@@ -322,8 +332,21 @@ def _findings(known: Known, objectives: Objectives) -> Iterator[str]:
             yield f"{one_line(check.name)}, {one_line(check.scope)}: expected {check.expected}, found {check.actual}"
         elif check.held is None:
             yield f"{one_line(check.name)}, {one_line(check.scope)}: not run ({one_line(check.error or 'no reason')})"
+    yield from (one_line(each, MAX_SENTENCE) for each in known.left)
     for difference in known.record.differences if known.record is not None else []:
         yield one_line(difference, MAX_SENTENCE)
+
+
+def _changes(known: Known, plan: Plan | None) -> list[Change]:
+    if plan is None or known.record is None:
+        return []
+    return changes_of(plan, known.record, known.archive, source_is_gone=_source_is_gone(known))
+
+
+def _source_is_gone(known: Known) -> bool:
+    """Return whether RDS has reported that the source cluster is gone: the last step did, or it was looked at."""
+    source = known.remains.source
+    return known.succeeded or (source is not None and source.status is None)
 
 
 def _limits(known: Known, plan: Plan | None) -> Iterator[str]:
@@ -335,6 +358,8 @@ def _limits(known: Known, plan: Plan | None) -> Iterator[str]:
         guessed = known.verification.tables - known.verification.tables_counted
         if guessed > 0:
             yield f"The rows of {guessed} of {known.verification.tables} tables were estimated, not counted."
+    if plan is not None and plan.drill:
+        yield "The settings of the cluster were not compared with the plan: that is done when a door opens."
     if known.record is not None and known.record.earlier_executions:
         yield "The timeline is the last execution's. The earlier ones have evidence of their own."
     yield from ALWAYS_OPEN

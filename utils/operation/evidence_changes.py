@@ -14,15 +14,17 @@ from utils.foreign_text import one_line
 from utils.state.operation import OperationRecord
 
 _BY_ANSWER = "RDS's answer to the call"
+_GONE = "RDS reported no cluster of this id"
+_NOT_SEEN = "its deletion has begun; its end was not seen"
 
 
-def changes_of(plan: Plan, record: OperationRecord, archive: Archived | None) -> list[Change]:
+def changes_of(plan: Plan, record: OperationRecord, archive: Archived | None, *, source_is_gone: bool) -> list[Change]:
     """Return the changes in the order of the workflow. `archive` is what became of the copy, where that is known."""
     return [
         *_on_the_route(plan, record),
         *_of_the_cluster(plan, record),
         *_of_the_target(plan, record),
-        *_of_the_source(plan, record),
+        *_of_the_source(plan, record, is_gone=source_is_gone),
         *_of_the_copy(plan, record, archive),
     ]
 
@@ -47,11 +49,11 @@ def _of_step(step: RouteStep, record: OperationRecord) -> Change:
 
 def _of_the_cluster(plan: Plan, record: OperationRecord) -> Iterator[Change]:
     """Yield what became of the cluster that exists, or of the last one that was deleted again."""
-    removed = record.removed
+    removed = record.removed_here
     exists = record.cluster_resource_id is not None and plan.rolls_back is None
     if exists:
         yield _created(plan.cluster.identifier, record.cluster_resource_id, record.cluster_asked_at)
-    if removed:
+    if removed and not (exists and removed["resource_id"] == record.cluster_resource_id):
         yield _created(removed["identifier"], removed["resource_id"], removed["created_at"])
     known = record.masked_at if exists else removed.get("masked_at")
     if plan.masking is not None and known is not None:
@@ -74,11 +76,11 @@ def _of_the_cluster(plan: Plan, record: OperationRecord) -> Iterator[Change]:
     if removed:
         gone = removed.get("gone_at")
         yield Change(
-            what="deleted",
+            what="deleted" if gone else "deletion begun",
             on=one_line(removed["identifier"]),
             resource_id=removed["resource_id"],
             at=_moment(gone or removed["began_at"]),
-            proof="RDS reported no cluster of this id" if gone else "its deletion has begun; its end was not seen",
+            proof=_GONE if gone else _NOT_SEEN,
         )
 
 
@@ -100,32 +102,36 @@ def _of_the_target(plan: Plan, record: OperationRecord) -> Iterator[Change]:
         )
 
 
-def _of_the_source(plan: Plan, record: OperationRecord) -> Iterator[Change]:
+def _of_the_source(plan: Plan, record: OperationRecord, *, is_gone: bool) -> Iterator[Change]:
     deletion = plan.source_deletion
-    if deletion is None or record.source_deletion_at is None:
+    if deletion is None:
+        return
+    named = {"on": deletion.cluster_identifier, "resource_id": deletion.cluster_resource_id}
+    if record.protection_off_at is not None:
+        asked = "asked for; RDS's answer to the call"
+        yield Change(what="protection off", at=_moment(record.protection_off_at), proof=asked, **named)
+    if record.source_deletion_at is None:
         return
     final = record.final_snapshot_arn
+    kept = f"; its final snapshot {final} is available" if final else ""
     yield Change(
-        what="deleted",
-        on=deletion.cluster_identifier,
-        resource_id=deletion.cluster_resource_id,
+        what="deleted" if is_gone else "deletion begun",
         at=_moment(record.source_deletion_at),
-        proof=f"asked for twice; final snapshot {final} is available" if final else "asked for twice",
+        proof=f"asked for twice; {_GONE if is_gone else _NOT_SEEN}{kept}",
+        **named,
     )
 
 
 def _of_the_copy(plan: Plan, record: OperationRecord, archive: Archived | None) -> Iterator[Change]:
     if plan.copy is None or FINAL not in record.route_times:
         return
-    deleted = archive.deleted_snapshot_arn if archive is not None else None
-    if deleted is not None or (record.copy_clean_up_at is not None and plan.archive_snapshot != "keep"):
-        yield Change(
-            what="deleted",
-            on=deleted or plan.copy.arn,
-            resource_id=None,
-            at=_moment(record.copy_clean_up_at),
-            proof=_BY_ANSWER,
-        )
+    if archive is not None:
+        deleted, proof = archive.deleted_snapshot_arn, _BY_ANSWER
+    else:
+        cleaned_up = record.copy_clean_up_at is not None and plan.archive_snapshot != "keep"
+        deleted, proof = plan.copy.arn if cleaned_up else None, "the clean-up has deleted it, or found it gone"
+    if deleted is not None:
+        yield Change(what="deleted", on=deleted, resource_id=None, at=_moment(record.copy_clean_up_at), proof=proof)
 
 
 def _moment(text: str | None) -> dt.datetime | None:

@@ -32,6 +32,7 @@ from utils.logins.secret_store import (
     move_label,
     remove_secret,
 )
+from utils.messages.outcome import NOT_SETTLED
 from utils.state.lock import LockHolder, TargetLock
 from utils.state.operation import OperationRecord, OperationState
 
@@ -47,7 +48,7 @@ def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetL
         said += _of_deleted_source(record, state)
     except (BotoCoreError, ClientError, StepFailed) as error:
         why = error if isinstance(error, StepFailed) else as_step_error(error)
-        said.append(f"Not all secrets of the operation were cleaned up: {one_line(why, MAX_SENTENCE)}")
+        said.append(f"{NOT_SETTLED}: {one_line(why, MAX_SENTENCE)}")
         said += _commands(record)
     return said
 

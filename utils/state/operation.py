@@ -188,6 +188,11 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
         return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
 
     @property
+    def removed_here(self) -> dict[str, Any]:
+        """What is known of the cluster that this execution has deleted again; empty where an earlier one has."""
+        return self.removed if self.removed and self.seen(self.removed["began_at"]) is not None else {}
+
+    @property
     def door(self) -> DoorPhase:
         """How far the cluster's door is open. Only the pipeline is admitted before the users are set up."""
         if self.users_ready_at is None:

@@ -220,3 +220,33 @@ def prove_unfinished(
     if (why := protecting_tag(cluster, target)) is not None:
         return None, f"{cluster.identifier} {why}"
     return cluster, ""
+
+
+def prove_drill_ends(
+    cluster: Cluster | None, kept_because: str, record: OperationRecord, target: AuroraReader
+) -> str | None:
+    """Return the resource id of a cluster whose deletion an earlier call of this step has begun, and that is gone.
+
+    `cluster` and `kept_because` are as `prove_unfinished` returns them. Raises StepFailed where the cluster stays, or
+    where its groups may have let somebody in: then people may rely on it.
+    """
+    if cluster is not None:
+        groups, door = cluster.security_groups.ids, record.plan["cluster"]["door_security_group_id"]
+        if not cluster.is_being_deleted and groups != [door]:
+            raise StepFailed(
+                f"The drill's cluster was not deleted: its security groups are {', '.join(groups)}, and not only "
+                f"{door}, which admits nobody but the pipeline. Somebody may use it. If nobody does, give it that "
+                "group alone, and resume this operation, which deletes it."
+            )
+        return None
+    known = record.cluster_resource_id
+    if known is not None and record.removed_here.get("resource_id") == known:
+        if target.cluster_with_id(known) is None:
+            return known
+        kept_because = f"it is there again, or still ({known})"
+    if known is not None:
+        raise StepFailed(
+            f"The drill's cluster was not deleted: {kept_because}. Remove what keeps it, then resume this operation, "
+            "which deletes it."
+        )
+    return None

@@ -17,12 +17,14 @@ def removal_begun(cluster: Cluster, record: OperationRecord, now: dt.datetime, *
 
     `ready_at`: since when the cluster of a drill was as it was asked for. None where the operation has failed.
     """
-    if record.removed.get("resource_id") == cluster.resource_id:
-        return record.removed
+    known = record.removed_here
+    if known.get("resource_id") == cluster.resource_id and (known["ready_at"] is not None) == ends_drill:
+        return known
     return {
         "identifier": cluster.identifier,
         "resource_id": cluster.resource_id,
         "created_at": record.cluster_asked_at,
+        "security_groups": cluster.security_groups.ids,
         "endpoint": record.endpoint or (record.users or {}).get("endpoint"),
         "ready_at": iso(now) if ends_drill else None,
         "users_ready_at": record.users_ready_at,

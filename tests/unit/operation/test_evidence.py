@@ -27,7 +27,18 @@ from tests.unit.operation.test_close import (
     started,
     state,
 )
-from tests.unit.support import OPERATION, OWN_TAGS, TARGET, a_copy, a_plan, an_execution, lost_answer
+from tests.unit.support import (
+    OPERATION,
+    OWN_TAGS,
+    SOURCE,
+    TARGET,
+    a_copy,
+    a_deletion,
+    a_plan,
+    an_execution,
+    lost_answer,
+    nothing_archived,
+)
 from utils.aws import client
 from utils.contracts.evidence import Evidence, Index
 from utils.contracts.payloads import ExecutionError
@@ -192,6 +203,7 @@ def test_a_drill_is_known_although_its_cluster_is_gone(inbox: Inbox, monkeypatch
             "identifier": TARGET,
             "resource_id": "cluster-GONE",
             "created_at": "2026-03-10T03:01:00.000Z",
+            "security_groups": ["sg-0d00d00d00d00d000"],
             "endpoint": "there.example",
             "ready_at": "2026-03-10T03:40:00.000Z",
             "users_ready_at": "2026-03-10T03:39:00.000Z",
@@ -220,6 +232,64 @@ def test_a_drill_is_known_although_its_cluster_is_gone(inbox: Inbox, monkeypatch
     ((subject, body),) = inbox.messages()
     assert subject.startswith("[aurora-restore] SUCCEEDED: drill of prod-orders")
     assert "Door       never opened" in body
+
+
+REMOVED: dict[str, Any] = {
+    "identifier": TARGET,
+    "resource_id": "cluster-GONE",
+    "created_at": "2026-03-10T03:01:00.000Z",
+    "security_groups": ["sg-0d00d00d00d00d000"],
+    "endpoint": None,
+    "ready_at": None,
+    "users_ready_at": None,
+    "login_proven_at": None,
+    "masked_at": None,
+    "verified_at": None,
+    "verification": {},
+    "locked_logins": 0,
+    "began_at": "2026-03-10T03:20:00.000Z",
+    "gone_at": "2026-03-10T03:25:00.000Z",
+}
+
+
+def test_a_drill_that_failed_and_was_cleaned_up_failed_where_it_did(inbox: Inbox) -> None:
+    started(a_plan(drill=True)).remember(removed=REMOVED)
+    notify(a_task("failed", error=FAILURE, request={}))
+    found = the_evidence()
+    assert [(each.phase, each.outcome) for each in found.timeline] == [
+        ("check and plan", "done"),
+        ("restore", "failed"),
+    ]
+    assert [(each.what, each.resource_id) for each in found.changes] == [
+        ("created", "cluster-GONE"),
+        ("deleted", "cluster-GONE"),
+    ]
+
+
+def test_what_an_earlier_execution_has_deleted_is_none_of_this_ones(inbox: Inbox) -> None:
+    started(a_plan(drill=True)).remember(removed={**REMOVED, "began_at": "2026-03-09T03:20:00.000Z"})
+    notify(a_task("failed", error=FAILURE, request={}))
+    found = the_evidence()
+    assert (found.target, found.changes) == (None, [])
+
+
+def test_a_source_whose_deletion_was_only_begun_is_not_said_to_be_gone(rds: FakeRds) -> None:
+    source = rds.add_cluster(SOURCE)
+    plan = a_plan(delete_source=True, source_deletion=a_deletion(source["DbClusterResourceId"]))
+    restored(rds, plan)
+    state().remember(source_deletion_at="2026-03-10T03:33:00.000Z", protection_off_at="2026-03-10T03:32:30.000Z")
+    notify(a_task("failed", error=FAILURE, request={}))
+    ours = [each for each in the_evidence().changes if each.on == SOURCE]
+    assert [each.what for each in ours] == ["protection off", "deletion begun"]
+    assert "its end was not seen" in ours[-1].proof
+
+
+def test_what_could_not_be_taken_back_is_a_finding(rds: FakeRds, inbox: Inbox) -> None:
+    restored(rds)
+    still_shared = replace(nothing_archived(), warnings=["Snapshot x is still shared with account 123456789012."])
+    notify(replace(a_success(), archive=still_shared))
+    found = the_evidence()
+    assert (found.outcome, still_shared.warnings[0] in found.findings) == ("findings", True)
 
 
 def test_a_dry_run_has_no_evidence(inbox: Inbox) -> None:

@@ -612,6 +612,57 @@ def test_a_drill_never_deletes_a_cluster_whose_door_was_opened(rds: FakeRds, ope
     assert TARGET in rds.clusters
 
 
+def drilled(rds: FakeRds, operation: OperationState, **facts: Any) -> str:
+    """A cluster that a drill has created."""
+    made = rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    operation.remember(cluster_resource_id=made["DbClusterResourceId"], **facts)
+    return str(made["DbClusterResourceId"])
+
+
+REMOVED_BEFORE = {"resource_id": "cluster-BEFORE", "began_at": "2026-03-10T02:55:00.000Z", "ready_at": None}
+
+
+def test_a_drill_is_not_over_because_an_earlier_cluster_of_it_was_deleted(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    drilled(rds, operation, removed=REMOVED_BEFORE)
+    rds.clusters[TARGET]["DeletionProtection"] = True
+    with pytest.raises(StepFailed, match="The drill's cluster was not deleted"):
+        delete(ending_a_drill())
+    assert TARGET in rds.clusters
+
+
+def test_what_was_known_when_an_earlier_attempt_failed_is_not_the_proof_of_this_one(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    resource_id = drilled(rds, operation)
+    operation.remember(removed={**REMOVED_BEFORE, "resource_id": resource_id}, verified_at="2026-03-10T02:58:00.000Z")
+    delete(ending_a_drill())
+    assert record().removed["ready_at"] == "2026-03-10T03:00:00.000Z"
+    assert record().removed["verified_at"] == "2026-03-10T02:58:00.000Z"
+
+
+def test_a_drill_whose_cluster_others_may_have_reached_is_not_deleted(rds: FakeRds, operation: OperationState) -> None:
+    drilled(rds, operation)
+    groups = rds.clusters[TARGET]["VpcSecurityGroups"]
+    rds.clusters[TARGET]["VpcSecurityGroups"] = [*groups, {"VpcSecurityGroupId": "sg-0ther", "Status": "active"}]
+    with pytest.raises(StepFailed, match="sg-0ther, and not only"):
+        delete(ending_a_drill())
+    assert TARGET in rds.clusters
+
+
+def test_a_drill_whose_answer_was_lost_until_its_cluster_was_gone_is_still_seen_to_end(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    resource_id = drilled(rds, operation)
+    delete(ending_a_drill())
+    rds.clusters.pop(TARGET, None)
+    answer = delete(ending_a_drill())
+    assert (answer["answer"], answer["cluster_resource_id"]) == ("wait", resource_id)
+    look({"run": msgspec.to_builtins(a_run(cleaning_up=True)), "progress": answer})
+    assert record().removed["gone_at"]
+
+
 def test_a_clean_up_leaves_aws_backup_its_continuous_backup(rds: FakeRds, restored: dict[str, Any]) -> None:
     """RDS would refuse to delete it, after the instances are gone."""
     restored["AwsBackupRecoveryPointArn"] = "arn:aws:backup:us-east-1:123456789012:recovery-point:continuous:x"
