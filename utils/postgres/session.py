@@ -212,7 +212,7 @@ def refusable_session(
     try:
         if encoding != UNICODE:
             connected.set_client_encoding(encoding)
-        with contextlib.nullcontext() if autocommit else connected, connected.cursor() as open_cursor:
+        with contextlib.nullcontext() if autocommit else _transaction(connected), connected.cursor() as open_cursor:
             opened = Session(connected, open_cursor)
             opened.silence_event_triggers(server.refused_options)
             if autocommit:
@@ -233,6 +233,18 @@ def refusable_session(
         raise SqlRefused(text, unreadable=True) from None
     finally:
         connected.close()
+
+
+@contextlib.contextmanager
+def _transaction(connected: connection) -> Iterator[None]:
+    """Commit at the end of the block, or roll back: a connection that is lost has nothing to roll back."""
+    try:
+        yield
+    except BaseException:
+        if not connected.closed:
+            connected.rollback()
+        raise
+    connected.commit()
 
 
 def _may_pass(error: psycopg2.Error) -> bool:

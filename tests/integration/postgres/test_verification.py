@@ -236,6 +236,23 @@ def test_a_check_that_hangs_is_cut_off_and_the_others_still_run(shop: Cluster) -
     assert only.text_sha256 is not None
 
 
+def test_data_that_ends_its_own_session_leaves_the_others_checked(shop: Cluster) -> None:
+    shop.superuser(
+        "shop",
+        "set role shop",
+        "create function app.die(x int) returns int language plpgsql immutable as $$begin"
+        " if current_user ~ '^aurora_restore' then perform pg_terminate_backend(pg_backend_pid()); end if;"
+        " return x; end$$",
+        "create table app.deadly (id int)",
+        "insert into app.deadly values (1)",
+        "create index deadly_constant on app.deadly ((app.die(1) + id))",
+    )
+    found = wrong(verified(shop, own("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1 WHERE false")))
+    check, rows = sorted(found, key=lambda each: each.name)
+    assert (rows.scope, rows.error) == ("shop.app.deadly", "its session was lost")
+    assert (check.name, check.held, check.error) == ("own 0", None, "its session was lost")
+
+
 def test_own_checks_say_how_many_rows_they_found_and_no_value(shop: Cluster) -> None:
     text = own(
         "SELECT mail FROM app.customers", '{number: "SELECT -1.5", least: 0}', '{number: "SELECT mail", most: 1}'

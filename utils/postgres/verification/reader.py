@@ -34,6 +34,8 @@ ATTEMPTS, PAUSE_SECONDS = 6, 5
 QUICK_SECONDS = 60
 _CUT_OFF = "57014"
 _SECURED = "42501"
+_ENDED = "57P01"
+_LOST = "its session was lost"
 
 
 def reader_role(fingerprint: str) -> str:
@@ -92,9 +94,11 @@ class Reader(Struct, frozen=True, kw_only=True):
 
         TemporaryFailure is for a server that still admits nobody after a while: a check may have brought it down.
         """
+        is_open = False
         try:
             with contextlib.ExitStack() as stack:
                 opened = self._entered(stack)
+                is_open = True
                 try:
                     # Of relations and types, the session's temporary ones would be found first otherwise.
                     opened.run(sql.SQL("SET search_path = pg_catalog, pg_temp"))
@@ -111,6 +115,10 @@ class Reader(Struct, frozen=True, kw_only=True):
             if error.unreadable:
                 raise
             raise CutShort(str(error)) from None
+        except TemporaryFailure:
+            if not is_open:
+                raise
+            raise CutShort(_LOST) from None
 
     def _entered(self, stack: contextlib.ExitStack) -> Session:
         for _ in range(ATTEMPTS - 1):
@@ -161,8 +169,8 @@ class Reader(Struct, frozen=True, kw_only=True):
         state = error.pgcode
         if state == _CUT_OFF:
             return f"it was cut off after {self.limit_seconds} seconds"
-        if state is None:
-            return "its session was lost"
+        if state in (None, _ENDED):
+            return _LOST
         hint = ": its role may not read that, or row security would hide rows from it" if state == _SECURED else ""
         return f"PostgreSQL refused it: {type(error).__name__} (SQLSTATE {state}){hint}"
 

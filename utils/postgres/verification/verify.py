@@ -83,8 +83,30 @@ def verify_slice(
 ) -> bool:
     """Check until everything is done or no time is left, and return whether it is done. `found` is added to.
 
-    The role that reads exists for the length of a slice. Raises TemporaryFailure where the server admits nobody.
+    Raises TemporaryFailure where the server admits nobody. What was found before that is not lost: the slice ends.
     """
+    before = _size(found)
+    try:
+        return _checked(cluster, policy, found, fingerprint, snapshot_at, time_left)
+    except TemporaryFailure:
+        if _size(found) == before:
+            raise
+        return False
+
+
+def _size(found: Found) -> int:
+    return len(found.done) + sum(len(each.tables) for each in found.databases.values())
+
+
+def _checked(
+    cluster: DatabaseCluster,
+    policy: VerificationPolicy,
+    found: Found,
+    fingerprint: str,
+    snapshot_at: dt.datetime,
+    time_left: Callable[[], float],
+) -> bool:
+    """Check as `verify_slice` says. The role that reads exists for the length of a slice."""
     clock = Clock(time_left, policy.check_seconds)
     role = reader_role(fingerprint)
     with cluster.maintenance() as maintenance:
