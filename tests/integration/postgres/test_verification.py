@@ -253,6 +253,52 @@ def test_data_that_ends_its_own_session_leaves_the_others_checked(shop: Cluster)
     assert (check.name, check.held, check.error) == ("own 0", None, "its session was lost")
 
 
+STUBBORN = (
+    "set role shop",
+    "create function app.stuck(x int) returns int language plpgsql immutable as $$begin"
+    " if current_user ~ '^aurora_restore' then for i in 1..30 loop begin perform pg_sleep(1);"
+    " exception when query_canceled then null; end; end loop; end if; return x; end$$",
+)
+
+
+def test_a_check_that_catches_the_end_of_its_time_is_cut_off_from_outside(shop: Cluster) -> None:
+    shop.superuser("shop", *STUBBORN)
+    (only,) = wrong(verified(shop, own("SELECT app.stuck(1)", "SELECT 1 WHERE false")))
+    assert (only.held, only.error) == (None, "it was cut off after 2 seconds")
+    assert only.took_ms < 15_000
+
+
+@pytest.mark.full
+def test_a_table_whose_index_catches_the_end_of_its_time_leaves_the_others_counted(shop: Cluster) -> None:
+    shop.superuser(
+        "shop",
+        *STUBBORN,
+        "create table app.deadly (id int)",
+        "insert into app.deadly values (1)",
+        "create index deadly_constant on app.deadly ((app.stuck(1) + id))",
+    )
+    (only,) = wrong(verified(shop, own("SELECT 1 WHERE false")))
+    assert (only.scope, only.error) == ("shop.app.deadly", "it was cut off after 2 seconds")
+
+
+def test_sessions_that_a_killed_slice_has_left_are_ended(shop: Cluster) -> None:
+    role = f"aurora_restore_verifier_{FINGERPRINT}"
+    shop.as_master("postgres", f"create role {role} login password 'Left-behind-1'")
+    left = psycopg2.connect(
+        host=shop.server.host,
+        port=shop.server.port,
+        dbname="shop",
+        user=role,
+        password="Left-behind-1",
+        sslmode="verify-full",
+        sslrootcert=shop.server.ca_bundle,
+    )
+    assert verified(shop).all_held
+    with pytest.raises(psycopg2.OperationalError), left.cursor() as cursor:
+        cursor.execute("select 1")
+    left.close()
+
+
 def test_own_checks_say_how_many_rows_they_found_and_no_value(shop: Cluster) -> None:
     text = own(
         "SELECT mail FROM app.customers", '{number: "SELECT -1.5", least: 0}', '{number: "SELECT mail", most: 1}'

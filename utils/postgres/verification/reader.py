@@ -22,16 +22,21 @@ from utils.foreign_text import one_line
 from utils.logins.roles import RoleWanted
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.catalog import owners_here
+from utils.postgres.databases import DatabaseCluster
 from utils.postgres.event_triggers import refuse_dangerous_triggers
 from utils.postgres.grants import grant
+from utils.postgres.masking.sessions import CHECKS_THE_CONNECTION_SINCE
 from utils.postgres.missing_privileges import grantable_here
 from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import UNICODE, Server, Session, SqlRefused, refusable_session
+from utils.postgres.verification.watchdog import Watchdog
 
 # A server that a check has brought down admits somebody again after so many attempts, or is away.
 ATTEMPTS, PAUSE_SECONDS = 6, 5
 # What is left of a slice after it is enough for one question of its own.
 QUICK_SECONDS = 60
+# How much longer a session lasts than its check: the timeout of its statement comes first.
+GRACE_SECONDS = 5
 _CUT_OFF = "57014"
 _SECURED = "42501"
 _ENDED = "57P01"
@@ -68,6 +73,8 @@ class CutShort(Exception):
 class Reader(Struct, frozen=True, kw_only=True):
     """The role in one database."""
 
+    cluster: DatabaseCluster
+    """As the master user enters it, who ends what does not end by itself."""
     # It is refused other options than the master user, so it has a memory of its own for them.
     server: Server
     login: OwnLogin
@@ -99,18 +106,22 @@ class Reader(Struct, frozen=True, kw_only=True):
             with contextlib.ExitStack() as stack:
                 opened = self._entered(stack)
                 is_open = True
+                watchdog = stack.enter_context(Watchdog(self.cluster, opened, self.limit_seconds + GRACE_SECONDS))
                 try:
                     # Of relations and types, the session's temporary ones would be found first otherwise.
                     opened.run(sql.SQL("SET search_path = pg_catalog, pg_temp"))
                     # Rows that a policy hides are an error.
                     opened.run(sql.SQL("SET row_security = off"))
+                    if opened.version >= CHECKS_THE_CONNECTION_SINCE:
+                        # It ends soon after this process has died. Not every system can.
+                        opened.why_not(sql.SQL("SET client_connection_check_interval = '1s'"))
                     opened.connection.commit()
                     opened.run(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
                     self.limit(opened)
                     yield opened
                     opened.connection.rollback()
                 except psycopg2.Error as error:
-                    raise CutShort(self._why(error)) from None
+                    raise CutShort(self._cut_off if watchdog.has_ended_it else self._why(error)) from None
         except SqlRefused as error:
             if error.unreadable:
                 raise
@@ -164,11 +175,15 @@ class Reader(Struct, frozen=True, kw_only=True):
             error=error,
         )
 
+    @property
+    def _cut_off(self) -> str:
+        return f"it was cut off after {self.limit_seconds} seconds"
+
     def _why(self, error: psycopg2.Error) -> str:
         """Return PostgreSQL's reason by its class alone: its text may show a row, or be the data's to choose."""
         state = error.pgcode
         if state == _CUT_OFF:
-            return f"it was cut off after {self.limit_seconds} seconds"
+            return self._cut_off
         if state in (None, _ENDED):
             return _LOST
         hint = ": its role may not read that, or row security would hide rows from it" if state == _SECURED else ""

@@ -48,6 +48,7 @@ from utils.postgres.verification.reader import (
     reader_role,
 )
 from utils.postgres.verification.rows import count_tables, tables_here, unmatched
+from utils.postgres.verification.watchdog import end_sessions
 from utils.verification.found import DatabaseFound, Found
 from utils.verification.policy import MIB, DatabaseChecks, NewestRow, OwnCheck, VerificationPolicy
 
@@ -123,7 +124,9 @@ def _checked(
         for name in entered:
             if not _is_left_out(policy, name) and f"{name}/" not in found.done:
                 clock.prove_time()
-                reader = Reader(server=server, login=login, database=name, limit_seconds=policy.check_seconds)
+                reader = Reader(
+                    cluster=cluster, server=server, login=login, database=name, limit_seconds=policy.check_seconds
+                )
                 _Database(cluster, reader, policy, found, snapshot_at, clock).run_checks()
     except OutOfTime:
         return False
@@ -364,6 +367,8 @@ def _remove(cluster: DatabaseCluster, entered: list[str], role: str) -> None:
     with cluster.maintenance() as maintenance:
         if not maintenance.rows(sql.SQL("SELECT 1 FROM pg_roles WHERE rolname = %s"), (role,)):
             return
+        # What an earlier slice has left running, or what nobody could end.
+        end_sessions(maintenance, role)
     for database in entered:
         with contextlib.suppress(DatabaseLeftOut):
             cluster.within(database, partial(let_read_no_more, role=role))
