@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import resource
 from collections.abc import Iterator
 
 import psycopg2
@@ -307,6 +308,38 @@ def test_own_checks_say_how_many_rows_they_found_and_no_value(shop: Cluster) -> 
     assert (rows.actual, rows.expected) == ("100 rows", "0 rows")
     assert (number.actual, number.expected) == ("-1.5", "at least 0")
     assert (broken.held, broken.error) == (None, "PostgreSQL refused it: UndefinedColumn (SQLSTATE 42703)")
+
+
+NO_NUMBERS = (
+    ("SELECT d FROM app.far", "what it returned is not a number"),
+    ("SELECT repeat('9', 5000)::jsonb", "what it returned is not a number"),
+    ("SELECT repeat('x', 200000000)", "what it returned is not a number"),
+    ("SELECT true", "what it returned is not a number"),
+    ("SELECT 1, 2", "it did not return one row with one number"),
+    ("SELECT 1 WHERE false", "it did not return one row with one number"),
+    ("SELECT generate_series(1, 3)", "it did not return one row with one number"),
+    ("SELECT NULL::int", "it returned NULL"),
+    ("SELECT 'NaN'::numeric", "what it returned is not a finite number"),
+    ("SELECT 'Infinity'::float8", "what it returned is not a finite number"),
+)
+
+
+def test_what_is_no_number_is_not_even_fetched(shop: Cluster) -> None:
+    shop.superuser("shop", "set role shop", "create view app.far as select date '10000-01-01' as d")
+    text = own(*(f'{{number: "{each}", least: 0}}' for each, _ in NO_NUMBERS))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {each.name: (each.held, each.error) for each in wrong(verified(shop, text))}
+    assert found == {f"own {number}": (None, why) for number, (_, why) in enumerate(NO_NUMBERS)}
+    # A long text would have been twice in the memory, as bytes and as a text.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000
+
+
+def test_a_number_of_any_type_is_taken_and_a_long_one_shortened(shop: Cluster) -> None:
+    numbers = ("1::smallint", "2::real", "count(*) FROM app.orders", "repeat('9', 100000)::numeric", "-2.5")
+    text = own(*(f'{{number: "SELECT {each}", least: 0}}' for each in numbers))
+    found = {each.name: each for each in verified(shop, text).checks if each.kind == "own_number"}
+    assert [found[f"own {number}"].held for number in range(5)] == [True, True, True, True, False]
+    assert len(found["own 3"].actual) <= 100
 
 
 ATTEMPTS = (
