@@ -62,7 +62,7 @@ TRIED = {
     "transaction_timeout": "0",  # since 17
 }
 UNICODE = "UTF8"
-_NOT_IN_REPERTOIRE = "22021"
+NOT_IN_REPERTOIRE = "22021"
 _LOCK_NOT_AVAILABLE = "55P03"
 HELD = "another transaction, perhaps a prepared one, is changing it and does not end"
 # What a member of rds_iam is told on RDS, and what any server's own access rules say.
@@ -227,7 +227,7 @@ def refusable_session(
         )
         if _may_pass(error):
             raise TemporaryFailure(text) from None
-        raise SqlRefused(text, unreadable=state == _NOT_IN_REPERTOIRE) from None
+        raise SqlRefused(text, unreadable=state == NOT_IN_REPERTOIRE) from None
     except UnicodeError:
         text = f"Database {database!r} of {server.host} has names that are not UTF-8 text and could not be read."
         raise SqlRefused(text, unreadable=True) from None

@@ -15,6 +15,7 @@ from tests.integration.postgres.test_roles import MASTER, Cluster, started
 from tests.integration.tiers import one_and_the_rest
 from utils.contracts.verification import CheckResult, Verification
 from utils.postgres.databases import enter_cluster
+from utils.postgres.verification.reader import NO_LOGIN
 from utils.postgres.verification.verify import verify_slice
 from utils.verification.comparison import compared
 from utils.verification.found import Found, baseline_of
@@ -484,18 +485,33 @@ def test_one_table_that_nobody_can_read_leaves_the_others_counted(shop: Cluster)
     }
 
 
-def test_a_database_whose_login_trigger_refuses_the_role_is_reported(shop: Cluster) -> None:
+def on_login(shop: Cluster, statement: str) -> None:
+    """Let the data do something whenever the role that reads logs in."""
     if shop.version < 17:
         pytest.skip("event triggers on login came with 17")
     shop.superuser(
         "shop",
-        "create function refuse() returns event_trigger language plpgsql as"
-        " $$begin if session_user like 'aurora_restore%' then raise 'not today'; end if; end$$",
-        "create event trigger refuse on login execute function refuse()",
-        "alter event trigger refuse enable always",
+        "create function greet() returns event_trigger language plpgsql security definer as"
+        f" $$begin if session_user like 'aurora_restore%' then {statement}; end if; end$$",
+        "create event trigger greet on login execute function greet()",
+        "alter event trigger greet enable always",
     )
+
+
+def test_a_database_whose_login_trigger_refuses_the_role_is_reported_without_its_words(shop: Cluster) -> None:
+    on_login(shop, "raise '%', (select string_agg(mail, ',') from app.customers)")
     (only,) = wrong(verified(shop, ""))
     assert (only.scope, only.held) == ("shop", None)
+    assert only.error == NO_LOGIN
+
+
+def test_a_role_that_can_no_longer_log_in_ends_no_verification(shop: Cluster) -> None:
+    """Whoever may change its password can be a login trigger of a role that came with the data."""
+    shop.superuser("postgres", "create database other")
+    on_login(shop, "execute format('alter role %I password %L', session_user, 'known')")
+    found = verified(shop, "")
+    assert {each.error for each in wrong(found) if each.scope.startswith("shop")} == {NO_LOGIN}
+    assert any(each.scope == "other" and each.held for each in found.checks)
 
 
 def test_event_triggers_that_nobody_may_silence_are_not_run(shop: Cluster) -> None:

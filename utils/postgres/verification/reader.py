@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import psycopg2
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 from psycopg2 import sql
 
@@ -28,13 +28,15 @@ from utils.postgres.grants import grant
 from utils.postgres.masking.sessions import CHECKS_THE_CONNECTION_SINCE
 from utils.postgres.missing_privileges import grantable_here
 from utils.postgres.own_roles import OwnLogin
-from utils.postgres.session import UNICODE, Server, Session, SqlRefused, refusable_session
+from utils.postgres.session import NOT_IN_REPERTOIRE, UNICODE, Server, Session, SqlRefused, refusable_session
 from utils.postgres.verification.watchdog import Watchdog
+from utils.sqlstates import passes
 
 # A server that a check has brought down admits somebody again after so many attempts, or is away.
 ATTEMPTS, PAUSE_SECONDS = 6, 5
 # What is left of a slice after it is enough for one question of its own.
 QUICK_SECONDS = 60
+NO_LOGIN = "this database refuses the login of the role that reads, while the server admits the master user"
 # How much longer a session lasts than its check: the timeout of its statement comes first.
 GRACE_SECONDS = 5
 _CUT_OFF = "57014"
@@ -81,6 +83,8 @@ class Reader(Struct, frozen=True, kw_only=True):
     database: str
     limit_seconds: int
     encoding: str = UNICODE
+    shut: set[str] = field(default_factory=set)
+    """The database, once its login was refused while the server admitted the master user."""
 
     def __repr__(self) -> str:
         return f"Reader({self.database})"
@@ -125,19 +129,36 @@ class Reader(Struct, frozen=True, kw_only=True):
         except SqlRefused as error:
             if error.unreadable:
                 raise
-            raise CutShort(str(error)) from None
+            raise CutShort("PostgreSQL refused its session") from None
         except TemporaryFailure:
             if not is_open:
                 raise
             raise CutShort(_LOST) from None
 
     def _entered(self, stack: contextlib.ExitStack) -> Session:
-        for _ in range(ATTEMPTS - 1):
-            try:
+        """Log in. Raises CutShort where the role alone is refused, and TemporaryFailure where the server admits nobody.
+
+        Nothing of the refusal is repeated: a trigger on login raises what it likes, also rows.
+        """
+        refused = 0
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(TemporaryFailure):
                 return stack.enter_context(self._session())
-            except TemporaryFailure:
-                time.sleep(PAUSE_SECONDS)
-        return stack.enter_context(self._session())
+            refused += self._admits_others()
+            # Perhaps the server was coming back just then. A role that was refused twice once is not waited for again.
+            if refused == 2 or (refused and self.shut):
+                self.shut.add(self.database)
+                raise CutShort(NO_LOGIN)
+            time.sleep(PAUSE_SECONDS)
+        with self.cluster.maintenance():
+            raise CutShort(NO_LOGIN)
+
+    def _admits_others(self) -> bool:
+        try:
+            with self.cluster.maintenance():
+                return True
+        except TemporaryFailure:
+            return False
 
     def _session(self) -> contextlib.AbstractContextManager[Session]:
         return refusable_session(self.server, self.database, *self.login, self.encoding)
@@ -192,9 +213,23 @@ class Reader(Struct, frozen=True, kw_only=True):
 
 def let_read(opened: Session, role: str) -> None:
     """Let the role read every table, sequence and view of this database whose owner can be acted for."""
-    refuse_dangerous_triggers(opened)
-    with borrowed_owners(opened, owners_here(opened)):
-        grant(opened, grantable_here(opened, [RoleWanted(name=role, profile="read_only")]))
+    with _without_texts():
+        refuse_dangerous_triggers(opened)
+        with borrowed_owners(opened, owners_here(opened)):
+            grant(opened, grantable_here(opened, [RoleWanted(name=role, profile="read_only")]))
+
+
+@contextlib.contextmanager
+def _without_texts() -> Iterator[None]:
+    """Raise PostgreSQL's errors by their SQLSTATE alone: their texts are kept as findings, and may show rows."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        state = error.pgcode
+        text = f"PostgreSQL refused to let the role read (SQLSTATE {state or '?'})"
+        if state is None or passes(state, error.diag.message_primary or ""):
+            raise TemporaryFailure(text) from None
+        raise SqlRefused(text, unreadable=state == NOT_IN_REPERTOIRE) from None
 
 
 def let_read_no_more(opened: Session, role: str) -> None:
