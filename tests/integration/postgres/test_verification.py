@@ -485,6 +485,20 @@ def test_one_table_that_nobody_can_read_leaves_the_others_counted(shop: Cluster)
     }
 
 
+def test_one_table_that_nobody_can_grant_leaves_its_database_verified(shop: Cluster) -> None:
+    """A prepared transaction that came with the data has changed it, and nobody finishes it."""
+    shop.superuser("shop", "alter system set max_prepared_transactions = 5")
+    shop.postgres.stop()
+    shop.postgres.start()
+    shop.superuser("shop", "begin; alter table app.orders add column late int; prepare transaction 'held'")
+    found = look(shop, "version: 1\ncheck_seconds: 2\n")
+    rows = {each.table: each.rows for each in found.databases["shop"].tables}
+    assert rows["customers"] == 100
+    missed = [each for each in wrong(summarised("p", found, [], None, 2000, NOW)) if each.name == "access"]
+    assert [(each.scope, each.held) for each in missed] == [("shop.app.orders", None)]
+    assert "perhaps a prepared one" in (missed[0].error or "")
+
+
 def on_login(shop: Cluster, statement: str) -> None:
     """Let the data do something whenever the role that reads logs in."""
     if shop.version < 17:

@@ -24,9 +24,8 @@ from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.catalog import owners_here
 from utils.postgres.databases import DatabaseCluster
 from utils.postgres.event_triggers import refuse_dangerous_triggers
-from utils.postgres.grants import grant
+from utils.postgres.grants import grant_unless_held
 from utils.postgres.masking.sessions import CHECKS_THE_CONNECTION_SINCE
-from utils.postgres.missing_privileges import grantable_here
 from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import NOT_IN_REPERTOIRE, UNICODE, Server, Session, SqlRefused, refusable_session
 from utils.postgres.verification.watchdog import Watchdog
@@ -211,12 +210,15 @@ class Reader(Struct, frozen=True, kw_only=True):
         return f"PostgreSQL refused it: {type(error).__name__} (SQLSTATE {state}){hint}"
 
 
-def let_read(opened: Session, role: str) -> None:
-    """Let the role read every table, sequence and view of this database whose owner can be acted for."""
+def let_read(opened: Session, role: str) -> list[str]:
+    """Let the role read every table, sequence and view of this database whose owner can be acted for.
+
+    Returns what could not be granted, mostly because a transaction that came with the data holds it.
+    """
     with _without_texts():
         refuse_dangerous_triggers(opened)
         with borrowed_owners(opened, owners_here(opened)):
-            grant(opened, grantable_here(opened, [RoleWanted(name=role, profile="read_only")]))
+            return grant_unless_held(opened, [RoleWanted(name=role, profile="read_only")])
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from utils.postgres.catalog import RAW_DATABASE_NAME
 from utils.postgres.databases import ANY_BYTES, DatabaseCluster, DatabaseLeftOut, databases_to_enter
 from utils.postgres.foreign_keys import ForeignKey
 from utils.postgres.own_roles import admit_own_role, dismiss_own_role, open_own_role
-from utils.postgres.session import Server, Session, SqlRefused
+from utils.postgres.session import HELD, Server, Session, SqlRefused
 from utils.postgres.verification.fingerprint import schema_fingerprint
 from utils.postgres.verification.integrity import (
     BATCH,
@@ -176,7 +176,7 @@ class _Database:
         try:
             with self._cluster.maintenance() as maintenance:
                 admit_own_role(maintenance, self._name, role)
-            self._cluster.within(self._name, partial(let_read, role=role))
+            self._not_granted(self._cluster.within(self._name, partial(let_read, role=role)))
             self._reader = _readable(self._reader)
         except (StepFailed, DatabaseLeftOut, CutShort) as error:
             return str(error)
@@ -186,6 +186,15 @@ class _Database:
             with self._cluster.maintenance():  # raises where not only this database admits nobody
                 return str(error)
         return None
+
+    def _not_granted(self, objects: list[str]) -> None:
+        for each in objects:
+            key = f"{self._name}/held/{each}"
+            if key not in self._found.done:
+                scope = f"{self._name}.{each}"
+                question = Question(name="access", kind="rows", scope=scope, expected="the role that reads may read it")
+                self._found.results.append(self._reader.result(question, None, HELD, time.monotonic()))
+                self._found.done.add(key)
 
     def _once(self, key: str, work: Callable[[], Iterable[CheckResult]]) -> None:
         if (whole := f"{self._name}/{key}") not in self._found.done:
