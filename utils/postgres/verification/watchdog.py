@@ -1,6 +1,6 @@
 """Ending a check's session from outside once its time is over.
 
-The error of a statement timeout can be caught by code of the data, which then goes on, and no second one comes
+The error of a statement timeout can be caught by code of the data, which then continues, and no second one comes
 (PostgreSQL's documentation, "Trapping Errors": QUERY_CANCELED may be trapped by its name). The end of a session cannot.
 """
 
