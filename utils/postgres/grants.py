@@ -6,6 +6,7 @@ whose owner cannot be joined are reported, never skipped in silence: a GRANT on 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -17,10 +18,16 @@ from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.catalog import named, owners_here, query, schemas_here
 from utils.postgres.default_privileges import grant_on_future_objects
 from utils.postgres.event_triggers import refuse_dangerous_triggers
-from utils.postgres.missing_privileges import PRIVILEGES, Grantable, Lack, grantable_here, lacks_here
+from utils.postgres.missing_privileges import BATCH, PRIVILEGES, Grantable, Lack, grantable_here, lacks_here
 from utils.postgres.not_given import not_given
 from utils.postgres.ownership import take_ownership
-from utils.postgres.session import Session, SqlRefused
+from utils.postgres.session import PINNED, Session, SqlRefused
+
+# How long a grant waits for another transaction, where work goes on without it, and all of them together.
+HELD_MS, HELD_SECONDS = 300, 120
+# The last one names what has failed.
+_PARTS = (BATCH, 30, 1)
+_LOCK_TIMEOUT = sql.SQL("SET LOCAL lock_timeout = {}")
 
 
 class Granted(Struct, frozen=True, kw_only=True):
@@ -50,15 +57,37 @@ def grant_in_database(opened: Session, roles: list[RoleWanted]) -> Granted:
 def grant(opened: Session, lacking: list[Grantable]) -> None:
     """Grant with one statement for many objects and all roles that lack the same on them."""
     for each in lacking:
-        opened.run(
-            sql.SQL("GRANT {} ON {} {} TO {}").format(
-                sql.SQL(PRIVILEGES[each.profile][each.kind]),
-                sql.SQL("TABLE" if each.kind == "FOREIGN" else each.kind),
-                # PostgreSQL itself wrote the names, quoted where that is needed.
-                sql.SQL(each.objects),
-                sql.SQL(", ").join(map(sql.Identifier, each.roles)),
-            )
-        )
+        opened.run(_granting(each))
+
+
+def grant_unless_held(opened: Session, roles: list[RoleWanted]) -> list[str]:
+    """Grant, and return what could not be granted, in PostgreSQL's quoting: mostly what another transaction holds.
+
+    One such table fails the statement for a thousand others, so what has failed is granted in smaller parts.
+    """
+    until = time.monotonic() + HELD_SECONDS
+    failed: list[str] = []
+    opened.run(_LOCK_TIMEOUT.format(sql.Literal(HELD_MS)))
+    for size in _PARTS:
+        failed = [
+            each.objects
+            for each in grantable_here(opened, roles, size)
+            if time.monotonic() > until or opened.why_not(_granting(each), waiting=False) is not None
+        ]
+        if not failed:
+            break
+    opened.run(_LOCK_TIMEOUT.format(sql.Literal(PINNED["lock_timeout"])))
+    return failed
+
+
+def _granting(each: Grantable) -> sql.Composed:
+    return sql.SQL("GRANT {} ON {} {} TO {}").format(
+        sql.SQL(PRIVILEGES[each.profile][each.kind]),
+        sql.SQL("TABLE" if each.kind == "FOREIGN" else each.kind),
+        # PostgreSQL itself wrote the names, quoted where that is needed.
+        sql.SQL(each.objects),
+        sql.SQL(", ").join(map(sql.Identifier, each.roles)),
+    )
 
 
 def _prove(lacks: list[Lack]) -> None:

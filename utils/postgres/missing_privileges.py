@@ -54,7 +54,7 @@ class Lack(Struct, frozen=True, kw_only=True):
 
 
 class Grantable(Struct, frozen=True, kw_only=True):
-    """Up to BATCH objects on which the same roles lack something of their profile, in PostgreSQL's own quoting."""
+    """Up to so many objects on which the same roles lack something of their profile, in PostgreSQL's own quoting."""
 
     kind: str
     profile: Profile
@@ -91,7 +91,7 @@ def lacks_here(opened: Session, roles: Iterable[RoleWanted]) -> list[Lack]:
     ]
 
 
-def grantable_here(opened: Session, roles: Iterable[RoleWanted]) -> list[Grantable]:
+def grantable_here(opened: Session, roles: Iterable[RoleWanted], batch: int = BATCH) -> list[Grantable]:
     """Return what can be granted, put together by the server: ten thousand tables are a few long texts."""
     found = opened.rows(
         _lacking(
@@ -101,7 +101,7 @@ def grantable_here(opened: Session, roles: Iterable[RoleWanted]) -> list[Grantab
             "  GROUP BY kind, profile, quoted) each) numbered"
             " GROUP BY kind, profile, roles, batch"
         ),
-        _wanted(roles) | {"batch": BATCH},
+        _wanted(roles) | {"batch": batch},
     )
     return [
         Grantable(kind=kind, profile=profile, roles=grantees, objects=objects)

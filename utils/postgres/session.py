@@ -62,7 +62,7 @@ TRIED = {
     "transaction_timeout": "0",  # since 17
 }
 UNICODE = "UTF8"
-_NOT_IN_REPERTOIRE = "22021"
+NOT_IN_REPERTOIRE = "22021"
 _LOCK_NOT_AVAILABLE = "55P03"
 HELD = "another transaction, perhaps a prepared one, is changing it and does not end"
 # What a member of rds_iam is told on RDS, and what any server's own access rules say.
@@ -212,7 +212,7 @@ def refusable_session(
     try:
         if encoding != UNICODE:
             connected.set_client_encoding(encoding)
-        with contextlib.nullcontext() if autocommit else connected, connected.cursor() as open_cursor:
+        with contextlib.nullcontext() if autocommit else _transaction(connected), connected.cursor() as open_cursor:
             opened = Session(connected, open_cursor)
             opened.silence_event_triggers(server.refused_options)
             if autocommit:
@@ -227,12 +227,24 @@ def refusable_session(
         )
         if _may_pass(error):
             raise TemporaryFailure(text) from None
-        raise SqlRefused(text, unreadable=state == _NOT_IN_REPERTOIRE) from None
+        raise SqlRefused(text, unreadable=state == NOT_IN_REPERTOIRE) from None
     except UnicodeError:
         text = f"Database {database!r} of {server.host} has names that are not UTF-8 text and could not be read."
         raise SqlRefused(text, unreadable=True) from None
     finally:
         connected.close()
+
+
+@contextlib.contextmanager
+def _transaction(connected: connection) -> Iterator[None]:
+    """Commit at the end of the block, or roll back: a connection that is lost has nothing to roll back."""
+    try:
+        yield
+    except BaseException:
+        if not connected.closed:
+            connected.rollback()
+        raise
+    connected.commit()
 
 
 def _may_pass(error: psycopg2.Error) -> bool:

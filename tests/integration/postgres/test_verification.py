@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import resource
 from collections.abc import Iterator
 
 import psycopg2
@@ -14,6 +15,7 @@ from tests.integration.postgres.test_roles import MASTER, Cluster, started
 from tests.integration.tiers import one_and_the_rest
 from utils.contracts.verification import CheckResult, Verification
 from utils.postgres.databases import enter_cluster
+from utils.postgres.verification.reader import NO_LOGIN
 from utils.postgres.verification.verify import verify_slice
 from utils.verification.comparison import compared
 from utils.verification.found import Found, baseline_of
@@ -236,6 +238,69 @@ def test_a_check_that_hangs_is_cut_off_and_the_others_still_run(shop: Cluster) -
     assert only.text_sha256 is not None
 
 
+def test_data_that_ends_its_own_session_leaves_the_others_checked(shop: Cluster) -> None:
+    shop.superuser(
+        "shop",
+        "set role shop",
+        "create function app.die(x int) returns int language plpgsql immutable as $$begin"
+        " if current_user ~ '^aurora_restore' then perform pg_terminate_backend(pg_backend_pid()); end if;"
+        " return x; end$$",
+        "create table app.deadly (id int)",
+        "insert into app.deadly values (1)",
+        "create index deadly_constant on app.deadly ((app.die(1) + id))",
+    )
+    found = wrong(verified(shop, own("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1 WHERE false")))
+    check, rows = sorted(found, key=lambda each: each.name)
+    assert (rows.scope, rows.error) == ("shop.app.deadly", "its session was lost")
+    assert (check.name, check.held, check.error) == ("own 0", None, "its session was lost")
+
+
+STUBBORN = (
+    "set role shop",
+    "create function app.stuck(x int) returns int language plpgsql immutable as $$begin"
+    " if current_user ~ '^aurora_restore' then for i in 1..30 loop begin perform pg_sleep(1);"
+    " exception when query_canceled then null; end; end loop; end if; return x; end$$",
+)
+
+
+def test_a_check_that_catches_the_end_of_its_time_is_cut_off_from_outside(shop: Cluster) -> None:
+    shop.superuser("shop", *STUBBORN)
+    (only,) = wrong(verified(shop, own("SELECT app.stuck(1)", "SELECT 1 WHERE false")))
+    assert (only.held, only.error) == (None, "it was cut off after 2 seconds")
+    assert only.took_ms < 15_000
+
+
+@pytest.mark.full
+def test_a_table_whose_index_catches_the_end_of_its_time_leaves_the_others_counted(shop: Cluster) -> None:
+    shop.superuser(
+        "shop",
+        *STUBBORN,
+        "create table app.deadly (id int)",
+        "insert into app.deadly values (1)",
+        "create index deadly_constant on app.deadly ((app.stuck(1) + id))",
+    )
+    (only,) = wrong(verified(shop, own("SELECT 1 WHERE false")))
+    assert (only.scope, only.error) == ("shop.app.deadly", "it was cut off after 2 seconds")
+
+
+def test_sessions_that_a_killed_slice_has_left_are_ended(shop: Cluster) -> None:
+    role = f"aurora_restore_verifier_{FINGERPRINT}"
+    shop.as_master("postgres", f"create role {role} login password 'Left-behind-1'")
+    left = psycopg2.connect(
+        host=shop.server.host,
+        port=shop.server.port,
+        dbname="shop",
+        user=role,
+        password="Left-behind-1",
+        sslmode="verify-full",
+        sslrootcert=shop.server.ca_bundle,
+    )
+    assert verified(shop).all_held
+    with pytest.raises(psycopg2.OperationalError), left.cursor() as cursor:
+        cursor.execute("select 1")
+    left.close()
+
+
 def test_own_checks_say_how_many_rows_they_found_and_no_value(shop: Cluster) -> None:
     text = own(
         "SELECT mail FROM app.customers", '{number: "SELECT -1.5", least: 0}', '{number: "SELECT mail", most: 1}'
@@ -244,6 +309,38 @@ def test_own_checks_say_how_many_rows_they_found_and_no_value(shop: Cluster) -> 
     assert (rows.actual, rows.expected) == ("100 rows", "0 rows")
     assert (number.actual, number.expected) == ("-1.5", "at least 0")
     assert (broken.held, broken.error) == (None, "PostgreSQL refused it: UndefinedColumn (SQLSTATE 42703)")
+
+
+NO_NUMBERS = (
+    ("SELECT d FROM app.far", "what it returned is not a number"),
+    ("SELECT repeat('9', 5000)::jsonb", "what it returned is not a number"),
+    ("SELECT repeat('x', 200000000)", "what it returned is not a number"),
+    ("SELECT true", "what it returned is not a number"),
+    ("SELECT 1, 2", "it did not return one row with one number"),
+    ("SELECT 1 WHERE false", "it did not return one row with one number"),
+    ("SELECT generate_series(1, 3)", "it did not return one row with one number"),
+    ("SELECT NULL::int", "it returned NULL"),
+    ("SELECT 'NaN'::numeric", "what it returned is not a finite number"),
+    ("SELECT 'Infinity'::float8", "what it returned is not a finite number"),
+)
+
+
+def test_what_is_no_number_is_not_even_fetched(shop: Cluster) -> None:
+    shop.superuser("shop", "set role shop", "create view app.far as select date '10000-01-01' as d")
+    text = own(*(f'{{number: "{each}", least: 0}}' for each, _ in NO_NUMBERS))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {each.name: (each.held, each.error) for each in wrong(verified(shop, text))}
+    assert found == {f"own {number}": (None, why) for number, (_, why) in enumerate(NO_NUMBERS)}
+    # A long text would have been twice in the memory, as bytes and as a text.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000
+
+
+def test_a_number_of_any_type_is_taken_and_a_long_one_shortened(shop: Cluster) -> None:
+    numbers = ("1::smallint", "2::real", "count(*) FROM app.orders", "repeat('9', 100000)::numeric", "-2.5")
+    text = own(*(f'{{number: "SELECT {each}", least: 0}}' for each in numbers))
+    found = {each.name: each for each in verified(shop, text).checks if each.kind == "own_number"}
+    assert [found[f"own {number}"].held for number in range(5)] == [True, True, True, True, False]
+    assert len(found["own 3"].actual) <= 100
 
 
 ATTEMPTS = (
@@ -388,18 +485,47 @@ def test_one_table_that_nobody_can_read_leaves_the_others_counted(shop: Cluster)
     }
 
 
-def test_a_database_whose_login_trigger_refuses_the_role_is_reported(shop: Cluster) -> None:
+def test_one_table_that_nobody_can_grant_leaves_its_database_verified(shop: Cluster) -> None:
+    """A prepared transaction that came with the data has changed it, and nobody finishes it."""
+    shop.superuser("shop", "alter system set max_prepared_transactions = 5")
+    shop.postgres.stop()
+    shop.postgres.start()
+    shop.superuser("shop", "begin; alter table app.orders add column late int; prepare transaction 'held'")
+    found = look(shop, "version: 1\ncheck_seconds: 2\n")
+    rows = {each.table: each.rows for each in found.databases["shop"].tables}
+    assert rows["customers"] == 100
+    missed = [each for each in wrong(summarised("p", found, [], None, 2000, NOW)) if each.name == "access"]
+    assert [(each.scope, each.held) for each in missed] == [("shop.app.orders", None)]
+    assert "perhaps a prepared one" in (missed[0].error or "")
+
+
+def on_login(shop: Cluster, statement: str) -> None:
+    """Let the data do something whenever the role that reads logs in."""
     if shop.version < 17:
         pytest.skip("event triggers on login came with 17")
     shop.superuser(
         "shop",
-        "create function refuse() returns event_trigger language plpgsql as"
-        " $$begin if session_user like 'aurora_restore%' then raise 'not today'; end if; end$$",
-        "create event trigger refuse on login execute function refuse()",
-        "alter event trigger refuse enable always",
+        "create function greet() returns event_trigger language plpgsql security definer as"
+        f" $$begin if session_user like 'aurora_restore%' then {statement}; end if; end$$",
+        "create event trigger greet on login execute function greet()",
+        "alter event trigger greet enable always",
     )
+
+
+def test_a_database_whose_login_trigger_refuses_the_role_is_reported_without_its_words(shop: Cluster) -> None:
+    on_login(shop, "raise '%', (select string_agg(mail, ',') from app.customers)")
     (only,) = wrong(verified(shop, ""))
     assert (only.scope, only.held) == ("shop", None)
+    assert only.error == NO_LOGIN
+
+
+def test_a_role_that_can_no_longer_log_in_ends_no_verification(shop: Cluster) -> None:
+    """Whoever may change its password can be a login trigger of a role that came with the data."""
+    shop.superuser("postgres", "create database other")
+    on_login(shop, "execute format('alter role %I password %L', session_user, 'known')")
+    found = verified(shop, "")
+    assert {each.error for each in wrong(found) if each.scope.startswith("shop")} == {NO_LOGIN}
+    assert any(each.scope == "other" and each.held for each in found.checks)
 
 
 def test_event_triggers_that_nobody_may_silence_are_not_run(shop: Cluster) -> None:

@@ -27,7 +27,7 @@ from utils.sqlstates import passes
 MARGIN_SECONDS = 30.0
 _NOT_IN_REPERTOIRE = "22021"
 # PostgreSQL's documentation, "Client Connection Defaults": since 14.
-_CHECKS_THE_CONNECTION_SINCE = 140000
+CHECKS_THE_CONNECTION_SINCE = 140000
 
 
 # What the master user may do with the masking role's tables it does as its member. Since 16 that has options.
@@ -87,7 +87,7 @@ class Place(Struct, frozen=True, kw_only=True):
         It ends within a second after this process has died.
         """
         with self._opened(as_master=False) as opened:
-            if opened.version >= _CHECKS_THE_CONNECTION_SINCE:
+            if opened.version >= CHECKS_THE_CONNECTION_SINCE:
                 opened.why_not(sql.SQL("SET client_connection_check_interval = '1s'"))  # not every system can
             opened.connection.commit()
             yield opened

@@ -26,6 +26,8 @@ _OPEN = sql.SQL("DECLARE found refcursor := 'aurora_restore_check'; BEGIN OPEN f
 # Of rows that should not be there, so many are looked for and no more.
 MAX_ROWS = 1_000_000
 MAX_NUMBER = 60
+# The oids of smallint, integer, bigint, real, double precision and numeric (PostgreSQL's source, pg_type.dat).
+_NUMBERS = frozenset({21, 23, 20, 700, 701, 1700})
 _MOMENTS = {
     "timestamptz": "now()",
     "timestamp": "(now() AT TIME ZONE 'UTC')",
@@ -70,12 +72,13 @@ def _rows(opened: Session) -> Answer:
 
 
 def _number(opened: Session, check: OwnCheck) -> Answer:
+    _prove_number(opened)
     rows = opened.rows(sql.SQL("FETCH FORWARD 2 FROM {}").format(_CURSOR))
-    if len(rows) != 1 or len(rows[0]) != 1:
+    if len(rows) != 1:
         raise CutShort("it did not return one row with one number")
-    value = rows[0][0]
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise CutShort("it returned NULL" if value is None else "what it returned is not a number")
+    ((value,),) = rows
+    if value is None:
+        raise CutShort("it returned NULL")
     number = Decimal(str(value))
     if not number.is_finite():
         raise CutShort("what it returned is not a finite number")
@@ -83,6 +86,21 @@ def _number(opened: Session, check: OwnCheck) -> Answer:
         check.most is None or number <= Decimal(check.most)
     )
     return Answer(held=held, actual=one_line(number, MAX_NUMBER))
+
+
+def _prove_number(opened: Session) -> None:
+    """Raise CutShort unless one number will come. A value of another type, which may be as long as a GB, is not sent.
+
+    PostgreSQL itself limits a numeric to 131072 digits before its point and 16383 after it ("Numeric Types").
+    """
+    with opened.connection.cursor() as cursor:
+        # Before its first row a cursor has none to fetch again; what its columns are is said all the same.
+        cursor.execute(sql.SQL("FETCH FORWARD 0 FROM {}").format(_CURSOR))
+        types = [column.type_code for column in cursor.description or ()]
+    if len(types) != 1:
+        raise CutShort("it did not return one row with one number")
+    if types[0] not in _NUMBERS:
+        raise CutShort("what it returned is not a number")
 
 
 def _range(check: OwnCheck) -> str:

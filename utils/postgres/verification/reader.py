@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import psycopg2
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 from psycopg2 import sql
 
@@ -22,18 +22,26 @@ from utils.foreign_text import one_line
 from utils.logins.roles import RoleWanted
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.catalog import owners_here
+from utils.postgres.databases import DatabaseCluster
 from utils.postgres.event_triggers import refuse_dangerous_triggers
-from utils.postgres.grants import grant
-from utils.postgres.missing_privileges import grantable_here
+from utils.postgres.grants import grant_unless_held
+from utils.postgres.masking.sessions import CHECKS_THE_CONNECTION_SINCE
 from utils.postgres.own_roles import OwnLogin
-from utils.postgres.session import UNICODE, Server, Session, SqlRefused, refusable_session
+from utils.postgres.session import NOT_IN_REPERTOIRE, UNICODE, Server, Session, SqlRefused, refusable_session
+from utils.postgres.verification.watchdog import Watchdog
+from utils.sqlstates import passes
 
 # A server that a check has brought down admits somebody again after so many attempts, or is away.
 ATTEMPTS, PAUSE_SECONDS = 6, 5
 # What is left of a slice after it is enough for one question of its own.
 QUICK_SECONDS = 60
+NO_LOGIN = "this database refuses the login of the role that reads, while the server admits the master user"
+# How much longer a session lasts than its check: the timeout of its statement comes first.
+GRACE_SECONDS = 5
 _CUT_OFF = "57014"
 _SECURED = "42501"
+_ENDED = "57P01"
+_LOST = "its session was lost"
 
 
 def reader_role(fingerprint: str) -> str:
@@ -66,12 +74,16 @@ class CutShort(Exception):
 class Reader(Struct, frozen=True, kw_only=True):
     """The role in one database."""
 
+    cluster: DatabaseCluster
+    """As the master user enters it, who ends what does not end by itself."""
     # It is refused other options than the master user, so it has a memory of its own for them.
     server: Server
     login: OwnLogin
     database: str
     limit_seconds: int
     encoding: str = UNICODE
+    shut: set[str] = field(default_factory=set)
+    """The database, once its login was refused while the server admitted the master user."""
 
     def __repr__(self) -> str:
         return f"Reader({self.database})"
@@ -92,33 +104,60 @@ class Reader(Struct, frozen=True, kw_only=True):
 
         TemporaryFailure is for a server that still admits nobody after a while: a check may have brought it down.
         """
+        is_open = False
         try:
             with contextlib.ExitStack() as stack:
                 opened = self._entered(stack)
+                is_open = True
+                watchdog = stack.enter_context(Watchdog(self.cluster, opened, self.limit_seconds + GRACE_SECONDS))
                 try:
                     # Of relations and types, the session's temporary ones would be found first otherwise.
                     opened.run(sql.SQL("SET search_path = pg_catalog, pg_temp"))
                     # Rows that a policy hides are an error.
                     opened.run(sql.SQL("SET row_security = off"))
+                    if opened.version >= CHECKS_THE_CONNECTION_SINCE:
+                        # It ends soon after this process has died. Not every system can.
+                        opened.why_not(sql.SQL("SET client_connection_check_interval = '1s'"))
                     opened.connection.commit()
                     opened.run(sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
                     self.limit(opened)
                     yield opened
                     opened.connection.rollback()
                 except psycopg2.Error as error:
-                    raise CutShort(self._why(error)) from None
+                    raise CutShort(self._cut_off if watchdog.has_ended_it else self._why(error)) from None
         except SqlRefused as error:
             if error.unreadable:
                 raise
-            raise CutShort(str(error)) from None
+            raise CutShort("PostgreSQL refused its session") from None
+        except TemporaryFailure:
+            if not is_open:
+                raise
+            raise CutShort(_LOST) from None
 
     def _entered(self, stack: contextlib.ExitStack) -> Session:
-        for _ in range(ATTEMPTS - 1):
-            try:
+        """Log in. Raises CutShort where the role alone is refused, and TemporaryFailure where the server admits nobody.
+
+        Nothing of the refusal is repeated: a trigger on login raises what it likes, also rows.
+        """
+        refused = 0
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(TemporaryFailure):
                 return stack.enter_context(self._session())
-            except TemporaryFailure:
-                time.sleep(PAUSE_SECONDS)
-        return stack.enter_context(self._session())
+            refused += self._admits_others()
+            # Perhaps the server was coming back just then. A role that was refused twice once is not waited for again.
+            if refused == 2 or (refused and self.shut):
+                self.shut.add(self.database)
+                raise CutShort(NO_LOGIN)
+            time.sleep(PAUSE_SECONDS)
+        with self.cluster.maintenance():
+            raise CutShort(NO_LOGIN)
+
+    def _admits_others(self) -> bool:
+        try:
+            with self.cluster.maintenance():
+                return True
+        except TemporaryFailure:
+            return False
 
     def _session(self) -> contextlib.AbstractContextManager[Session]:
         return refusable_session(self.server, self.database, *self.login, self.encoding)
@@ -156,22 +195,43 @@ class Reader(Struct, frozen=True, kw_only=True):
             error=error,
         )
 
+    @property
+    def _cut_off(self) -> str:
+        return f"it was cut off after {self.limit_seconds} seconds"
+
     def _why(self, error: psycopg2.Error) -> str:
         """Return PostgreSQL's reason by its class alone: its text may show a row, or be the data's to choose."""
         state = error.pgcode
         if state == _CUT_OFF:
-            return f"it was cut off after {self.limit_seconds} seconds"
-        if state is None:
-            return "its session was lost"
+            return self._cut_off
+        if state in (None, _ENDED):
+            return _LOST
         hint = ": its role may not read that, or row security would hide rows from it" if state == _SECURED else ""
         return f"PostgreSQL refused it: {type(error).__name__} (SQLSTATE {state}){hint}"
 
 
-def let_read(opened: Session, role: str) -> None:
-    """Let the role read every table, sequence and view of this database whose owner can be acted for."""
-    refuse_dangerous_triggers(opened)
-    with borrowed_owners(opened, owners_here(opened)):
-        grant(opened, grantable_here(opened, [RoleWanted(name=role, profile="read_only")]))
+def let_read(opened: Session, role: str) -> list[str]:
+    """Let the role read every table, sequence and view of this database whose owner can be acted for.
+
+    Returns what could not be granted, mostly because a transaction that came with the data holds it.
+    """
+    with _without_texts():
+        refuse_dangerous_triggers(opened)
+        with borrowed_owners(opened, owners_here(opened)):
+            return grant_unless_held(opened, [RoleWanted(name=role, profile="read_only")])
+
+
+@contextlib.contextmanager
+def _without_texts() -> Iterator[None]:
+    """Raise PostgreSQL's errors by their SQLSTATE alone: their texts are kept as findings, and may show rows."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        state = error.pgcode
+        text = f"PostgreSQL refused to let the role read (SQLSTATE {state or '?'})"
+        if state is None or passes(state, error.diag.message_primary or ""):
+            raise TemporaryFailure(text) from None
+        raise SqlRefused(text, unreadable=state == NOT_IN_REPERTOIRE) from None
 
 
 def let_read_no_more(opened: Session, role: str) -> None:

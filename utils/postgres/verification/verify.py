@@ -23,7 +23,7 @@ from utils.postgres.catalog import RAW_DATABASE_NAME
 from utils.postgres.databases import ANY_BYTES, DatabaseCluster, DatabaseLeftOut, databases_to_enter
 from utils.postgres.foreign_keys import ForeignKey
 from utils.postgres.own_roles import admit_own_role, dismiss_own_role, open_own_role
-from utils.postgres.session import Server, Session, SqlRefused
+from utils.postgres.session import HELD, Server, Session, SqlRefused
 from utils.postgres.verification.fingerprint import schema_fingerprint
 from utils.postgres.verification.integrity import (
     BATCH,
@@ -48,6 +48,7 @@ from utils.postgres.verification.reader import (
     reader_role,
 )
 from utils.postgres.verification.rows import count_tables, tables_here, unmatched
+from utils.postgres.verification.watchdog import end_sessions
 from utils.verification.found import DatabaseFound, Found
 from utils.verification.policy import MIB, DatabaseChecks, NewestRow, OwnCheck, VerificationPolicy
 
@@ -83,8 +84,30 @@ def verify_slice(
 ) -> bool:
     """Check until everything is done or no time is left, and return whether it is done. `found` is added to.
 
-    The role that reads exists for the length of a slice. Raises TemporaryFailure where the server admits nobody.
+    Raises TemporaryFailure where the server admits nobody. What was found before that is not lost: the slice ends.
     """
+    before = _size(found)
+    try:
+        return _checked(cluster, policy, found, fingerprint, snapshot_at, time_left)
+    except TemporaryFailure:
+        if _size(found) == before:
+            raise
+        return False
+
+
+def _size(found: Found) -> int:
+    return len(found.done) + sum(len(each.tables) for each in found.databases.values())
+
+
+def _checked(
+    cluster: DatabaseCluster,
+    policy: VerificationPolicy,
+    found: Found,
+    fingerprint: str,
+    snapshot_at: dt.datetime,
+    time_left: Callable[[], float],
+) -> bool:
+    """Check as `verify_slice` says. The role that reads exists for the length of a slice."""
     clock = Clock(time_left, policy.check_seconds)
     role = reader_role(fingerprint)
     with cluster.maintenance() as maintenance:
@@ -101,7 +124,9 @@ def verify_slice(
         for name in entered:
             if not _is_left_out(policy, name) and f"{name}/" not in found.done:
                 clock.prove_time()
-                reader = Reader(server=server, login=login, database=name, limit_seconds=policy.check_seconds)
+                reader = Reader(
+                    cluster=cluster, server=server, login=login, database=name, limit_seconds=policy.check_seconds
+                )
                 _Database(cluster, reader, policy, found, snapshot_at, clock).run_checks()
     except OutOfTime:
         return False
@@ -151,7 +176,7 @@ class _Database:
         try:
             with self._cluster.maintenance() as maintenance:
                 admit_own_role(maintenance, self._name, role)
-            self._cluster.within(self._name, partial(let_read, role=role))
+            self._not_granted(self._cluster.within(self._name, partial(let_read, role=role)))
             self._reader = _readable(self._reader)
         except (StepFailed, DatabaseLeftOut, CutShort) as error:
             return str(error)
@@ -161,6 +186,15 @@ class _Database:
             with self._cluster.maintenance():  # raises where not only this database admits nobody
                 return str(error)
         return None
+
+    def _not_granted(self, objects: list[str]) -> None:
+        for each in objects:
+            key = f"{self._name}/held/{each}"
+            if key not in self._found.done:
+                scope = f"{self._name}.{each}"
+                question = Question(name="access", kind="rows", scope=scope, expected="the role that reads may read it")
+                self._found.results.append(self._reader.result(question, None, HELD, time.monotonic()))
+                self._found.done.add(key)
 
     def _once(self, key: str, work: Callable[[], Iterable[CheckResult]]) -> None:
         if (whole := f"{self._name}/{key}") not in self._found.done:
@@ -342,6 +376,8 @@ def _remove(cluster: DatabaseCluster, entered: list[str], role: str) -> None:
     with cluster.maintenance() as maintenance:
         if not maintenance.rows(sql.SQL("SELECT 1 FROM pg_roles WHERE rolname = %s"), (role,)):
             return
+        # What an earlier slice has left running, or what nobody could end.
+        end_sessions(maintenance, role)
     for database in entered:
         with contextlib.suppress(DatabaseLeftOut):
             cluster.within(database, partial(let_read_no_more, role=role))
