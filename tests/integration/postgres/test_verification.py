@@ -225,6 +225,32 @@ def test_the_furthest_value_of_a_big_table_without_an_index_is_not_looked_for(sh
 
 
 @pytest.mark.full
+def test_a_foreign_table_is_never_read_also_as_a_partition(shop: Cluster) -> None:
+    shop.superuser(
+        "shop",
+        "create extension file_fdw",
+        "create server live foreign data wrapper file_fdw",
+        "set role shop",
+        "create table app.moves (id bigserial, at timestamptz) partition by range (id)",
+        "create index on app.moves (id)",
+        "create table app.moves_1 partition of app.moves for values from (1) to (500)",
+        "create table app.trips (at timestamptz)",
+        "reset role",
+        # Who reads it, finds no such file.
+        "create foreign table app.moves_2 partition of app.moves for values from (500) to (900)"
+        " server live options (filename '/nowhere')",
+        "create foreign table app.trips_1 () inherits (app.trips) server live options (filename '/nowhere')",
+    )
+    assert wrong(verified(shop)) == []
+    newest = "version: 1\ndatabases: {shop: {newest_rows: {app.moves.at: any, app.trips.at: any}}}"
+    assert [(each.held, each.error) for each in wrong(verified(shop, newest))] == [
+        (None, "it has a foreign table among its partitions or children, and those are not read")
+    ] * 2
+    (refused,) = wrong(verified(shop, own("SELECT FROM app.moves_2")))
+    assert "SQLSTATE 42501" in (refused.error or "")
+
+
+@pytest.mark.full
 def test_a_foreign_key_is_of_its_table_alone_and_not_of_those_that_inherit(shop: Cluster) -> None:
     shop.superuser(
         "shop",
@@ -264,6 +290,9 @@ def test_a_moment_to_come_hides_no_age(shop: Cluster) -> None:
         "shop",
         "update app.orders set at = 'infinity' where id = 5",
         "update app.orders set at = '9999-01-01' where id = 6",
+        # Later than the snapshot, and earlier than now.
+        "update app.orders set at = '2026-03-10 03:30:00+00' where id = 7",
+        "insert into app.events values (99, '2026-02-28')",
     )
     assert verified(shop).newest_row_at == dt.datetime(2026, 3, 10, 2, 30, tzinfo=dt.UTC)
 
