@@ -124,7 +124,11 @@ def lost(shop: Cluster, *statements: str) -> list[CheckResult]:
     before = look(shop)
     shop.superuser("shop", *statements)
     after = look(shop)
-    return [each for each in compared(after, baseline_of("earlier", before), VerificationPolicy()) if not each.held]
+    return [
+        each
+        for each in compared(after, baseline_of("earlier", SNAPSHOT_AT, before), VerificationPolicy())
+        if not each.held
+    ]
 
 
 def test_a_truncated_table_and_a_missing_one_are_found_against_the_last_good_run(shop: Cluster) -> None:
@@ -465,7 +469,7 @@ def test_the_fingerprint_says_what_of_the_schema_has_changed(shop: Cluster, stat
     assert kind in changed
     (said,) = [
         each
-        for each in compared(after, baseline_of("earlier", before), VerificationPolicy())
+        for each in compared(after, baseline_of("earlier", SNAPSHOT_AT, before), VerificationPolicy())
         if each.name == "schema unchanged" and each.scope == "shop"
     ]
     assert kind in said.actual

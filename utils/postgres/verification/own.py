@@ -28,8 +28,8 @@ _OPEN = sql.SQL("DECLARE found refcursor := 'aurora_restore_check'; BEGIN OPEN f
 MAX_ROWS = 1_000_000
 MAX_NUMBER = 60
 _MOMENTS = ("timestamptz", "timestamp", "date")
-# A snapshot may have what was written until shortly after the time that RDS says. What lies later would hide how old the
-# data is.
+# A snapshot may have what was written until shortly after the time that RDS says. What lies later would hide the age of
+# the data.
 _TOLERANCE = dt.timedelta(minutes=10)
 _NEWEST = sql.SQL("SELECT extract(epoch FROM max({0}))::float8 FROM {1} WHERE {0} <= {2} AND {0} > '-infinity'")
 _TYPE = sql.SQL("""
