@@ -23,6 +23,8 @@ from utils.state.operation import OperationRecord
 # A warning comes so long before, or a quarter of the cluster's time where that is less.
 LONGEST_NOTICE = dt.timedelta(hours=24)
 PART_OF_ITS_TIME = 4
+# A deletion that was asked for and has begun is carried on with for so long, should a call of it fail.
+ASKED_LATELY = dt.timedelta(hours=24)
 # How much of the notice there has to be between a warning that came late and the deletion.
 LEAST_PART_OF_NOTICE = 2
 MAX_TAG_SHOWN = 100
@@ -92,7 +94,7 @@ def decide(
     is_extended = tagged > dt.datetime.fromisoformat(recorded)
     if asked and is_extended:
         return _kept(f"has been extended by its tag {EXPIRY_TAG} until {expiry_text(tagged)}")
-    if (asked or entry.asked_at is not None) and not is_extended:
+    if (asked or _was_asked(entry, now)) and not is_extended:
         return _at_its_end(entry, record, cluster, instances, expiry_text(min(now, expires)))
     if entry.superseded_at is not None and not is_extended:
         # Nobody has asked for more time, and a newer one is kept: this one goes as soon as people were warned.
@@ -117,6 +119,14 @@ def _at_its_end(
     if (why := why_kept(entry, record, cluster, instances)) is not None:
         return Decision(due=Due.KEEP, why=why, expires_at=text)
     return Decision(due=Due.SWITCH_PROTECTION_OFF if cluster.deletion_protection else Due.DELETE, expires_at=text)
+
+
+def _was_asked(entry: ExpiringCluster, now: dt.datetime) -> bool:
+    """Return whether a person has asked for the deletion, so lately that sweeps still carry on with it.
+
+    A cluster that was kept meanwhile, by a tag that was then removed, expires when it would have.
+    """
+    return entry.asked_at is not None and now - dt.datetime.fromisoformat(entry.asked_at) < ASKED_LATELY
 
 
 def why_kept(

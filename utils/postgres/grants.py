@@ -7,7 +7,7 @@ whose owner cannot be joined are reported, never skipped in silence: a GRANT on 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -60,10 +60,11 @@ def grant(opened: Session, lacking: list[Grantable]) -> None:
         opened.run(_granting(each))
 
 
-def grant_unless_held(opened: Session, roles: list[RoleWanted]) -> list[str]:
+def grant_unless_held(opened: Session, roles: list[RoleWanted], but: Container[str] = ()) -> list[str]:
     """Grant, and return what could not be granted, in PostgreSQL's quoting: mostly what another transaction holds.
 
-    One such table fails the statement for a thousand others, so what has failed is granted in smaller parts.
+    One such table fails the statement for a thousand others, so what has failed is granted in smaller parts. Nothing is
+    granted on the kinds of `but`.
     """
     until = time.monotonic() + HELD_SECONDS
     failed: list[str] = []
@@ -72,7 +73,8 @@ def grant_unless_held(opened: Session, roles: list[RoleWanted]) -> list[str]:
         failed = [
             each.objects
             for each in grantable_here(opened, roles, size)
-            if time.monotonic() > until or opened.why_not(_granting(each), waiting=False) is not None
+            if each.kind not in but
+            and (time.monotonic() > until or opened.why_not(_granting(each), waiting=False) is not None)
         ]
         if not failed:
             break

@@ -51,7 +51,10 @@ def keep_progress(content: bytes, state: OperationState) -> Pieces:
 
 
 def keep_baseline(content: bytes, snapshot: FoundSnapshot, masking: str, state: OperationState) -> None:
-    """Write a good run, with which the next one of the same source under the same masking policy is compared."""
+    """Write a good run, with which the next one of the same source under the same masking policy is compared.
+
+    `masking` is the hash of the policy's text; empty without one.
+    """
     key = _baseline_key(snapshot, masking)
     known = BaselineItem(operation_id=state.operation_id, pieces=keep_pieces(key, content, state))
     _put(key, {"baseline": msgspec.json.encode(known).decode()}, state)

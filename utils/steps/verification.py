@@ -11,7 +11,7 @@ import msgspec
 
 from utils.contracts.payloads import VerifyProgress, VerifyTask
 from utils.contracts.phases import VERIFICATION
-from utils.contracts.verification import Verification
+from utils.contracts.verification import CheckResult, Verification
 from utils.errors import ChecksFailed, StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.master import MasterLogin
@@ -109,13 +109,22 @@ def _not_yet(found: Found, record: OperationRecord, state: OperationState, pace:
 def _concluded(
     task: VerifyTask, policy: VerificationPolicy, found: Found, record: OperationRecord, state: OperationState
 ) -> VerifyProgress:
-    """Compare, keep what was found, and decide. The next run is only compared with one in which every check held."""
-    masking = task.masking.policy if task.masking is not None else ""
-    baseline = _baseline(task, masking)
+    """Compare, keep what was found, and decide.
+
+    The next run is compared with one in which every check held, or in which what differs from the run before was only
+    to be reported: a person has said then that it may go on. A run of an older snapshot neither is compared with one of
+    a newer snapshot nor takes its place.
+    """
+    # Another policy, or another version of it, leaves other rows.
+    masking = task.masking.sha256 if task.masking is not None else ""
+    known = _baseline(task, masking)
+    is_newest = known is None or known.snapshot_at <= task.snapshot.created_at
+    baseline = known if is_newest else None
+    comparison = list(compared(found, baseline, policy)) if baseline else []
     verification = summarised(
         task.verification.policy,
         found,
-        list(compared(found, baseline, policy)) if baseline else [],
+        comparison,
         baseline.operation_id if baseline else None,
         policy.check_seconds * 1000,
         state.now,
@@ -131,9 +140,10 @@ def _concluded(
     if not verification.all_held and task.verification.on_findings == "fail":
         # Resumed, the operation checks the cluster anew: somebody may have corrected it.
         state.remember(verification={})
-        raise ChecksFailed(_refusal(verification, findings))
-    if verification.all_held:
-        keep_baseline(msgspec.json.encode(baseline_of(state.operation_id, found)), task.snapshot, masking, state)
+        raise ChecksFailed(_refusal(verification, findings, only_differs=_only_differs(verification, comparison)))
+    if is_newest and (verification.all_held or _only_differs(verification, comparison)):
+        good = baseline_of(state.operation_id, task.snapshot.created_at, found)
+        keep_baseline(msgspec.json.encode(good), task.snapshot, masking, state)
     durations = took(record, state.now, {VERIFICATION: record.entered("verify-data")})
     state.remember(verified_at=iso(state.now), verification=kept, took=durations)
     return _done(kept)
@@ -148,7 +158,14 @@ def _baseline(task: VerifyTask, masking: str) -> Baseline | None:
         return None
 
 
-def _refusal(verification: Verification, findings: list[str]) -> str:
+def _only_differs(verification: Verification, comparison: list[CheckResult]) -> bool:
+    """Return whether every check was run, and those that did not hold all say what differs from the last good run."""
+    differing = sum(each.held is False for each in comparison)
+    return verification.not_run == 0 and differing > 0 and verification.failed == differing
+
+
+def _refusal(verification: Verification, findings: list[str], *, only_differs: bool) -> str:
+    accepting = ["To accept what is different from now on, run once with on_findings 'report'."] if only_differs else []
     return "\n".join(
         [
             f"{verification.failed} checks of policy {verification.policy!r} did not hold, and {verification.not_run} "
@@ -156,6 +173,7 @@ def _refusal(verification: Verification, findings: list[str]) -> str:
             *findings,
             "Correct the data in the source, or the policy, then start again. With on_findings 'report' the operation "
             "continues, and reports them.",
+            *accepting,
         ]
     )
 

@@ -80,16 +80,18 @@ class KnownDatabase(Struct, frozen=True, kw_only=True):
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
-    """The last good run of a source, with which the next one is compared."""
+    """The last good run of a source, with which the next one is compared. It was of the snapshot of that time."""
 
     operation_id: str
+    snapshot_at: dt.datetime
     databases: dict[str, KnownDatabase]
 
 
-def baseline_of(operation_id: str, found: Found) -> Baseline:
+def baseline_of(operation_id: str, snapshot_at: dt.datetime, found: Found) -> Baseline:
     """Return what the next run is to be compared with."""
     return Baseline(
         operation_id=operation_id,
+        snapshot_at=snapshot_at,
         databases={
             name: KnownDatabase(fingerprint=each.fingerprint, tables=each.totals())
             for name, each in found.databases.items()

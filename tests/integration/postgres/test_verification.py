@@ -126,7 +126,11 @@ def lost(shop: Cluster, *statements: str) -> list[CheckResult]:
     before = look(shop)
     shop.superuser("shop", *statements)
     after = look(shop)
-    return [each for each in compared(after, baseline_of("earlier", before), VerificationPolicy()) if not each.held]
+    return [
+        each
+        for each in compared(after, baseline_of("earlier", SNAPSHOT_AT, before), VerificationPolicy())
+        if not each.held
+    ]
 
 
 def test_a_truncated_table_and_a_missing_one_are_found_against_the_last_good_run(shop: Cluster) -> None:
@@ -174,6 +178,107 @@ def test_a_sequence_behind_its_column_is_found(shop: Cluster) -> None:
     assert all_of_them.actual == "2 sequences looked at, 1 behind or unknown"
 
 
+@pytest.mark.full
+def test_a_sequence_whose_next_value_is_free_is_not_behind(shop: Cluster) -> None:
+    shop.superuser(
+        "shop",
+        "set role shop",
+        "create table app.pooled (id bigserial primary key)",
+        "alter sequence app.pooled_id_seq increment by 50",
+        "insert into app.pooled default values",
+        "insert into app.pooled select n from generate_series(2, 50) n",
+        "create table app.falling (id int generated always as identity (increment by -1) primary key)",
+        "insert into app.falling default values",
+        "create sequence app.sn",
+        "create table app.snow (id bigint default ((1234567::bigint << 22) | (nextval('app.sn') & 4095)))",
+        "alter sequence app.sn owned by app.snow.id",
+        "insert into app.snow default values",
+        """create table app.small ("the id" smallserial)""",
+        "insert into app.small default values",
+    )
+    assert wrong(verified(shop)) == []
+    shop.superuser(
+        "shop",
+        "insert into app.pooled values (51)",
+        "insert into app.falling (id) overriding system value values (-2)",
+        "insert into app.small values (9)",
+    )
+    assert {each.name for each in wrong(verified(shop))} == {
+        "app.pooled_id_seq",
+        "app.falling_id_seq",
+        "app.small_the id_seq",
+        "sequences",
+    }
+
+
+@pytest.mark.full
+def test_the_furthest_value_of_a_big_table_without_an_index_is_not_looked_for(shop: Cluster) -> None:
+    shop.superuser(
+        "shop",
+        "set role shop",
+        "create table app.big (id serial, said text)",
+        "insert into app.big (said) select repeat('x', 500) from generate_series(1, 4000)",
+        "select setval('app.big_id_seq', 1)",
+    )
+    assert {each.name for each in wrong(verified(shop))} == {"app.big_id_seq", "sequences"}
+    found = verified(shop, "version: 1\ncount_below_mb: 1\n")
+    assert wrong(found) == []
+    (said,) = [each for each in found.checks if each.kind == "sequences" and each.scope == "shop"]
+    assert said.actual.startswith("2 sequences looked at, 0 behind or unknown; 1 not looked at (")
+    assert not said.exact
+    shop.superuser("shop", "create index on app.big (id)")
+    assert len(wrong(verified(shop, "version: 1\ncount_below_mb: 1\n"))) == 2
+
+
+@pytest.mark.full
+def test_a_foreign_table_is_never_read_also_as_a_partition(shop: Cluster) -> None:
+    shop.superuser(
+        "shop",
+        "create extension file_fdw",
+        "create server live foreign data wrapper file_fdw",
+        "set role shop",
+        "create table app.moves (id bigserial, at timestamptz) partition by range (id)",
+        "create index on app.moves (id)",
+        "create table app.moves_1 partition of app.moves for values from (1) to (500)",
+        "create table app.trips (at timestamptz)",
+        "reset role",
+        # Who reads it, finds no such file.
+        "create foreign table app.moves_2 partition of app.moves for values from (500) to (900)"
+        " server live options (filename '/nowhere')",
+        "create foreign table app.trips_1 () inherits (app.trips) server live options (filename '/nowhere')",
+    )
+    assert wrong(verified(shop)) == []
+    newest = "version: 1\ndatabases: {shop: {newest_rows: {app.moves.at: any, app.trips.at: any}}}"
+    assert [(each.held, each.error) for each in wrong(verified(shop, newest))] == [
+        (None, "it has a foreign table among its partitions or children, and those are not read")
+    ] * 2
+    (refused,) = wrong(verified(shop, own("SELECT FROM app.moves_2")))
+    assert "SQLSTATE 42501" in (refused.error or "")
+
+
+@pytest.mark.full
+def test_a_foreign_key_is_of_its_table_alone_and_not_of_those_that_inherit(shop: Cluster) -> None:
+    shop.superuser(
+        "shop",
+        "set role shop",
+        "create table app.parents (id int primary key)",
+        "create table app.sons (parent int references app.parents)",
+        "create table app.grandsons () inherits (app.sons)",
+        "insert into app.grandsons values (99)",
+    )
+    assert wrong(verified(shop)) == []
+    only = found_wrong(
+        shop,
+        "set role shop",
+        "create table app.more_parents () inherits (app.parents)",
+        "insert into app.more_parents values (5)",
+        "reset role",
+        "set session_replication_role = replica",
+        "insert into app.sons values (5)",
+    )
+    assert (only.kind, only.scope, only.actual) == ("foreign_keys", "shop.app.sons", "1 rows")
+
+
 def test_orphans_are_found_although_the_key_is_marked_as_valid(shop: Cluster) -> None:
     only = found_wrong(shop, "set session_replication_role = replica", "delete from app.customers where id in (1, 2)")
     assert (only.kind, only.actual) == ("foreign_keys", "6 rows")
@@ -191,6 +296,9 @@ def test_a_moment_to_come_hides_no_age(shop: Cluster) -> None:
         "shop",
         "update app.orders set at = 'infinity' where id = 5",
         "update app.orders set at = '9999-01-01' where id = 6",
+        # Later than the snapshot, and earlier than now.
+        "update app.orders set at = '2026-03-10 03:30:00+00' where id = 7",
+        "insert into app.events values (99, '2026-02-28')",
     )
     assert verified(shop).newest_row_at == dt.datetime(2026, 3, 10, 2, 30, tzinfo=dt.UTC)
 
@@ -458,7 +566,7 @@ def test_the_fingerprint_says_what_of_the_schema_has_changed(shop: Cluster, stat
     assert kind in changed
     (said,) = [
         each
-        for each in compared(after, baseline_of("earlier", before), VerificationPolicy())
+        for each in compared(after, baseline_of("earlier", SNAPSHOT_AT, before), VerificationPolicy())
         if each.name == "schema unchanged" and each.scope == "shop"
     ]
     assert kind in said.actual

@@ -44,7 +44,6 @@ OURS = {
     ("postgres/masking/made_up_row.py", "declared"): "a type, written and quoted by PostgreSQL (format_type)",
     ("postgres/masking/transactions.py", "mark"): "a statement of ours, composed before and kept in the state",
     ("postgres/masking/own_sql.py", "entry.text"): "statements of the policy's author, who may write any",
-    ("postgres/verification/own.py", "_MOMENTS[kind]"): "from the table _MOMENTS",
     ("postgres/setup.py", "privileges"): "one of two literals",
     ("postgres/masking/expressions.py", "column.type"): "a type, written and quoted by PostgreSQL (format_type)",
     ("postgres/masking/expressions.py", "action.sql"): "an expression of the stack's policy (masking/expressions.py)",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import psycopg2
 import pytest
 
 from scripts.local_aws.postgres.servers import Postgres, Servers
 from tests.unit.support import ADMIN_SECRET, EXECUTION, NOW, OPERATION, a_plan, a_run, calling
 from utils.contracts.payloads import VerifyTask
-from utils.contracts.plan import VerificationPlan
+from utils.contracts.plan import MaskingPlan, VerificationPlan
 from utils.contracts.verification import OnFindings
 from utils.errors import ChecksFailed, StepFailed
 from utils.logins.master import AdminSecret
@@ -156,6 +158,49 @@ def test_rows_that_were_lost_since_the_last_good_run_are_found(state: OperationS
     found = kept_verification(OPERATION)
     assert found is not None
     assert found.compared_with == OPERATION
+
+
+def again(state: OperationState, on_findings: OnFindings = "fail", **changes: Any) -> Any:
+    """Verify the cluster as the next run would."""
+    state.remember(verified_at=None, verification={})
+    return verify(msgspec.structs.replace(task(on_findings), **changes))
+
+
+def test_what_is_different_is_accepted_by_a_run_that_only_reports_it(state: OperationState, sql: Any) -> None:
+    sql("CREATE TABLE public.etl (id int)")
+    verify(task())
+    sql("DROP TABLE public.etl")
+    with pytest.raises(ChecksFailed, match="To accept what is different from now on, run once with on_findings 'repor"):
+        again(state)
+    sql("UPDATE public.people SET name = NULL WHERE id < 3")
+    # Not where anything else did not hold.
+    assert again(state, "report")["failed"] == 2
+    with pytest.raises(ChecksFailed) as failure:
+        again(state)
+    assert "To accept" not in str(failure.value)
+    sql("UPDATE public.people SET name = 'John' WHERE name IS NULL")
+    assert again(state, "report")["failed"] == 1
+    assert again(state)["failed"] == 0
+
+
+def test_a_run_of_an_older_snapshot_is_neither_compared_nor_what_others_are_compared_with(
+    state: OperationState, sql: Any
+) -> None:
+    verify(task())
+    sql("DELETE FROM public.people WHERE id > 10")
+    older = msgspec.structs.replace(SNAPSHOT, created_at=SNAPSHOT.created_at - dt.timedelta(days=30))
+    assert again(state, snapshot=older)["failed"] == 0
+    with pytest.raises(ChecksFailed, match="expected at least 15 of 30 rows"):
+        again(state)
+
+
+def test_a_run_under_another_text_of_the_masking_policy_is_not_compared(state: OperationState, sql: Any) -> None:
+    policy = MaskingPlan(policy="staging", bucket="b", key="k", version_id="1", sha256="1" * 64)
+    again(state, masking=policy)
+    sql("DELETE FROM public.people WHERE id > 10")
+    with pytest.raises(ChecksFailed):
+        again(state, masking=policy)
+    assert again(state, masking=msgspec.structs.replace(policy, sha256="2" * 64))["failed"] == 0
 
 
 def test_a_slice_without_time_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from utils.contracts.verification import CheckResult
 from utils.verification.comparison import compared
 from utils.verification.found import Baseline, DatabaseFound, Found, TableRows, baseline_of
 from utils.verification.policy import VerificationPolicy
+from utils.verification.reading import read_verification_policy
 from utils.verification.summary import MAX_LISTED, finding_lines, summarised
 
 NOW = dt.datetime(2026, 3, 10, 4, tzinfo=dt.UTC)
@@ -30,7 +31,7 @@ def comparison(
     after: Found,
     policy: VerificationPolicy = VerificationPolicy(),  # noqa: B008 - it is frozen
 ) -> list[CheckResult]:
-    stored = msgspec.json.decode(msgspec.json.encode(baseline_of("op-1", before)), type=Baseline)
+    stored = msgspec.json.decode(msgspec.json.encode(baseline_of("op-1", NOW, before)), type=Baseline)
     return list(compared(after, stored, policy))
 
 
@@ -60,6 +61,11 @@ def test_a_table_or_a_database_that_is_missing_is_a_finding() -> None:
     assert (lost.scope, lost.actual, lost.held) == ("shop.app.orders", "it is missing", False)
     (gone,) = comparison(found(table("orders", 1)), found(database="other"))
     assert (gone.scope, gone.actual) == ("shop", "it is missing")
+
+
+def test_a_database_that_the_policy_leaves_out_by_now_is_not_compared() -> None:
+    policy = read_verification_policy("version: 1\nleave_out: [shop]\n")
+    assert comparison(found(table("orders", 1)), found(database="other"), policy) == []
 
 
 def test_partitions_are_compared_together() -> None:

@@ -24,7 +24,7 @@ PAGES = 32768
 
 # Foreign keys of the tables at work, which PostgreSQL validated when they were restored.
 _FOREIGN_KEYS = sql.SQL("""
-    SELECT conname, child, parent, same, given FROM ({keys}) k
+    SELECT conname, child, child_alone, parent, parent_alone, same, given FROM ({keys}) k
      WHERE convalidated
        AND (conrelid IN (SELECT rel FROM {work}) OR confrelid IN (SELECT rel FROM {work})
             OR EXISTS (SELECT FROM pg_partition_tree(conrelid) t JOIN {work} w ON w.rel = t.relid)

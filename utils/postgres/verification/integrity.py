@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from msgspec import Struct
 from psycopg2 import sql
@@ -14,7 +15,9 @@ from utils.masking.patterns import matches
 from utils.masking.policy import Pattern
 from utils.postgres.foreign_keys import FOREIGN_KEYS, ForeignKey
 from utils.postgres.session import Session
+from utils.postgres.verification.foreign_tables import FOREIGN_BELOW
 from utils.postgres.verification.reader import Answer, CutShort, Question, Reader
+from utils.postgres.verification.rows import LAST_SIZE, SIZE
 
 BATCH = 50
 # Of what a database has wrong, so many have a result of their own.
@@ -32,19 +35,32 @@ _EXTENSIONS = sql.SQL("""
                     WHERE v.name = e.extname AND v.version = e.extversion)
       FROM pg_extension e LEFT JOIN pg_available_extensions a ON a.name = e.extname ORDER BY 1
 """)
-# Sequences that a column owns, or whose default calls them. One that begins again never falls behind.
+# Sequences of identity columns, and those that a default takes its value from as it is: what a default makes of it
+# otherwise says nothing of where the sequence should be. One that begins again never falls behind. A partitioned table
+# is not read where one of its partitions is foreign, nor is a big table whose column no index answers for.
 _SEQUENCES = sql.SQL("""
-    SELECT DISTINCT sn.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement > 0,
-           t.relrowsecurity OR NOT (has_table_privilege(t.oid, 'SELECT') AND has_sequence_privilege(s.oid, 'SELECT')
-                                    AND has_schema_privilege(tn.oid, 'USAGE') AND has_schema_privilege(sn.oid, 'USAGE'))
+    SELECT DISTINCT sn.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement,
+           t.relkind = 'p',
+           t.relrowsecurity OR {foreign_below} OR CASE WHEN EXISTS (
+               SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+                WHERE i.indrelid = t.oid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL
+                  AND m.amname = 'btree') THEN false
+             ELSE coalesce((SELECT sum({size}) FROM pg_class c
+                             WHERE c.oid IN (SELECT t.oid UNION SELECT relid FROM pg_partition_tree(t.oid)))
+                           > {count_below}, false) END
+           OR NOT (has_table_privilege(t.oid, 'SELECT') AND has_sequence_privilege(s.oid, 'SELECT')
+                   AND has_schema_privilege(tn.oid, 'USAGE') AND has_schema_privilege(sn.oid, 'USAGE'))
       FROM pg_class s JOIN pg_namespace sn ON sn.oid = s.relnamespace JOIN pg_sequence q ON q.seqrelid = s.oid
       JOIN (SELECT objid AS sequence, refobjid AS rel, refobjsubid AS number FROM pg_depend
              WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
-               AND deptype IN ('a', 'i') AND refobjsubid > 0
+               AND deptype = 'i' AND refobjsubid > 0
             UNION
             SELECT d.refobjid, x.adrelid, x.adnum FROM pg_attrdef x
               JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = x.oid
-               AND d.refclassid = 'pg_class'::regclass) u ON u.sequence = s.oid
+               AND d.refclassid = 'pg_class'::regclass
+             WHERE pg_get_expr(x.adbin, x.adrelid)
+                   ~ '^[(]?nextval[(]E?''([^'']|'''')+''::regclass[)]+(::(smallint|integer|bigint))?$') u
+        ON u.sequence = s.oid
       JOIN pg_class t ON t.oid = u.rel AND t.relkind IN ('r', 'p') JOIN pg_namespace tn ON tn.oid = t.relnamespace
       JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = u.number
        AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
@@ -53,6 +69,7 @@ _SEQUENCES = sql.SQL("""
                         WHERE e.classid = 'pg_class'::regclass AND e.objid = t.oid AND e.deptype = 'e')
      ORDER BY 1, 2, 3, 4, 5
 """)
+_HIDDEN = "row security, an owner that cannot be acted for, a foreign partition, or a big column without an index"
 
 
 class Use(Struct, frozen=True):
@@ -63,15 +80,17 @@ class Use(Struct, frozen=True):
     schema: str
     table: str
     column: str
-    rises: bool
+    increment: int
+    is_partitioned: bool
     hidden: bool
 
     @property
     def question(self) -> sql.Composed:
         """Return the query: whether it has been used, where it is, and the furthest value of its column."""
-        return sql.SQL("SELECT is_called, last_value, (SELECT {}({}) FROM {}) FROM {}").format(
-            sql.SQL("max" if self.rises else "min"),
+        return sql.SQL("SELECT is_called, last_value, (SELECT {}({}) FROM {} {}) FROM {}").format(
+            sql.SQL("max" if self.increment > 0 else "min"),
             sql.Identifier(self.column),
+            sql.SQL("" if self.is_partitioned else "ONLY"),
             sql.Identifier(self.schema, self.table),
             sql.Identifier(self.sequence_schema, self.sequence),
         )
@@ -80,8 +99,8 @@ class Use(Struct, frozen=True):
         """Return whether the sequence gives values that the column has already."""
         if furthest is None:
             return False
-        ahead = last - furthest if self.rises else furthest - last
-        return ahead < 0 or (ahead == 0 and not is_called)
+        following = last + self.increment if is_called else last
+        return following <= furthest if self.increment > 0 else following >= furthest
 
 
 def invalid_indexes(reader: Reader) -> Iterator[CheckResult]:
@@ -118,10 +137,20 @@ def extensions(reader: Reader) -> CheckResult:
     return reader.ask(Question(name="extensions", kind="extensions", scope=reader.database, expected=expected), work)
 
 
-def sequence_uses(reader: Reader) -> list[Use]:
-    """Return the sequences with the columns that they feed. Raises CutShort."""
-    with reader.reading() as opened:
-        return [Use(*row) for row in opened.rows(_SEQUENCES)]
+def sequence_uses(reader: Reader, count_below: int) -> list[Use]:
+    """Return the sequences with the columns that they feed. Raises CutShort.
+
+    Tables up to so many bytes are read also where no index answers.
+    """
+    foreign_below = FOREIGN_BELOW.format(table=sql.SQL("t.oid"))
+    asked = partial(_SEQUENCES.format, foreign_below=foreign_below, count_below=sql.Literal(count_below))
+    try:
+        with reader.quick.reading() as opened:
+            rows = opened.rows(asked(size=SIZE))
+    except CutShort:
+        with reader.reading() as opened:
+            rows = opened.rows(asked(size=LAST_SIZE))
+    return [Use(*row) for row in rows]
 
 
 def sequences_behind(reader: Reader, uses: Sequence[Use]) -> Iterator[CheckResult]:
@@ -159,7 +188,7 @@ def all_sequences(reader: Reader, uses: Sequence[Use], wrong: int) -> CheckResul
     """Return the result over all sequences of the database, of which so many have one of their own."""
     hidden = sum(use.hidden for use in uses)
     said = f"{len(uses) - hidden} sequences looked at, {wrong} behind or unknown"
-    said += f"; {hidden} hidden from the role that looks, by row security or their owner" if hidden else ""
+    said += f"; {hidden} not looked at ({_HIDDEN})" if hidden else ""
     expected = "every sequence beyond its column's values"
     question = Question(name="sequences", kind="sequences", scope=reader.database, expected=expected)
     return reader.result(question, Answer(held=not wrong, actual=said, exact=not hidden), None, time.monotonic())
@@ -184,7 +213,8 @@ def _look(reader: Reader, uses: Sequence[Use]) -> list[_Seen]:
 def foreign_keys(reader: Reader, wanted: Sequence[Pattern]) -> list[ForeignKey]:
     """Return the foreign keys of the tables that the policy names. Raises CutShort."""
     question = sql.SQL(
-        "SELECT n.nspname, c.relname, k.conname, k.child, k.parent, k.same, k.given FROM ({}) k"
+        "SELECT n.nspname, c.relname, k.conname, k.child, k.child_alone, k.parent, k.parent_alone, k.same,"
+        " k.given FROM ({}) k"
         " JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 1, 2, 3"
     ).format(FOREIGN_KEYS)
     with reader.reading() as opened:

@@ -18,6 +18,7 @@ from utils.contracts.verification import CheckResult
 from utils.foreign_text import one_line
 from utils.postgres.masking.sessions import as_text
 from utils.postgres.session import Session
+from utils.postgres.verification.foreign_tables import FOREIGN_BELOW
 from utils.postgres.verification.reader import Answer, CutShort, Question, Reader
 from utils.verification.policy import NewestRow, OwnCheck
 
@@ -28,18 +29,17 @@ MAX_ROWS = 1_000_000
 MAX_NUMBER = 60
 # The oids of smallint, integer, bigint, real, double precision and numeric (PostgreSQL's source, pg_type.dat).
 _NUMBERS = frozenset({21, 23, 20, 700, 701, 1700})
-_MOMENTS = {
-    "timestamptz": "now()",
-    "timestamp": "(now() AT TIME ZONE 'UTC')",
-    "date": "(now() AT TIME ZONE 'UTC')::date",
-}
+_MOMENTS = ("timestamptz", "timestamp", "date")
+# A snapshot may have what was written until shortly after the time that RDS says. What lies later would hide the age of
+# the data.
+_TOLERANCE = dt.timedelta(minutes=10)
 _NEWEST = sql.SQL("SELECT extract(epoch FROM max({0}))::float8 FROM {1} WHERE {0} <= {2} AND {0} > '-infinity'")
 _TYPE = sql.SQL("""
-    SELECT t.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    SELECT t.typname, {foreign_below} FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
        AND t.typnamespace = 'pg_catalog'::regnamespace
       JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = %s AND c.relname = %s AND a.attname = %s AND a.attnum > 0 AND NOT a.attisdropped
-""")
+""").format(foreign_below=FOREIGN_BELOW.format(table=sql.SQL("c.oid")))
 
 
 def own_check(reader: Reader, check: OwnCheck) -> CheckResult:
@@ -110,7 +110,10 @@ def _range(check: OwnCheck) -> str:
 
 
 def newest_row(reader: Reader, wanted: NewestRow, snapshot_at: dt.datetime) -> tuple[CheckResult, dt.datetime | None]:
-    """Return whether the newest row of a column is new enough, and its moment. A moment to come is not looked at."""
+    """Return whether the newest row of a column is new enough, and its moment.
+
+    What lies later than the snapshot does not count.
+    """
     schema, table, column = wanted.column.name or ("", "", "")
     limit = wanted.max_hours
     expected = "a row" if limit is None else f"a row of at most {limit} hours before the snapshot"
@@ -118,13 +121,16 @@ def newest_row(reader: Reader, wanted: NewestRow, snapshot_at: dt.datetime) -> t
 
     def work(opened: Session) -> Answer:
         types = opened.rows(_TYPE, (schema, table, column))
-        kind = types[0][0] if types else None
+        kind, foreign_below = types[0] if types else (None, False)
         if kind not in _MOMENTS:
             actual = "no such column" if kind is None else f"a column of type {kind}, which is no moment"
             return Answer(held=False, actual=actual)
-        # Infinity is no moment; without it and what is to come, an index on the column answers.
-        at = (sql.Identifier(column), sql.Identifier(schema, table), sql.SQL(_MOMENTS[kind]))
-        ((seconds,),) = opened.rows(_NEWEST.format(*at))
+        if foreign_below:
+            raise CutShort("it has a foreign table among its partitions or children, and those are not read")
+        # Infinity is no moment; without it and what is later, an index on the column answers. For a type without a time
+        # zone, PostgreSQL ignores that of the literal ("Date/Time Types").
+        latest = sql.Literal(f"{(snapshot_at + _TOLERANCE).astimezone(dt.UTC):%Y-%m-%d %H:%M:%S+00}")
+        ((seconds,),) = opened.rows(_NEWEST.format(sql.Identifier(column), sql.Identifier(schema, table), latest))
         return _age(seconds, limit, snapshot_at, found)
 
     question = Question(name=column, kind="newest_row", scope=f"{reader.database}.{schema}.{table}", expected=expected)

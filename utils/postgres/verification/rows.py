@@ -34,8 +34,8 @@ _TABLES = sql.SQL("""
 """)
 # It waits for whoever holds a table's lock, and a prepared transaction that came with the data may hold it for ever.
 # Without it, what the statistics say of the size has to do.
-_SIZE = sql.SQL("pg_relation_size(c.oid)")
-_LAST_SIZE = sql.SQL("nullif(c.relpages, 0) * current_setting('block_size')::bigint")
+SIZE = sql.SQL("pg_relation_size(c.oid)")
+LAST_SIZE = sql.SQL("nullif(c.relpages, 0) * current_setting('block_size')::bigint")
 _SECURED = "row security would hide rows from the role that counts"
 _CLOSED = "nobody can let the counting role read it: its owner cannot be acted for"
 
@@ -77,10 +77,10 @@ def tables_here(reader: Reader, named: Sequence[Pattern], count_below: int) -> l
     """
     try:
         with reader.quick.reading() as opened:
-            rows = opened.rows(_TABLES.format(size=_SIZE))
+            rows = opened.rows(_TABLES.format(size=SIZE))
     except CutShort:
         with reader.reading() as opened:
-            rows = opened.rows(_TABLES.format(size=_LAST_SIZE))
+            rows = opened.rows(_TABLES.format(size=LAST_SIZE))
     found = []
     for _, schema, name, parent_schema, parent, secured, readable, tuples, pages, size in rows:
         is_named = any(matches(each, at) for each in named for at in ((schema, name), (parent_schema, parent)))

@@ -236,7 +236,7 @@ class _Database:
         if f"{self._name}/sequences" in self._found.done:
             return
         try:
-            uses = sequence_uses(self._reader)
+            uses = sequence_uses(self._reader, self._policy.count_below_mb * MIB)
         except CutShort as error:
             question = self._question("sequences", "sequences", "a list of them")
             self._found.results.append(self._reader.result(question, None, str(error), time.monotonic()))
