@@ -128,6 +128,11 @@ def test_one_whose_deletion_was_asked_for_and_has_begun_is_finished_by_any_sweep
     assert decide(begun, RECORD, extended, [], EXPIRES + dt.timedelta(hours=24)).due is Due.WARN
 
 
+def test_what_was_asked_for_a_day_ago_and_kept_since_expires_when_it_would_have() -> None:
+    begun = replace(ENTRY, deletion_began_at=iso(DECIDED_AT), asked_at=iso(DECIDED_AT - dt.timedelta(hours=25)))
+    assert decide(begun, RECORD, CLUSTER, [], DECIDED_AT).due is not Due.DELETE
+
+
 # The sweep.
 
 
