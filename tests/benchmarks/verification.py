@@ -110,7 +110,7 @@ def main() -> None:
         tracemalloc.start()
         found = ours(postgres)
         verification = summarised("basic", found, [], None, 300_000, NOW)
-        baseline = msgspec.json.encode(baseline_of("operation", found))
+        baseline = msgspec.json.encode(baseline_of("operation", NOW, found))
         _, peak = tracemalloc.get_traced_memory()
         servers.close()
     print(f"{asked.tables} tables in {asked.schemas} schemas, {asked.rows} rows each")

@@ -320,6 +320,31 @@ def test_a_database_that_admits_nobody_is_reported_and_the_others_are_checked(sh
     assert verified(shop, POLICY + "leave_out: [shut]\n").all_held
 
 
+def test_a_name_in_no_encoding_is_reported_and_the_rest_of_its_database_is_checked(shop: Cluster) -> None:
+    shop.superuser(
+        "postgres", "create database old encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'"
+    )
+    shop.superuser("old", "grant create on database old to shop", "grant create on schema public to shop")
+    connected = shop.postgres.connect("old")
+    connected.autocommit = True
+    connected.set_client_encoding("LATIN1")
+    with connected.cursor() as cursor:
+        cursor.execute("set role shop")
+        cursor.execute('create schema "caf\xe9" create table "th\xe9" (id serial)')
+        cursor.execute("create table public.tea as select 1 as id")
+    connected.close()
+    found = look(shop)
+    assert {(each.schema, each.table): each.rows for each in found.databases["old"].tables} == {
+        ("caf\xe9", "th\xe9"): None,
+        ("public", "tea"): 1,
+    }
+    assert {(each.kind, each.scope) for each in wrong(summarised("nightly", found, [], None, 10_000, NOW))} == {
+        ("rows", "old.caf\xe9.th\xe9"),
+        ("sequences", "old.caf\xe9.th\xe9"),
+        ("sequences", "old"),
+    }
+
+
 def test_what_the_policy_names_and_nobody_has_is_found(shop: Cluster) -> None:
     text = (
         "version: 1\ndatabases:\n  shopp: {}\n  shop:\n    count: [app.gone]\n    newest_rows: {app.orders.gone: any,"

@@ -295,10 +295,20 @@ def _readable(reader: Reader) -> Reader:
     """Return the reader in the encoding in which the database's names can be read. Raises CutShort, SqlRefused."""
     try:
         _read_names(reader)
-    except SqlRefused:
+    except (SqlRefused, CutShort):
+        # A server that has no encoding of its own refuses names that are not valid in the session's. Any other has
+        # refused something else.
+        if not _has_any_bytes(reader):
+            raise
         reader = replace(reader, encoding=ANY_BYTES)
         _read_names(reader)
     return reader
+
+
+def _has_any_bytes(reader: Reader) -> bool:
+    with reader.reading() as opened:
+        ((encoding,),) = opened.rows(sql.SQL("SELECT getdatabaseencoding()"))
+    return bool(encoding == "SQL_ASCII")
 
 
 def _read_names(reader: Reader) -> None:
