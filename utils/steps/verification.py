@@ -112,7 +112,7 @@ def _concluded(
     """Compare, keep what was found, and decide.
 
     The next run is compared with one in which every check held, or in which what differs from the run before was only
-    to be reported: a person has said then that it may go on. A run of an older snapshot neither is compared with one of
+    to be reported: a person has accepted it then. A run of an older snapshot neither is compared with one of
     a newer snapshot nor takes its place.
     """
     # Another policy, or another version of it, leaves other rows.

@@ -16,7 +16,7 @@ MAX_NAMED = 10
 def compared(found: Found, baseline: Baseline, policy: VerificationPolicy) -> Iterator[CheckResult]:
     """Yield one result for each database whose tables have kept their rows, and one for each table that has not.
 
-    What the policy leaves out by now is not compared.
+    What the policy leaves out is not compared.
     """
     for name, known in sorted(baseline.databases.items()):
         if any(matches(pattern, (name,)) for pattern in policy.leave_out):
