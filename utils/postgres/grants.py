@@ -21,7 +21,7 @@ from utils.postgres.event_triggers import refuse_dangerous_triggers
 from utils.postgres.missing_privileges import BATCH, PRIVILEGES, Grantable, Lack, grantable_here, lacks_here
 from utils.postgres.not_given import not_given
 from utils.postgres.ownership import take_ownership
-from utils.postgres.session import PINNED, Session, SqlRefused
+from utils.postgres.session import HELD, PINNED, Session, SqlRefused
 
 # How long a grant waits for another transaction, where work goes on without it, and all of them together.
 HELD_MS, HELD_SECONDS = 300, 120
@@ -61,7 +61,7 @@ def grant(opened: Session, lacking: list[Grantable]) -> None:
 
 
 def grant_unless_held(opened: Session, roles: list[RoleWanted], but: Container[str] = ()) -> list[str]:
-    """Grant, and return what could not be granted, in PostgreSQL's quoting: mostly what another transaction holds.
+    """Grant, and return what another transaction holds, in PostgreSQL's quoting.
 
     One such table fails the statement for a thousand others, so what has failed is granted in smaller parts. Nothing is
     granted on the kinds of `but`.
@@ -73,13 +73,20 @@ def grant_unless_held(opened: Session, roles: list[RoleWanted], but: Container[s
         failed = [
             each.objects
             for each in grantable_here(opened, roles, size)
-            if each.kind not in but
-            and (time.monotonic() > until or opened.why_not(_granting(each), waiting=False) is not None)
+            if each.kind not in but and (time.monotonic() > until or _is_held(opened, each))
         ]
         if not failed:
             break
     opened.run(_LOCK_TIMEOUT.format(sql.Literal(PINNED["lock_timeout"])))
     return failed
+
+
+def _is_held(opened: Session, each: Grantable) -> bool:
+    """Grant, and return whether another transaction holds any of it. Raises SqlRefused for every other refusal."""
+    why = opened.why_not(_granting(each), waiting=False)
+    if why not in (None, HELD):
+        raise SqlRefused("PostgreSQL refused a grant. Check for event triggers that forbid it.")
+    return why is not None
 
 
 def _granting(each: Grantable) -> sql.Composed:
