@@ -80,7 +80,7 @@ def test_the_cluster_of_before_has_its_name_back_and_what_was_written_since_is_k
     assert (evidence.target.resource_id, evidence.target.exists) == (before["DbClusterResourceId"], True)
     assert [(each.what, each.resource_id) for each in evidence.changes] == [("replaced", after["DbClusterResourceId"])]
     refreshed = nights.pipeline.evidence(night.operation_id)
-    assert (refreshed.kind, [each.what for each in refreshed.changes]) == ("refresh", ["created", "replaced"])
+    assert (refreshed.kind, [each.what for each in refreshed.changes]) == ("refresh", ["created", "locked", "replaced"])
     assert f"it is in {after['DbClusterResourceId']}, which is kept as" in message["message"]
 
 
