@@ -27,8 +27,8 @@ _CALLS = {
 
 class _Bucket(ResourceType):
     type = "AWS::S3::Bucket"
-    in_place = " ".join(_CALLS)
-    fixed = "BucketEncryption BucketName ObjectLockEnabled Tags"
+    in_place = " ".join([*_CALLS, "BucketEncryption", "Tags"])
+    fixed = "BucketName ObjectLockEnabled"
     deletion = "s3", "delete_bucket", "Bucket"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
@@ -42,14 +42,7 @@ class _Bucket(ResourceType):
             raise TemplateError("ObjectLockConfiguration needs ObjectLockEnabled")
         given = {**bucket, **({"ObjectLockEnabledForBucket": True} if locks else {})}
         deployment.call("s3", "create_bucket", given, CreateBucketConfiguration=place or None)
-        _set(deployment, bucket, properties, set(_CALLS))
-        if encryption := properties.get("BucketEncryption"):
-            refuse_unknown(encryption, ("ServerSideEncryptionConfiguration",), "BucketEncryption")
-            rules = [_encryption_rule(each) for each in encryption["ServerSideEncryptionConfiguration"]]
-            given = {**bucket, "ServerSideEncryptionConfiguration": {"Rules": rules}}
-            deployment.call("s3", "put_bucket_encryption", given)
-        if tags := properties.get("Tags"):
-            deployment.call("s3", "put_bucket_tagging", bucket, Tagging={"TagSet": tags})
+        _set(deployment, bucket, properties, set(properties))
         return bucket["Bucket"], {"Arn": f"arn:aws:s3:::{bucket['Bucket']}"}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
@@ -66,6 +59,14 @@ def _set(deployment: Deployment, bucket: Properties, properties: Properties, nam
             refuse_unknown(value, ("Rules",), key)
             value = {"Rules": [_lifecycle_rule(rule) for rule in value["Rules"]]}
         deployment.call("s3", _CALLS[key], {**bucket, key: value})
+    if "BucketEncryption" in names:
+        encryption = properties["BucketEncryption"]
+        refuse_unknown(encryption, ("ServerSideEncryptionConfiguration",), "BucketEncryption")
+        rules = [_encryption_rule(each) for each in encryption["ServerSideEncryptionConfiguration"]]
+        given = {**bucket, "ServerSideEncryptionConfiguration": {"Rules": rules}}
+        deployment.call("s3", "put_bucket_encryption", given)
+    if "Tags" in names:
+        deployment.call("s3", "put_bucket_tagging", bucket, Tagging={"TagSet": properties["Tags"]})
 
 
 def _lifecycle_rule(rule: Properties) -> Properties:

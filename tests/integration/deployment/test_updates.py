@@ -258,6 +258,11 @@ PLAIN: Changes = {
     "ReplaceTarget": "true",
     "KeepPreviousHours": "48",
     "ExpiresAfterHours": "72",
+    "Drill": "true",
+    "RpoTargetMinutes": "60",
+    "RtoTargetMinutes": "120",
+    "EvidenceRetentionDays": "30",
+    "EvidenceLockMode": "COMPLIANCE",
     "LogRetentionDays": "30",
 }
 
