@@ -109,6 +109,7 @@ def shape(text: str) -> list[str]:
     text = re.sub(r"-[0-9a-f]{12}-(\d)", r"-ID-\1", text)
     text = re.sub(r"(\bPlan|--plan) [0-9a-f]{8}\b", r"\1 DIGEST", text)
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
+    text = re.sub(r"#\d+ [0-9a-f]{8} ", "#N HASH ", text)
     text = re.sub(r"/(admin|application)-\w{6}\b", r"/\1-ID", text)
     text = re.sub(
         r"\d+ (h|min|days)( \d+ (min|s))?|\d+(\.\d+)? s\b", "TIME", re.sub(r"\d+\.\d+ (h|days)", "TIME", text)
