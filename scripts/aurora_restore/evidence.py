@@ -81,7 +81,7 @@ class Objective(Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> str:
-        """Whether the target was kept, as the report has it."""
+        """Return whether the target was kept, as the report has it."""
         if self.target is None or self.actual is None:
             return ""
         return "HELD" if self.actual <= self.target else "NOT HELD"

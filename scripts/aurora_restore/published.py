@@ -181,12 +181,12 @@ class Checks(Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> int:
-        """How many there were."""
+        """Return how many there were."""
         return self.held + self.failed + self.not_run
 
     @property
     def all_held(self) -> bool:
-        """Whether nothing is wrong with the data, as far as it was looked at."""
+        """Return whether nothing is wrong with the data, as far as it was looked at."""
         return self.held > 0 and self.failed == self.not_run == 0
 
 

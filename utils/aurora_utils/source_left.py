@@ -22,6 +22,11 @@ class SourceLeft(Struct, frozen=True, kw_only=True):
     gone: list[str] = []
 
     @property
+    def is_gone(self) -> bool:
+        """Return whether RDS no longer has the cluster."""
+        return self.status is None
+
+    @property
     def is_whole(self) -> bool:
         """Return whether nothing that the plan names has gone or is going."""
         return self.status is not None and not self.is_being_deleted and not self.going and not self.gone

@@ -15,11 +15,7 @@ Row = tuple[str, str]
 def drilled_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
     """Yield what the drill has restored, that nobody was let in, and how the cluster's end is known."""
     known = {name: one_line(value) for name, value in record.removed_here.items()}
-    restored = known.get("identifier", plan.cluster.identifier)
-    yield "Drilled", f"{plan.snapshot.cluster_identifier} was restored as {restored}"
-    if not record.removed_here:
-        yield "Gone", "the cluster was deleted by somebody else, before the drill did"
-        return
+    yield "Drilled", f"{plan.snapshot.cluster_identifier} was restored as {known['identifier']}"
     yield "Usable", f"at {known['ready_at']}, with all its instances; a login with a new master password had worked"
     if plan.masking is not None and record.removed["masked_at"] is not None:
         yield "Masked", f"by policy {plan.masking.policy}, version {plan.masking.version_id}, at {known['masked_at']}"

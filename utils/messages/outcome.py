@@ -200,7 +200,6 @@ def drilled(
         *(("", f"  {name:15} {duration(seconds)}") for name, seconds in phase_seconds(record, now).items()),
         _archive_row(archive),
         *(("Secrets", line) for line in about_secrets),
-        *(("Differs", _bounded(difference)) for difference in record.differences),
         *(
             ("Warning", _bounded(warning))
             for warning in (

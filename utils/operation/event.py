@@ -13,6 +13,7 @@ from msgspec import Struct, json
 from utils import environment, metrics
 from utils.aws import client
 from utils.contracts.evidence import Evidence, Sealed
+from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 
 DETAIL_TYPE = "OperationFinished"
@@ -76,7 +77,7 @@ def send_event(evidence: Evidence, sealed: Sealed | None) -> None:
                 }
             ]
         )
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, StepFailed) as error:
         log.warning("event not sent", extra={"cause": one_line(error, MAX_SENTENCE)})
         return
     if answer["FailedEntryCount"]:

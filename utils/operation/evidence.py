@@ -42,7 +42,7 @@ from utils.contracts.verification import Verification
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.failure import Remains, cause_lines, door_of, is_shut
 from utils.messages.outcome import phases_of
-from utils.operation.evidence_changes import changes_of
+from utils.operation.evidence_changes import changes_of, moment
 from utils.operation.starter import Starter
 from utils.redaction import without_secrets
 from utils.state.operation import OperationRecord
@@ -183,13 +183,13 @@ def _sentence(known: Known, plan: Plan | None, outcome: EvidenceOutcome) -> str:
 
 def _requested(known: Known, plan: Plan | None) -> Requested:
     starter = known.starter
-    moment = known.request.get("scheduled_at") if isinstance(known.request, dict) else None
+    scheduled = known.request.get("scheduled_at") if isinstance(known.request, dict) else None
     source: Literal["cloudtrail", "claimed", "unknown"] = "unknown"
     by = f"unknown: {starter.unknown}"
     if starter.known_from == "cloudtrail":
         source, by = "cloudtrail", starter.who
-    elif moment:
-        source, by = "claimed", f"the schedule of {one_line(moment)}, as the request says, which anybody can write"
+    elif scheduled:
+        source, by = "claimed", f"the schedule of {one_line(scheduled)}, as the request says, which anybody can write"
     asked = json.dumps(without_secrets(known.request), ensure_ascii=True, sort_keys=True, default=str)
     return Requested(
         by=one_line(by, MAX_SENTENCE),
@@ -247,12 +247,12 @@ def _isolation(plan: Plan, known: Known, record: OperationRecord) -> Isolation:
     return Isolation(
         door=_door(known, record),
         door_security_group=plan.cluster.door_security_group_id,
-        opened_at=_moment(record.door_open_at),
+        opened_at=moment(record.door_open_at),
         security_groups=[] if record.is_drill else plan.cluster.vpc_security_group_ids,
         inherited_logins=plan.inherited_logins,
         locked_logins=len(record.locked_logins) if exists else int(record.removed_here.get("locked_logins", 0)),
         masking_policy=f"{plan.masking.policy}, version {plan.masking.version_id}" if plan.masking else None,
-        masked_at=_moment(masked),
+        masked_at=moment(masked),
     )
 
 
@@ -274,7 +274,7 @@ def _objectives(plan: Plan | None, known: Known, started: dt.datetime) -> Object
     record = known.record
     usable = None
     if record is not None and known.succeeded:
-        usable = _moment(record.removed_here.get("ready_at") if record.is_drill else record.door_open_at)
+        usable = moment(record.removed_here.get("ready_at") if record.is_drill else record.door_open_at)
     return Objectives(
         rpo_seconds=_objective(environment.optional("RPO_TARGET_MINUTES"), data_of, started),
         rpo_from=None if data_of is None else "newest_row" if newest is not None else "snapshot",
@@ -346,7 +346,7 @@ def _changes(known: Known, plan: Plan | None) -> list[Change]:
 def _source_is_gone(known: Known) -> bool:
     """Return whether RDS has reported that the source cluster is gone: the last step did, or it was looked at."""
     source = known.remains.source
-    return known.succeeded or (source is not None and source.status is None)
+    return known.succeeded or (source is not None and source.is_gone)
 
 
 def _limits(known: Known, plan: Plan | None) -> Iterator[str]:
@@ -365,11 +365,7 @@ def _limits(known: Known, plan: Plan | None) -> Iterator[str]:
     yield from ALWAYS_OPEN
 
 
-def _whole(moment: dt.datetime) -> dt.datetime:
+def _whole(at: dt.datetime) -> dt.datetime:
     """Return a moment in UTC to the millisecond, as the state table has it."""
-    utc = moment.astimezone(dt.UTC)
+    utc = at.astimezone(dt.UTC)
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
-
-
-def _moment(text: str | None) -> dt.datetime | None:
-    return dt.datetime.fromisoformat(text) if text else None

@@ -42,7 +42,7 @@ def _of_step(step: RouteStep, record: OperationRecord) -> Change:
         what=did[step.effect],
         on=step.snapshot_arn,
         resource_id=None,
-        at=_moment(record.route_times[step.name]),
+        at=moment(record.route_times[step.name]),
         proof=f"{step.api_call}{shared}; RDS reported it done",
     )
 
@@ -61,7 +61,7 @@ def _of_the_cluster(plan: Plan, record: OperationRecord) -> Iterator[Change]:
             what="masked",
             on=f"every database of {plan.target_cluster_id}",
             resource_id=record.cluster_resource_id if exists else removed.get("resource_id"),
-            at=_moment(known),
+            at=moment(known),
             proof=f"the gate of policy {plan.masking.policy}, version {plan.masking.version_id}, has passed",
         )
     locked = len(record.locked_logins) if exists else int(removed.get("locked_logins", 0))
@@ -70,7 +70,7 @@ def _of_the_cluster(plan: Plan, record: OperationRecord) -> Iterator[Change]:
             what="locked",
             on=f"{locked} logins that came with the data",
             resource_id=None,
-            at=_moment(record.users_ready_at if exists else removed.get("users_ready_at")),
+            at=moment(record.users_ready_at if exists else removed.get("users_ready_at")),
             proof="set to NOLOGIN, by PostgreSQL's answer",
         )
     if removed:
@@ -79,14 +79,14 @@ def _of_the_cluster(plan: Plan, record: OperationRecord) -> Iterator[Change]:
             what="deleted" if gone else "deletion begun",
             on=one_line(removed["identifier"]),
             resource_id=removed["resource_id"],
-            at=_moment(gone or removed["began_at"]),
+            at=moment(gone or removed["began_at"]),
             proof=_GONE if gone else _NOT_SEEN,
         )
 
 
 def _created(identifier: str, resource_id: str | None, asked_at: str | None) -> Change:
     return Change(
-        what="created", on=one_line(identifier), resource_id=resource_id, at=_moment(asked_at), proof=_BY_ANSWER
+        what="created", on=one_line(identifier), resource_id=resource_id, at=moment(asked_at), proof=_BY_ANSWER
     )
 
 
@@ -97,7 +97,7 @@ def _of_the_target(plan: Plan, record: OperationRecord) -> Iterator[Change]:
             what="replaced",
             on=plan.target_cluster_id,
             resource_id=replaced.resource_id,
-            at=_moment(record.door_open_at),
+            at=moment(record.door_open_at),
             proof=f"kept as {replaced.other_names[0]}, or under the next name that was free",
         )
 
@@ -109,14 +109,14 @@ def _of_the_source(plan: Plan, record: OperationRecord, *, is_gone: bool) -> Ite
     named = {"on": deletion.cluster_identifier, "resource_id": deletion.cluster_resource_id}
     if record.protection_off_at is not None:
         asked = "asked for; RDS's answer to the call"
-        yield Change(what="protection off", at=_moment(record.protection_off_at), proof=asked, **named)
+        yield Change(what="protection off", at=moment(record.protection_off_at), proof=asked, **named)
     if record.source_deletion_at is None:
         return
     final = record.final_snapshot_arn
     kept = f"; its final snapshot {final} is available" if final else ""
     yield Change(
         what="deleted" if is_gone else "deletion begun",
-        at=_moment(record.source_deletion_at),
+        at=moment(record.source_deletion_at),
         proof=f"asked for twice; {_GONE if is_gone else _NOT_SEEN}{kept}",
         **named,
     )
@@ -131,8 +131,9 @@ def _of_the_copy(plan: Plan, record: OperationRecord, archive: Archived | None) 
         cleaned_up = record.copy_clean_up_at is not None and plan.archive_snapshot != "keep"
         deleted, proof = plan.copy.arn if cleaned_up else None, "the clean-up has deleted it, or found it gone"
     if deleted is not None:
-        yield Change(what="deleted", on=deleted, resource_id=None, at=_moment(record.copy_clean_up_at), proof=proof)
+        yield Change(what="deleted", on=deleted, resource_id=None, at=moment(record.copy_clean_up_at), proof=proof)
 
 
-def _moment(text: str | None) -> dt.datetime | None:
+def moment(text: str | None) -> dt.datetime | None:
+    """Return a moment that the record has; None where it has none."""
     return dt.datetime.fromisoformat(text) if text else None

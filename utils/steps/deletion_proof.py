@@ -249,4 +249,9 @@ def prove_drill_ends(
             f"The drill's cluster was not deleted: {kept_because}. Remove what keeps it, then resume this operation, "
             "which deletes it."
         )
+    if not record.removed_here:
+        raise StepFailed(
+            "Nothing is recorded of the drill's cluster, so that its end cannot be proved. This step deleted nothing. "
+            f"Look for it: aws rds describe-db-clusters --region {target.region}"
+        )
     return None
