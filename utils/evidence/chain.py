@@ -28,6 +28,9 @@ KEY = "evidence#chain"
 # A link with its entry has two or three kilobytes, and a page of DynamoDB's at most 1 MB.
 PAGE = 100
 
+# Made once: msgspec 0.22 crashes where several threads use a type for the first time at once.
+_LINK, _ENTRY = msgspec.json.Decoder(Link), msgspec.json.Decoder(IndexEntry)
+
 
 class ChainedLink(Struct, frozen=True, kw_only=True):
     """A link as the chain keeps it: the bytes that were signed, the signature in DER, and what the index says of it."""
@@ -39,7 +42,7 @@ class ChainedLink(Struct, frozen=True, kw_only=True):
     @property
     def content(self) -> Link:
         """Return what the link says."""
-        return msgspec.json.decode(self.link, type=Link)
+        return _LINK.decode(self.link)
 
     @property
     def sha256(self) -> str:
@@ -124,7 +127,7 @@ def _chained(item: Item) -> ChainedLink:
         chained = ChainedLink(
             link=bytes(item["link"]["B"]),
             signature=bytes(item["signature"]["B"]),
-            entry=msgspec.json.decode(item["entry"]["S"], type=IndexEntry),
+            entry=_ENTRY.decode(item["entry"]["S"]),
         )
         if _sort_key(chained.content.sequence) == number == _sort_key(chained.entry.sequence):
             return chained

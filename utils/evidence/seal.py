@@ -29,6 +29,9 @@ Render = Callable[[bytes, str], bytes]
 MOST_TRIES = 40
 LONGEST_PAUSE_SECONDS = 0.5
 
+# Made once: msgspec 0.22 crashes where several threads use a type for the first time at once.
+_EVIDENCE = msgspec.json.Decoder(Evidence)
+
 
 def seal(
     evidence: Evidence, render: Render, attempt: str, begun_after: int | None, note_begun: Callable[[int], None]
@@ -98,7 +101,7 @@ def _kept(key: str, content: bytes) -> tuple[bytes, bool]:
 def _same_end(as_json: bytes, evidence: Evidence, folder: str) -> Evidence:
     """Return the evidence of the bytes in the bucket. Raises StepFailed where it is of another operation's end."""
     try:
-        found = msgspec.json.decode(as_json, type=Evidence)
+        found = _EVIDENCE.decode(as_json)
     except msgspec.DecodeError:
         found = None
     if found is None or _end(found) != _end(evidence):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType
 
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 _OF_ONE_ITEM = WRITES | {"GetItem"}
@@ -34,11 +35,11 @@ def stored_bytes(operation: str, body: bytes, account: str, region: str) -> list
 def _size(table: Any, named: Mapping[str, Any]) -> int:
     if table is None:
         return 0
-    keys = [name for name in (table.hash_key_attr, table.range_key_attr) if name]
-    for item in table.all_items():
-        if all(item.attrs[name].to_json() == named.get(name) for name in keys):
-            return int(item.size())
-    return 0
+    keys = [DynamoType(named[name]) for name in (table.hash_key_attr, table.range_key_attr) if name in named]
+    if len(keys) < 1 + bool(table.range_key_attr):
+        return 0  # the call is about to be refused
+    item = table.get_item(*keys)
+    return int(item.size()) if item else 0
 
 
 def units(operation: str, body: bytes, sizes: Iterable[int]) -> float:

@@ -8,7 +8,7 @@ import pathlib
 import shlex
 import subprocess
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -33,6 +33,16 @@ class Done:
 
     status: int
     output: str
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _no_schedule_is_left_over(aws: LocalAws) -> Iterator[None]:
+    """The clock jumps by months in tests to come: a stack that is left here would sweep and restore all the while."""
+    yield
+    schedules = aws.client("scheduler")
+    for each in schedules.list_schedules()["Schedules"]:
+        schedules.delete_schedule(Name=each["Name"], GroupName=each["GroupName"])
+    aws.schedules.settle()
 
 
 @pytest.fixture(scope="session")

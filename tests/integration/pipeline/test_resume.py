@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
+from scripts.aurora_restore.executions import events_after
 from scripts.local_run.production import Production
 from scripts.local_run.stage import OTHER_REGION
 from tests.integration.pipeline.support import Pipeline, Run, until
@@ -22,11 +22,14 @@ def ended(run: Run, status: str = "FAILED") -> Run:
 
 def stop_when(pipeline: Pipeline, arn: str, state: str) -> Run:
     """Stop the execution by hand once it is in the state, as somebody on call would."""
-    states = pipeline.aws.client("stepfunctions")
-    until(
-        lambda: f'"{state}"' in json.dumps(states.get_execution_history(executionArn=arn)["events"], default=str),
-        f"that the execution comes to {state}",
-    )
+    states, seen = pipeline.aws.client("stepfunctions"), list[dict[str, Any]]()
+
+    def has_come() -> bool:
+        new = events_after(states, arn, known=len(seen))
+        seen.extend(new)
+        return any(each.get("stateEnteredEventDetails", {}).get("name") == state for each in new)
+
+    until(has_come, f"that the execution comes to {state}")
     states.stop_execution(executionArn=arn, error="Stopped", cause="by a test")
     return pipeline.end(arn)
 
