@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import io
 import json
@@ -12,6 +13,10 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core import models as moto_core
+from moto.dynamodb.models import dynamodb_backends
+from moto.secretsmanager.models import secretsmanager_backends
 
 from scripts.local_aws.moto_fixes import item_values, response_keys, secret_versions
 from tests.unit.fakes.groups import FakeKeys, FakeNetwork
@@ -42,6 +47,10 @@ response_keys.install()
 secret_versions.install()
 item_values.install()
 
+# For each test that asks for an account moto would prepare thousands of answers to the package requests, of which
+# nothing here makes use.
+moto_core.RESPONSES_METHODS = []
+
 Answering = dict[tuple[str, str], FakeService]
 
 
@@ -55,34 +64,46 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+# What moto keeps of a new account: made once by calls, which took a third of the time of all these tests.
+_new_account: list[tuple[Any, Any]] = []
+
+
 @pytest.fixture
 def account(trail: FakeTrail) -> Iterator[None]:
     """The stack's tables, secrets and topic."""
     with mock_aws():
-        tables = client("dynamodb")
-        for table, keys in ((STATE_TABLE, ["operation_id"]), (AUDIT_TABLE, ["operation_id", "timestamp"])):
-            tables.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-                KeySchema=[
-                    {"AttributeName": key, "KeyType": "RANGE" if key == "timestamp" else "HASH"} for key in keys
-                ],
-            )
-        secrets = client("secretsmanager")
-        secrets.create_secret(Name=ADMIN_SECRET, SecretString="{}")
-        secrets.create_secret(
-            Name=APP_SECRET,
-            SecretString=json.dumps(
-                {
-                    "app_username": "orders_app",
-                    "app_password": "an-application-password",
-                    "readonly_user": "orders_report",
-                    "readonly_pwd": "a-reporting-password",
-                }
-            ),
-        )
+        tables = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables
+        secrets = secretsmanager_backends[DEFAULT_ACCOUNT_ID][REGION].secrets
+        if not _new_account:
+            _make_account()
+            _new_account.append(copy.deepcopy((tables, secrets)))
+        for store, kept in zip((tables, secrets), copy.deepcopy(_new_account[0]), strict=True):
+            store.update(kept)
         yield
+
+
+def _make_account() -> None:
+    tables = client("dynamodb")
+    for table, keys in ((STATE_TABLE, ["operation_id"]), (AUDIT_TABLE, ["operation_id", "timestamp"])):
+        tables.create_table(
+            TableName=table,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            KeySchema=[{"AttributeName": key, "KeyType": "RANGE" if key == "timestamp" else "HASH"} for key in keys],
+        )
+    secrets = client("secretsmanager")
+    secrets.create_secret(Name=ADMIN_SECRET, SecretString="{}")
+    secrets.create_secret(
+        Name=APP_SECRET,
+        SecretString=json.dumps(
+            {
+                "app_username": "orders_app",
+                "app_password": "an-application-password",
+                "readonly_user": "orders_report",
+                "readonly_pwd": "a-reporting-password",
+            }
+        ),
+    )
 
 
 @pytest.fixture
