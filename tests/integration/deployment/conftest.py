@@ -67,11 +67,11 @@ def environment(aws: LocalAws) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def type_it(environment: dict[str, str]) -> Type:
-    """type_it("sam", "deploy", ..., answer="y"): what a person types in the project's directory, and answers."""
+    """type_it("sam", "deploy", ..., answer="y"): what someone types in the project's directory or another, and answers."""
 
-    def run(*words: str, answer: str = "") -> Done:
+    def run(*words: str, answer: str = "", directory: pathlib.Path = PROJECT) -> Done:
         done = subprocess.run(
-            words, cwd=PROJECT, env=environment, input=answer and f"{answer}\n", stdout=subprocess.PIPE,
+            words, cwd=directory, env=environment, input=answer and f"{answer}\n", stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=600, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout)

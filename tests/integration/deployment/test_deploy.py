@@ -218,7 +218,7 @@ def test_nothing_is_deleted_while_an_execution_runs(aws: LocalAws, deploy: Type,
 
 @pytest.mark.full
 def test_a_deleted_stack_leaves_what_holds_data_and_its_name_is_free_once_that_is_deleted_as_it_says(
-    aws: LocalAws, deploy: Type, type_it: Type
+    aws: LocalAws, deploy: Type, type_it: Type, tmp_path: pathlib.Path
 ) -> None:
     delete_clusters(aws, "staging-orders", "another", "third")
     ((_, *words),) = typed("removal.md", "removal")
@@ -236,7 +236,7 @@ def test_a_deleted_stack_leaves_what_holds_data_and_its_name_is_free_once_that_i
     for command in removed.output.splitlines():
         if command.startswith("  aws "):
             # The AWS CLI 1.46 takes RDS's place from no AWS_ENDPOINT_URL.
-            done = type_it("aws", "--endpoint-url", aws.endpoint_url, *shlex.split(command)[1:])
+            done = type_it("aws", "--endpoint-url", aws.endpoint_url, *shlex.split(command)[1:], directory=tmp_path)
             assert done.status == 0, command + done.output
     aws.clock.sleep(60)
     anew = deploy(answer="y")
