@@ -67,7 +67,7 @@ def environment(aws: LocalAws) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def type_it(environment: dict[str, str]) -> Type:
-    """type_it("sam", "deploy", ..., answer="y"): what someone types in the project's directory or another, and answers."""
+    """type_it("sam", "deploy", ..., answer="y"): what a person types, in the project or elsewhere, and answers."""
 
     def run(*words: str, answer: str = "", directory: pathlib.Path = PROJECT) -> Done:
         done = subprocess.run(
