@@ -55,8 +55,8 @@ from scripts.local_aws.postgres.gateway import Connection, Place
 SLOWNESS = 4
 """How many times longer than on AWS something may take here before it counts as timed out."""
 
-MOST_IDLE = 16
-"""Execution environments that are kept without work, in all. Each holds about 60 MB."""
+MOST_IDLE = 32
+"""Execution environments that are kept without work, in all: those of two stacks. Each holds about 60 MB."""
 
 IDLE_SECONDS = 14 * 86_400
 """After so long without a call a function is inactive. The guide says so of functions in a VPC; of others people do."""

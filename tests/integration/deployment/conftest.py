@@ -36,13 +36,15 @@ class Done:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _no_schedule_is_left_over(aws: LocalAws) -> Iterator[None]:
-    """The clock jumps by months in tests to come: a stack that is left here would sweep and restore all the while."""
+def _nothing_goes_on_after_these_tests(aws: LocalAws) -> Iterator[None]:
+    """The clock jumps by months in tests to come: a stack and clusters that are left would work all the while."""
+    found = aws.aurora.existing()
     yield
     schedules = aws.client("scheduler")
     for each in schedules.list_schedules()["Schedules"]:
         schedules.delete_schedule(Name=each["Name"], GroupName=each["GroupName"])
     aws.schedules.settle()
+    aws.aurora.remove_all_but(found)
 
 
 @pytest.fixture(scope="session")

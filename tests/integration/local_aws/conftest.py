@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +25,18 @@ FAR_TOO_LONG_SECONDS = 30
 
 def allow(action: str | list[str], resource: str | list[str] = "*") -> Answer:
     return {"Effect": "Allow", "Action": action, "Resource": resource}
+
+
+@pytest.fixture(autouse=True)
+def _clusters_go_with_their_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What modules share stays. Each cluster that is left has a server, and a backup each day that the clock jumps."""
+    if "aws" not in request.fixturenames:
+        yield
+        return
+    aurora = request.getfixturevalue("aws").aurora
+    found = aurora.existing()
+    yield
+    aurora.remove_all_but(found)
 
 
 @pytest.fixture(scope="session")
