@@ -27,16 +27,22 @@ def allow(action: str | list[str], resource: str | list[str] = "*") -> Answer:
     return {"Effect": "Allow", "Action": action, "Resource": resource}
 
 
-@pytest.fixture(autouse=True)
-def _clusters_go_with_their_test(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What modules share stays. Each cluster that is left has a server, and a backup each day that the clock jumps."""
-    if "aws" not in request.fixturenames:
-        yield
-        return
-    aurora = request.getfixturevalue("aws").aurora
-    found = aurora.existing()
+def _put_back(aws: LocalAws) -> Iterator[None]:
+    """Each cluster that is left has a server, and a backup each day that the clock jumps."""
+    found = aws.aurora.existing()
     yield
-    aurora.remove_all_but(found)
+    aws.aurora.remove_all_but(found)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _clusters_go_with_their_module(aws: LocalAws) -> Iterator[None]:
+    yield from _put_back(aws)
+
+
+@pytest.fixture(autouse=True)
+def _clusters_go_with_their_test(aws: LocalAws) -> Iterator[None]:
+    """What a test's module has made for all of its tests stays."""
+    yield from _put_back(aws)
 
 
 @pytest.fixture(scope="session")
