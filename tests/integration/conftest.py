@@ -22,6 +22,20 @@ def aws() -> Iterator[LocalAws]:
         yield running
 
 
+def leave_at_rest(aws: LocalAws) -> Iterator[None]:
+    """Remove the schedules, and the clusters that were not there before, at the end of a fixture that yields from this.
+
+    The clock jumps by months in other tests: a schedule fires all the while, and a cluster has a backup each day.
+    """
+    found = aws.aurora.existing()
+    yield
+    schedules = aws.client("scheduler")
+    for each in schedules.list_schedules()["Schedules"]:
+        schedules.delete_schedule(Name=each["Name"], GroupName=each["GroupName"])
+    aws.schedules.settle()
+    aws.aurora.remove_all_but(found)
+
+
 @pytest.fixture(autouse=True)
 def _no_faults_are_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
     yield

@@ -16,6 +16,7 @@ import pytest
 from scripts.checks.documentation import commands
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.production import Production, make_production
+from tests.integration.conftest import leave_at_rest
 
 PROJECT = pathlib.Path(__file__).parents[3]
 CONFIG = PROJECT / "samconfig.toml"
@@ -37,14 +38,7 @@ class Done:
 
 @pytest.fixture(scope="package", autouse=True)
 def _nothing_goes_on_after_these_tests(aws: LocalAws) -> Iterator[None]:
-    """The clock jumps by months in tests to come: a stack and clusters that are left would work all the while."""
-    found = aws.aurora.existing()
-    yield
-    schedules = aws.client("scheduler")
-    for each in schedules.list_schedules()["Schedules"]:
-        schedules.delete_schedule(Name=each["Name"], GroupName=each["GroupName"])
-    aws.schedules.settle()
-    aws.aurora.remove_all_but(found)
+    yield from leave_at_rest(aws)
 
 
 @pytest.fixture(scope="session")

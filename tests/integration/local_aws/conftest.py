@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from scripts.local_aws.server import LocalAws
+from tests.integration.conftest import leave_at_rest
 
 Answer = dict[str, Any]
 MakeRole = Callable[..., str]
@@ -27,22 +28,17 @@ def allow(action: str | list[str], resource: str | list[str] = "*") -> Answer:
     return {"Effect": "Allow", "Action": action, "Resource": resource}
 
 
-def _put_back(aws: LocalAws) -> Iterator[None]:
-    """Each cluster that is left has a server, and a backup each day that the clock jumps."""
-    found = aws.aurora.existing()
-    yield
-    aws.aurora.remove_all_but(found)
-
-
 @pytest.fixture(scope="module", autouse=True)
-def _clusters_go_with_their_module(aws: LocalAws) -> Iterator[None]:
-    yield from _put_back(aws)
+def _what_a_module_makes_goes_with_it(aws: LocalAws) -> Iterator[None]:
+    yield from leave_at_rest(aws)
 
 
 @pytest.fixture(autouse=True)
-def _clusters_go_with_their_test(aws: LocalAws) -> Iterator[None]:
-    """What a test's module has made for all of its tests stays."""
-    yield from _put_back(aws)
+def _what_a_test_makes_goes_with_it(aws: LocalAws) -> Iterator[None]:
+    """What its module has made for all of its tests stays."""
+    found = aws.aurora.existing()
+    yield
+    aws.aurora.remove_all_but(found)
 
 
 @pytest.fixture(scope="session")
