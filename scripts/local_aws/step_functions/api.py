@@ -102,6 +102,13 @@ class StateMachines:
         execution.start()
         return execution
 
+    def wait_for(self, execution_arn: str, seconds: float) -> None:
+        """Wait until an execution has ended: to whoever is in this process, its history need not be read for that."""
+        with self._lock:
+            found = [each for each in self._executions if each.execution_arn == execution_arn]
+        for execution in found:
+            execution.wait(seconds)
+
     def close(self) -> None:
         """Abort what runs and wait for its threads. Functions must be closed before, so that no answer is awaited."""
         with self._lock:

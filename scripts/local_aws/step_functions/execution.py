@@ -175,6 +175,10 @@ class Execution:
         """Abort, unless it is over. What a function is doing continues, as on AWS; its answer is dropped."""
         self._finish("ABORTED", error=error, cause=cause)
 
+    def wait(self, seconds: float) -> None:
+        """Wait until the execution has ended, for so long at most by the clock on the wall."""
+        self._ended.wait(seconds)
+
     def join(self) -> None:
         """Wait until the execution's threads have ended."""
         for thread in self._threads:

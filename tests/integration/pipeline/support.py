@@ -28,6 +28,9 @@ REMOVAL_ROUNDS = 100
 """Of ten minutes each: nothing that is being made or deleted takes so long."""
 Found = TypeVar("Found")
 
+# More than anything may take here, by the clock on the wall.
+WAITING_SECONDS = 120
+
 
 @dataclass
 class Run:
@@ -100,6 +103,7 @@ class Pipeline:
 
     def end(self, execution_arn: str, mark: ApiCall | None = None) -> Run:
         """Wait for the execution's end, and for EventBridge's last word."""
+        self.aws.state_machines.wait_for(execution_arn, WAITING_SECONDS)
         followed = follow(self.aws, execution_arn, Console(quiet=True))
         messages = self._messages()
         return Run(
@@ -233,9 +237,6 @@ def many_at_once(pipeline: Pipeline, number: int) -> Iterator[list[Run]]:
     finally:
         for target in targets:
             pipeline.remove(target)
-
-
-WAITING_SECONDS = 120
 
 
 def until(found: Callable[[], Found | None], what: str) -> Found:
