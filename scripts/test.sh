@@ -108,15 +108,6 @@ in_memory() {
   TMPDIR="$fast" "$@"
 }
 
-# How much memory those of full would take is not measured.
-whole_runs() {
-  if [ "$tier" = full ]; then
-    tests tests/integration/pipeline
-  else
-    in_memory tests tests/integration/pipeline
-  fi
-}
-
 bash_syntax() {
   local script
   for script in scripts/*.sh .ci/run; do
@@ -152,7 +143,7 @@ make_venv .venv-linters "the linters" requirements-linters.txt
 make_sam_venv
 make_room_in_memory
 export GRANTS_USED="$work/grants" # the whole runs say there which grants they needed
-begin_beside whole_runs
+begin_beside in_memory tests tests/integration/pipeline
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions \
   --config scripts/checks/deptry.toml
 check "deptry: what aurora-restore promises to need" "$bin/deptry" scripts/aurora_restore
