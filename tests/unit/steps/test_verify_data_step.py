@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from scripts.local_aws.postgres.servers import Postgres, Servers
-from tests.unit.support import ADMIN_SECRET, EXECUTION, NOW, OPERATION, a_plan, a_run, calling
+from tests.unit.support import ADMIN_SECRET, EXECUTION, LIMITS, NOW, OPERATION, a_plan, a_run, calling
 from utils.contracts.payloads import VerifyTask
 from utils.contracts.plan import MaskingPlan, VerificationPlan
 from utils.contracts.verification import OnFindings
@@ -88,7 +88,7 @@ def planned(on_findings: OnFindings = "fail") -> VerificationPlan:
 
 
 def task(on_findings: OnFindings = "fail", **changes: Any) -> VerifyTask:
-    return VerifyTask(run=a_run(**changes), verification=planned(on_findings), snapshot=SNAPSHOT)
+    return VerifyTask(run=a_run(**changes), verification=planned(on_findings), snapshot=SNAPSHOT, limits=LIMITS)
 
 
 def record() -> OperationRecord:
@@ -117,7 +117,7 @@ def test_a_cluster_that_has_passed_is_not_checked_again(sql: Any) -> None:
 
 
 def test_the_basic_checks_need_no_policy() -> None:
-    basic = VerifyTask(run=a_run(), verification=VerificationPlan(policy="basic"), snapshot=SNAPSHOT)
+    basic = VerifyTask(run=a_run(), verification=VerificationPlan(policy="basic"), snapshot=SNAPSHOT, limits=LIMITS)
     assert verify(basic)["answer"] == "done"
 
 
