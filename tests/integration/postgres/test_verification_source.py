@@ -240,6 +240,21 @@ def test_a_login_that_may_do_more_than_read_reads_nothing(
     assert "Put a login into its secret that may do nothing but read" in why
 
 
+def test_the_login_of_the_page_is_fit_also_beside_an_extension_that_lets_everybody_write(
+    copy: Cluster, source: Cluster
+) -> None:
+    if source.version < 14:
+        pytest.skip("pg_read_all_data came with 14")
+    source.as_master("postgres", f"create role plain login password '{LOGIN.password}' connection limit 4")
+    source.as_master("postgres", "grant pg_read_all_data to plain")
+    for cluster in (copy, source):
+        cluster.superuser("shop", "create table app.log (id int)", "grant delete on app.log to public")
+        cluster.superuser("shop", "alter extension plpgsql add table app.log")
+    results = compared(copy, live(source, OwnLogin("plain", LOGIN.password)))
+    assert all(each.held for each in results)
+    assert of_shop(results, "rows as in the source").actual == "3 tables compared, 1 not"
+
+
 def test_no_session_there_can_write_and_each_has_little_memory_and_patience(source: Cluster) -> None:
     against = live(source)
     cluster = enter_cluster(against.server, source.master)

@@ -68,10 +68,11 @@ _POWERS = (
 _POWERFUL = sql.SQL("""
     SELECT rolname FROM pg_roles
      WHERE pg_has_role(oid, 'MEMBER')
-       AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolname = ANY(%s))
-     ORDER BY rolname ~ '^pg_', rolname LIMIT 1
+       AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolname = ANY(%(powers)s))
+     ORDER BY array_position(%(powers)s, rolname::text) NULLS FIRST, rolname LIMIT 1
 """)
-# What PUBLIC may is what this login may as well, but for the schema public, in which everybody may create before 15.
+# What PUBLIC may is what this login may as well, but for the schema public, in which everybody may create before 15,
+# and for what extensions give to all: pg_cron's script has GRANT DELETE ON cron.job_run_details TO public.
 _WRITABLE = sql.SQL("""
     SELECT 'database', current_database() WHERE has_database_privilege(current_database(), 'CREATE')
     UNION ALL
@@ -83,6 +84,8 @@ _WRITABLE = sql.SQL("""
     (SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'relation' END, nspname || '.' || relname
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        AND NOT EXISTS (SELECT FROM pg_depend d
+                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
         AND (pg_has_role(relowner, 'MEMBER')
              OR CASE relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'USAGE, UPDATE')
                 ELSE has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
@@ -157,7 +160,7 @@ def _entered(live: LiveSource) -> EnteredSource:
         time.sleep(PAUSE_SECONDS)
         cluster = enter_cluster(live.server, master)
     with cluster.maintenance() as opened:
-        for (role,) in opened.rows(_POWERFUL, (list(_POWERS),)):
+        for (role,) in opened.rows(_POWERFUL, {"powers": list(_POWERS)}):
             what = f"it is, or may become, {one_line(role)}"
             raise StepFailed(f"its login {login.name!r} may do more than read: {what}. {_READ_ONLY}")
         return EnteredSource(live=live, cluster=cluster, login=login, databases=database_names(opened))
