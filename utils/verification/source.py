@@ -27,7 +27,7 @@ def source_result(
         kind="source",
         scope=one_line(scope),
         expected=expected,
-        actual=actual,
+        actual=one_line(actual, MAX_SENTENCE),
         held=held,
         took_ms=0,
         limit_ms=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from msgspec.structs import replace
@@ -274,6 +275,19 @@ def test_a_table_that_the_login_may_not_read_counts_as_not_run_and_the_others_ar
     assert "its login may not read app.customers. GRANT it SELECT there" in only_reason(results)
     (held,) = [each for each in results if each.name == "rows as in the source" and each.held and each.scope == "shop"]
     assert held.actual == "2 tables compared, 2 not"
+
+
+def test_a_name_that_is_no_text_leaves_the_rest_compared(copy: Cluster, source: Cluster) -> None:
+    for cluster in (copy, source):
+        cluster.as_master("postgres", "create database bytes encoding 'SQL_ASCII' template template0")
+    with closing(source.postgres.connect("bytes")) as inside, inside.cursor() as cursor:
+        inside.set_client_encoding("SQL_ASCII")
+        cursor.execute(b'create table "\xff" (id int)')
+        inside.commit()
+    results = compared(copy, live(source))
+    unknown = {each.scope: each.error for each in results if each.held is None}
+    assert unknown == {"bytes": "PostgreSQL refused it: CharacterNotInRepertoire (SQLSTATE 22021)"}
+    assert of_shop(results, "rows as in the source").held
 
 
 def test_a_table_that_others_have_locked_is_not_waited_for(copy: Cluster, source: Cluster) -> None:

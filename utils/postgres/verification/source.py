@@ -22,7 +22,7 @@ from utils.masking.classification import rules_for
 from utils.masking.policy import MaskingPolicy
 from utils.postgres.databases import DatabaseCluster, database_names, enter_cluster
 from utils.postgres.own_roles import OwnLogin
-from utils.postgres.session import Server, Session
+from utils.postgres.session import Server, Session, SqlRefused
 from utils.postgres.verification.fingerprint import schema_fingerprint
 from utils.postgres.verification.own import NO_ROW, newest_row
 from utils.postgres.verification.reader import CutShort, Reader
@@ -174,15 +174,20 @@ def _not_run(scope: str, why: str) -> CheckResult:
 class SourceReader(Reader, frozen=True, kw_only=True):
     """The login in one database of the source. What it cannot enter there stops nothing else."""
 
-    def _entered(self, stack: contextlib.ExitStack) -> Session:
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Yield a transaction as a reader of the copy does. Raises CutShort alone."""
         if self.shut:
             # Where it has gone, each of many checks would wait for it.
             raise CutShort(_AWAY)
         try:
-            return super()._entered(stack)
+            with super().reading() as opened:
+                yield opened
         except TemporaryFailure as error:
             self.shut.add(self.database)
             raise CutShort(str(error)) from None
+        except SqlRefused:
+            raise CutShort("a name there is not valid in the encoding of this database") from None
 
 
 class SourceDatabase:
