@@ -161,6 +161,12 @@ def test_a_migration_since_the_snapshot_is_reported_by_name_and_a_finding_only_i
     assert strict[0].actual == "only in the source: later"
 
 
+def test_a_column_that_the_source_no_longer_has_says_nothing_of_the_age(copy: Cluster, source: Cluster) -> None:
+    source.superuser("shop", "alter table app.orders rename column at to ordered_at")
+    result = of_shop(compared(copy, live(source)), "at")
+    assert (result.held, result.error) == (None, "the source has no such column")
+
+
 def test_nothing_is_compared_that_the_masking_has_emptied_or_whose_newest_row_it_has_moved(
     copy: Cluster, source: Cluster
 ) -> None:

@@ -246,7 +246,7 @@ class SourceDatabase:
         there, moment = newest_row(self._reader, wanted, self._now)
         scope = ".".join((self._copy.database, *column[:2]))
         if there.held is None or (moment is None and there.actual != NO_ROW):
-            error = there.error or f"in the source it is {there.actual}"
+            error = there.error or f"the source has {there.actual}"
             yield source_result(scope, column[2], "how far behind the source", "unknown", held=None, error=error)
         else:
             yield newest_compared(scope, column[2], self._found.newest.get(number), moment, self._rules)
