@@ -70,7 +70,9 @@ def _restored(plan: Plan, now: dt.datetime) -> Iterator[tuple[str, str, str]]:
         yield "LEAVE", "production's own logins", "OPEN, as the request says"
     if plan.verification:
         then = "fails the run" if plan.verification.on_findings == "fail" else "is reported"
-        yield "CHECK", "every database", f"by policy {plan.verification.policy}; what does not hold {then}"
+        source = plan.verification.source
+        beside = f", and against {source.cluster_arn} as it is then" if source else ""
+        yield "CHECK", "every database", f"by policy {plan.verification.policy}{beside}; what does not hold {then}"
 
 
 def _renamed(plan: Plan) -> Iterator[tuple[str, str, str]]:

@@ -77,11 +77,18 @@ class Masking(Struct, frozen=True, kw_only=True):
     version_id: str = ""
 
 
+class ComparedSource(Struct, frozen=True, kw_only=True):
+    """The source cluster with which the restored data are compared."""
+
+    cluster_arn: str = ""
+
+
 class Verification(Struct, frozen=True, kw_only=True):
     """The checks of the restored data."""
 
     policy: str = ""
     on_findings: str = ""
+    source: ComparedSource | None = None
 
 
 class Replaced(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ _CONDITIONS = {
     "HasSourceAccount": "has a SourceAccountId",
     "HasMaskingPolicies": "has MaskingPolicies",
     "HasVerificationPolicies": "has VerificationPolicies",
+    "HasSourceReaders": "has SourceReaderSecrets",
     "HasSubnetGroupPattern": "has an AllowedSubnetGroupPattern",
     "RdsKeepsLogins": "has a MasterLogin of rds_managed",
     "Monitors": "has a MonitoringRoleArn",
@@ -91,6 +92,8 @@ def _named(value: Any, written: Callable[[str], str]) -> str:
             return f"{_named(then, written)} or {_named(otherwise, written)}"
         case {"Fn::Select": _} if "${CostTags}" in str(value):
             return "the keys of CostTags"
+        case {"Fn::Select": _} if "${SourceReaderSecrets}" in str(value):
+            return "the secrets of SourceReaderSecrets"
         case {"Fn::Sub": _} if "${MaskingPolicies}" in str(value):
             return "the objects of MaskingPolicies"
         case {"Fn::Sub": _} if "${VerificationPolicies}" in str(value):

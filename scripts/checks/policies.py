@@ -39,6 +39,8 @@ _EXAMPLES = {
     "ExportRoleArn": "arn:aws:iam::111122223333:role/export",
     "MonitoringRoleArn": "arn:aws:iam::111122223333:role/rds-monitoring-role",
     "ExportKmsKeyId": "arn:aws:kms:eu-central-1:111122223333:key/example",
+    "SourceReaderSecrets": "arn:aws:rds:eu-central-1:111122223333:cluster:prod="
+    "arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/reader-a1b2c3",
     "VerificationPolicies": "nightly=s3://policies/checks/nightly.yaml?versionId=3HL4kqtJlcpXroDTDmJ",
     "MaskingPolicies": "staging=s3://policies/masking/staging.yaml?versionId=3HL4kqtJlcpXroDTDmJ",
 }

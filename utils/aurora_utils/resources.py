@@ -215,6 +215,7 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     is_outside_vpc: bool
     is_restorable: bool
     backup_recovery_point: str | None
+    reader_endpoint: str | None = None
     custom_endpoints: list[str] = []
     # Of the request parameters' names: everything that RDS has accepted and not applied.
     waiting_changes: list[str] = []
@@ -361,6 +362,7 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         created_at=raw.get("ClusterCreateTime"),
         status=raw["Status"].lower(),
         endpoint=raw.get("Endpoint"),
+        reader_endpoint=raw.get("ReaderEndpoint"),
         port=raw.get("Port") or 5432,
         engine=raw["Engine"],
         engine_version=raw.get("EngineVersion", ""),

@@ -128,7 +128,10 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
 
 
 class Checked(Struct, frozen=True, kw_only=True):
-    """What the verification found: the checks, those that did not hold first, and how many were held but not listed."""
+    """What the verification found: the checks, those that did not hold first, and how many were held but not listed.
+
+    `compared_with_source` is the source cluster that the copy was set against as it was then.
+    """
 
     policy: str
     held: int
@@ -141,6 +144,7 @@ class Checked(Struct, frozen=True, kw_only=True):
     fingerprint: str
     newest_row_at: Moment | None
     compared_with: str | None
+    compared_with_source: str | None = None
     results: list[CheckResult]
 
 

@@ -198,12 +198,14 @@ class UsersReady(Struct, frozen=True, kw_only=True):
 class VerifyTask(Struct, frozen=True, kw_only=True):
     """The input of Verify Data. Without a verification in the plan, the state machine passes it by.
 
-    What was found is set against the last good run of the same source under the same masking policy.
+    What was found is set against the last good run of the same source under the same masking policy, and against the
+    source itself where the plan says so.
     """
 
     run: StepRun
     verification: VerificationPlan
     snapshot: FoundSnapshot
+    limits: StackLimits
     masking: MaskingPlan | None = None
 
 

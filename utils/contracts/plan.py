@@ -202,17 +202,37 @@ class MaskingPlan(Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class ComparedSource(Struct, frozen=True, kw_only=True):
+    """The source cluster with which the restored data are compared, as RDS described it when this was planned.
+
+    `host` is its reader endpoint, and the secret has a login that may only read there.
+    """
+
+    cluster_arn: str
+    cluster_resource_id: str
+    host: str
+    port: int
+    secret_arn: str
+
+    @property
+    def identifier(self) -> str:
+        """The cluster's name."""
+        return self.cluster_arn.rpartition(":")[2]
+
+
 class VerificationPlan(Struct, frozen=True, kw_only=True):
     """The checks of the restored cluster, by the one version of a policy that the stack named when this was planned.
 
     `location` is that of the policy in S3, and `sha256` its text's, which is in an item of its own of the state table
-    (utils/state/policy_text.py). Both are None for the built-in checks, which need no policy.
+    (utils/state/policy_text.py). Both are None for the built-in checks, which need no policy. `source`: the policy
+    compares with the source itself.
     """
 
     policy: str
     location: str | None = None
     sha256: str | None = None
     on_findings: OnFindings = "fail"
+    source: ComparedSource | None = None
 
 
 class ReplacedCluster(Struct, frozen=True, kw_only=True):

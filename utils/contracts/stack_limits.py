@@ -51,6 +51,8 @@ class StackLimits(Struct, frozen=True, kw_only=True):
     require_masking: Literal["true", "false"]
     # Read by utils/contracts/verification_policies.py.
     verification_policies: str = ""
+    # Read by utils/contracts/source_readers.py.
+    source_reader_secrets: str = ""
 
 
 def matches(pattern: str, text: str) -> bool:

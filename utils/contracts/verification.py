@@ -53,7 +53,8 @@ class Verification(Struct, frozen=True, kw_only=True):
     """All checks of one cluster, those that did not hold first.
 
     `not_listed` of the checks, the last ones, are only counted, so that the whole has a bound. `compared_with` is the
-    operation whose results these were set against. `fingerprint` is a hash over the schemas of all databases.
+    operation whose results these were set against, `compared_with_source` the cluster that they were set against as it
+    was then. `fingerprint` is a hash over the schemas of all databases.
     `newest_row_at` is the newest moment in the columns that the policy names: what the copy has of the source ends
     there.
     """
@@ -70,6 +71,7 @@ class Verification(Struct, frozen=True, kw_only=True):
     fingerprint: str
     newest_row_at: dt.datetime | None = None
     compared_with: str | None = None
+    compared_with_source: str | None = None
     finished_at: dt.datetime
 
     @property

@@ -425,6 +425,8 @@ def _verification_rows(plan: Plan, verified_at: str | None, found: Mapping[str, 
         return
     held, failed, not_run = (found.get(name, 0) for name in ("held", "failed", "not_run"))
     yield "Verified", f"by policy {plan.verification.policy}, at {verified_at}: {held} checks held"
+    if source := found.get("compared_with_source"):
+        yield "", f"compared with {source} itself, as it was then"
     if failed or not_run:
         yield "", f"{failed} did not hold and {not_run} could not be run: the warnings below say which"
 

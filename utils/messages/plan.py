@@ -77,7 +77,9 @@ def _verification_line(verification: VerificationPlan) -> str:
     named = f"policy {verification.policy} ({verification.location})"
     by = named if verification.location else "the built-in checks"
     then = "FAILS the operation" if verification.on_findings == "fail" else "is reported"
-    return f"check every database by {by}, before anybody is let in; what does not hold {then}"
+    source = verification.source
+    beside = f", compare it with {source.cluster_arn} itself by the login in {source.secret_arn}" if source else ""
+    return f"check every database by {by}{beside}, before anybody is let in; what does not hold {then}"
 
 
 def swap_lines(plan: Plan) -> Iterator[str]:

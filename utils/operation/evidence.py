@@ -316,6 +316,7 @@ def _checked(found: Verification | None) -> Checked | None:
         fingerprint=found.fingerprint,
         newest_row_at=_whole(found.newest_row_at) if found.newest_row_at else None,
         compared_with=found.compared_with,
+        compared_with_source=found.compared_with_source,
         results=found.checks,
     )
 

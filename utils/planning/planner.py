@@ -41,6 +41,7 @@ from utils.planning.snapshot_choice import find_snapshot
 from utils.planning.snapshot_place import place_problems
 from utils.planning.without_snapshot import early_problems
 from utils.preflight.cluster import support_warnings
+from utils.preflight.compared_source import plan_comparison
 from utils.preflight.creation import creation_problems
 from utils.preflight.door import door_warnings
 from utils.preflight.export import export_problems
@@ -93,7 +94,8 @@ def plan_restore(
     replaces = plan_replacement(request, replaced, operation_id, admin_secret)
     cluster = renamed_for(cluster, replaces, operation_id)
     masking, masking_problems = plan_masking(request.masking_policy, limits)
-    verification, verification_problems = plan_verification(request.verification, request.on_findings or "fail", limits)
+    checks, check_problems = plan_verification(request.verification, request.on_findings or "fail", limits)
+    verification, comparison_problems = plan_comparison(checks, snapshot, found.living, source, limits)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, execution),
@@ -114,7 +116,8 @@ def plan_restore(
             *export_problems(export, target.region),
             *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
             *masking_problems,
-            *verification_problems,
+            *check_problems,
+            *comparison_problems,
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
             *expiry_problems(request),
         ]

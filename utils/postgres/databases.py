@@ -160,6 +160,15 @@ def databases_to_enter(cluster: DatabaseCluster, maintenance: Session) -> tuple[
     return entered, left_out, warnings
 
 
+def database_names(opened: Session) -> list[str]:
+    """Return all databases but the system's; a name that is no text with its bytes escaped."""
+    found = opened.rows(
+        sql.SQL("SELECT {} FROM pg_database WHERE datname <> ALL(%s) ORDER BY datname").format(RAW_DATABASE_NAME),
+        (sorted(SYSTEM_DATABASES),),
+    )
+    return [bytes(raw).decode(errors="backslashreplace") for (raw,) in found]
+
+
 def owner_of(maintenance: Session, database: str) -> str | None:
     """Return the owner's name, or None where it is not UTF-8 text, so that nobody can act for it."""
     ((raw,),) = maintenance.rows(

@@ -75,12 +75,18 @@ Values = Sequence[Any] | Mapping[str, Any]
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """The cluster's address, and the certificates that prove it."""
+    """The cluster's address, and the certificates that prove it.
+
+    `options` are what its sessions begin with beside PINNED, or in its place. `tried` is what they begin with where the
+    server takes it.
+    """
 
     host: str
     port: int
     ca_bundle: str
-    # Those of TRIED that the server has refused to the master user, and those that it has taken once.
+    options: Mapping[str, str] = field(default_factory=dict)
+    tried: Mapping[str, str] = field(default_factory=lambda: TRIED)
+    # Those of `tried` that the server has refused to the master user, and those that it has taken once.
     refused_options: set[str] = field(default_factory=set)
     accepted_options: set[str] = field(default_factory=set)
 
@@ -270,9 +276,9 @@ def can_log_in(server: Server, database: str, user: str, password: str) -> bool:
 
 def _connect(server: Server, database: str, user: str, password: str) -> connection:
     while True:
-        tried = {name: value for name, value in TRIED.items() if name not in server.refused_options}
+        tried = {name: value for name, value in server.tried.items() if name not in server.refused_options}
         try:
-            opened = _open(server, database, user, password, PINNED | tried)
+            opened = _open(server, database, user, password, {**PINNED, **server.options, **tried})
         except psycopg2.OperationalError as error:
             # What the message says beside that is the data's to choose, the database's name at least. So an option that
             # was taken once is never left out: event triggers on login would run with the master user's rights.

@@ -11,14 +11,19 @@ import msgspec
 
 from utils.contracts.payloads import VerifyProgress, VerifyTask
 from utils.contracts.phases import VERIFICATION
+from utils.contracts.source_readers import reader_secrets
 from utils.contracts.verification import CheckResult, Verification
 from utils.errors import ChecksFailed, StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.master import MasterLogin
+from utils.logins.source_reader import read_source_login
+from utils.masking.reading import read_policy
 from utils.names import fingerprint
 from utils.postgres.databases import enter_cluster
+from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import Server
 from utils.postgres.setup import shortened
+from utils.postgres.verification.source import LiveSource, source_server
 from utils.postgres.verification.verify import verify_slice
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.pieces import Pieces, kept_pieces
@@ -63,6 +68,7 @@ def verify_cluster(
         fingerprint(record.operation_id),
         task.snapshot.created_at,
         _time_left(),
+        _source(task, server.ca_bundle, state.now),
     )
     if not is_done:
         return _not_yet(found, record, state, pace)
@@ -74,6 +80,32 @@ def _policy(task: VerifyTask) -> VerificationPolicy:
     if planned.sha256 is None:
         return VerificationPolicy()
     return read_verification_policy(kept_policy(task.run.operation_id, planned.sha256, "verification"))
+
+
+def _source(task: VerifyTask, ca_bundle: str, now: dt.datetime) -> LiveSource | None:
+    """Return the source where the plan compares with it. By which login is the stack's to say, and not the plan's."""
+    planned = task.verification.source
+    if planned is None:
+        return None
+
+    def login() -> OwnLogin:
+        if reader_secrets(task.limits).get(planned.cluster_arn) != planned.secret_arn:
+            raise StepFailed(
+                f"SourceReaderSecrets no longer names {planned.secret_arn} for {planned.cluster_arn}. Start a new "
+                "operation, or have the stack's owner name it again"
+            )
+        known = read_source_login(planned.secret_arn)
+        return OwnLogin(known.username, known.password)
+
+    masking = task.masking
+    text = kept_policy(task.run.operation_id, masking.sha256) if masking is not None else None
+    return LiveSource(
+        identifier=planned.identifier,
+        server=source_server(planned.host, planned.port, ca_bundle),
+        read_login=login,
+        masking=None if text is None else read_policy(text),
+        now=now,
+    )
 
 
 def _found_so_far(record: OperationRecord) -> Found:
@@ -128,6 +160,7 @@ def _concluded(
         baseline.operation_id if baseline else None,
         policy.check_seconds * 1000,
         state.now,
+        task.verification.source.identifier if task.verification.source is not None else None,
     )
     keep_verification(verification, state)
     findings = shortened(finding_lines(verification, MAX_FINDINGS))
@@ -135,6 +168,7 @@ def _concluded(
         **{name: getattr(verification, name) for name in ("held", "failed", "not_run")},
         "findings": findings,
         "fingerprint": verification.fingerprint,
+        "compared_with_source": verification.compared_with_source,
     }
     state.audit("verification", "passed" if verification.all_held else "findings", kept)
     if not verification.all_held and task.verification.on_findings == "fail":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 
 from msgspec import Struct, field
 
@@ -30,6 +31,11 @@ class TableRows(Struct, frozen=True, array_like=True):
     was_to_be_counted: bool = False
     took_ms: int = 0
 
+    @property
+    def whole(self) -> str:
+        """The table whose part it is, itself where it is no partition."""
+        return f"{self.parent_schema}.{self.parent}"
+
 
 class Total(Struct, frozen=True, array_like=True):
     """The rows of a table with all of its partitions."""
@@ -39,18 +45,21 @@ class Total(Struct, frozen=True, array_like=True):
 
 
 class DatabaseFound(Struct, kw_only=True):
-    """One database. `fingerprint` has a hash for each kind of thing that its schema is made of."""
+    """One database. `fingerprint` has a hash for each kind of thing that its schema is made of.
+
+    `newest` has the newest moment of a column by its number among the policy's. `source_tables` are those that were
+    counted in the source as well.
+    """
 
     database: str
     fingerprint: dict[str, str] = field(default_factory=dict)
     tables: list[TableRows] = field(default_factory=list)
+    newest: dict[int, dt.datetime] = field(default_factory=dict)
+    source_tables: list[TableRows] = field(default_factory=list)
 
     def totals(self) -> dict[str, Total]:
         """Return the rows by table, of a partitioned one all together: partitions come and go."""
-        parts: dict[str, list[TableRows]] = defaultdict(list)
-        for each in self.tables:
-            parts[f"{each.parent_schema}.{each.parent}"].append(each)
-        return {name: _total(tables) for name, tables in parts.items()}
+        return totals_of(self.tables)
 
 
 class Found(Struct, kw_only=True):
@@ -97,6 +106,14 @@ def baseline_of(operation_id: str, snapshot_at: dt.datetime, found: Found) -> Ba
             for name, each in found.databases.items()
         },
     )
+
+
+def totals_of(tables: Sequence[TableRows]) -> dict[str, Total]:
+    """Return the rows by table, of a partitioned one all together."""
+    parts: dict[str, list[TableRows]] = defaultdict(list)
+    for each in tables:
+        parts[each.whole].append(each)
+    return {name: _total(of_one) for name, of_one in parts.items()}
 
 
 def _total(parts: list[TableRows]) -> Total:

@@ -39,11 +39,24 @@ class DatabaseChecks(Struct, frozen=True, kw_only=True):
     own: list[OwnCheck] = field(default_factory=list)
 
 
+class SourceRules(Struct, frozen=True, kw_only=True):
+    """How far the copy may be from its source, which has moved on since the snapshot.
+
+    The rows of a table that was counted in both differ by at most so many percent of the larger number. The newest row
+    of a column is at most `max_hours_behind` older than the source's; None: any age is only said.
+    """
+
+    max_difference_percent: int = 10
+    max_hours_behind: int | None = None
+    schema_changes: SchemaChanges = "report"
+
+
 class VerificationPolicy(Struct, frozen=True, kw_only=True):
     """All checks, and their bounds. Without any rule it is the built-in checks.
 
     Rows of tables up to `count_below_mb` are counted, those of others estimated unless a rule names them. What has lost
-    more than `max_loss_percent` of its rows since the last good run is a finding.
+    more than `max_loss_percent` of its rows since the last good run is a finding. `source`: how the copy is compared
+    with its source; None where it is not.
     """
 
     check_seconds: int = 300
@@ -52,3 +65,4 @@ class VerificationPolicy(Struct, frozen=True, kw_only=True):
     schema_changes: SchemaChanges = "report"
     leave_out: list[Pattern] = field(default_factory=list)
     databases: list[DatabaseChecks] = field(default_factory=list)
+    source: SourceRules | None = None

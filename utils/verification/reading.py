@@ -11,7 +11,14 @@ from utils.foreign_text import one_line
 from utils.masking.fields import FieldReader, InvalidPolicy, refuse_if_too_long
 from utils.masking.policy import Pattern
 from utils.masking.yaml_nodes import Faults, Mapping, Node, Scalar, Sequence, read_yaml
-from utils.verification.policy import DatabaseChecks, NewestRow, OwnCheck, SchemaChanges, VerificationPolicy
+from utils.verification.policy import (
+    DatabaseChecks,
+    NewestRow,
+    OwnCheck,
+    SchemaChanges,
+    SourceRules,
+    VerificationPolicy,
+)
 
 VERSION = "1"
 # A check has to fit into a slice, which has twelve minutes, beside what comes before it and after it.
@@ -38,8 +45,8 @@ class _Reader(FieldReader):
     def policy(self, node: Node | None) -> VerificationPolicy | None:
         if node is None:
             return None
-        optional = {"databases", "check_seconds", "count_below_mb", "max_loss_percent", "schema_changes", "leave_out"}
-        fields = self.fields(node, "the policy", {"version"}, optional)
+        bounds = {"check_seconds", "count_below_mb", "max_loss_percent", "schema_changes"}
+        fields = self.fields(node, "the policy", {"version"}, {*bounds, "leave_out", "source", "databases"})
         if "version" in fields and fields["version"] != Scalar(fields["version"].line, VERSION):
             self.faults.add(fields["version"].line, f"`version` is {VERSION}: no other is known.")
         default = VerificationPolicy()
@@ -50,6 +57,18 @@ class _Reader(FieldReader):
             schema_changes=self.choice(fields, "schema_changes", get_args(SchemaChanges)),
             leave_out=list(self._list_of_patterns(fields.get("leave_out"), "leave_out", 1)),
             databases=list(self._databases(fields.get("databases"))),
+            source=self._source(fields["source"]) if "source" in fields else None,
+        )
+
+    def _source(self, node: Node) -> SourceRules:
+        fields = self.fields(node, "`source`", set(), set(SourceRules.__struct_fields__))
+        default, hours = SourceRules(), "max_hours_behind"
+        return SourceRules(
+            max_difference_percent=self._whole(
+                fields, "max_difference_percent", PERCENT, default.max_difference_percent
+            ),
+            max_hours_behind=self._number(fields[hours], hours, MAX_HOURS) if hours in fields else None,
+            schema_changes=self.choice(fields, "schema_changes", get_args(SchemaChanges)),
         )
 
     def _databases(self, node: Node | None) -> Iterator[DatabaseChecks]:

@@ -34,8 +34,9 @@ def summarised(
     compared_with: str | None,
     limit_ms: int,
     finished_at: dt.datetime,
+    source: str | None = None,
 ) -> Verification:
-    """Return all of it."""
+    """Return all of it. `source` is the cluster with which the copy was to be compared."""
     results = [*found.results, *comparison]
     tables = [each for database in found.databases.values() for each in database.tables]
     for database in found.databases.values():
@@ -54,8 +55,14 @@ def summarised(
         fingerprint=found.fingerprint,
         newest_row_at=found.newest_row_at,
         compared_with=compared_with,
+        compared_with_source=source if _was_compared(found.results) else None,
         finished_at=finished_at,
     )
+
+
+def _was_compared(results: Sequence[CheckResult]) -> bool:
+    """Return whether anything was compared with the source."""
+    return any(each.kind == "source" and each.held is not None for each in results)
 
 
 def row_results(database: DatabaseFound, limit_ms: int) -> Iterator[CheckResult]:

@@ -8,7 +8,7 @@ user guide, "Key management" and "Sharing encrypted snapshots", of which the str
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from scripts.local_aws.iam import stored_resources as stored
 from scripts.local_aws.iam.calls import Call, Need
@@ -45,7 +45,9 @@ def keys_used(call: Call) -> Iterator[Need]:
         secret = stored.secret(str(parameters.get("SecretId", "")), call.account, call.region)
         key = parameters.get("KmsKeyId") or (secret.kms_key_id if secret else None)
         refusal = ("AccessDeniedException", "Access to KMS is not allowed")
-        yield from _through_kms(call, key, _SECRET_KEY_USE[call.operation], refusal)
+        # Secrets Manager User Guide, "Secret encryption and decryption", "Encryption context".
+        context = {"kms:encryptioncontext:secretarn": str(secret.arn)} if secret else {}
+        yield from _through_kms(call, key, _SECRET_KEY_USE[call.operation], refusal, context=context)
     elif call.service == "sns" and call.operation in ("Publish", "PublishBatch"):
         key = stored.topic_key(str(parameters.get("TopicArn", "")))
         refusal = ("KMSAccessDenied", "The ciphertext refers to a key that you are not allowed to use.")
@@ -79,7 +81,12 @@ def _key_not_accessible(key: str | None) -> tuple[str, str]:
 
 
 def _through_kms(
-    call: Call, key: str | None, actions: tuple[str, ...], refusal: tuple[str, str], through: str | None = None
+    call: Call,
+    key: str | None,
+    actions: tuple[str, ...],
+    refusal: tuple[str, str],
+    through: str | None = None,
+    context: Mapping[str, str] | None = None,
 ) -> Iterator[Need]:
     """AWS managed keys need nothing: they admit everyone of the account through their service."""
     arn = stored.customer_key_arn(key, call.account, call.region) if key else None
@@ -88,4 +95,4 @@ def _through_kms(
         via = {"kms:viaservice": f"{through or call.service}.{arn.split(':')[3]}.{suffix}", "aws:viaawsservice": "true"}
         for action in actions:
             grant = {"kms:grantisforawsresource": "true"} if action == "CreateGrant" else {}
-            yield Need(f"kms:{action}", arn, via | grant, refusal)
+            yield Need(f"kms:{action}", arn, {**via, **grant, **(context or {})}, refusal)

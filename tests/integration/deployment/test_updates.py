@@ -192,6 +192,7 @@ def dangerous(place: Place) -> dict[str, list[Changes]]:
         "RdsCaBundlePath": [{"RdsCaBundlePath": "/opt/" + "p" * 95}],
         "SubnetIds": [{"SubnetIds": ",".join(reversed(place.subnets))}],
         "CreateVpcEndpoints": [{"CreateVpcEndpoints": each} for each in ("true", "false", "true")],
+        "SourceCidr": [{"SourceCidr": each} for each in ("10.20.0.0/16", "10.21.0.0/16", "")],
         "FunctionSecurityGroupId": [{"FunctionSecurityGroupId": place.group()}],
         "EncryptionKeyArn": [{"EncryptionKeyArn": place.key}],
         "NotificationTopicArn": [{"NotificationTopicArn": place.topic}],
@@ -240,6 +241,8 @@ PLAIN: Changes = {
     "MaskingPolicies": "one=s3://policies/one.yaml?versionId=v1,two=s3://policies/two.yaml?versionId=v2",
     "RequireMasking": "true",
     "VerificationPolicies": "one=s3://policies/checks.yaml?versionId=v1",
+    "SourceReaderSecrets": "arn:aws:rds:eu-west-2:123456789012:cluster:prod="
+    "arn:aws:secretsmanager:eu-west-2:123456789012:secret:prod-a1b2c3",
     "OnFindings": "report",
     "NotificationEmail": "team@example.com",
     "ScheduleExpression": "rate(1 day)",

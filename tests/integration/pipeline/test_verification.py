@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import secrets
+
 import pytest
+from psycopg2 import sql
 
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
-from scripts.local_run.production import Production
+from scripts.local_run.production import MASTER, Production, database_session
 from scripts.local_run.stage import Stage
 from tests.integration.pipeline.support import Pipeline
 
@@ -27,11 +31,48 @@ FILES = {
     "good": POLICY % 100,
     "greedy": POLICY % 1_000_000,
     "broken": "version: 1\ndatabases:\n  orders:\n    cheks: {}\n",
+    "compared": POLICY % 100 + "source: {max_difference_percent: 1, schema_changes: fail}\n",
+}
+READER, SECRET = "copy_reader", "prod-orders-reader"
+# As production's owners make it, each for what they own.
+MAY_READ = {
+    "postgres": "CREATE ROLE copy_reader LOGIN PASSWORD {password}",
+    "orders": """
+        GRANT SELECT ON ALL TABLES IN SCHEMA public TO copy_reader;
+        SET ROLE orders_owner;
+        GRANT USAGE ON SCHEMA sales, "Reporting", "odd schema; drop" TO copy_reader;
+        GRANT SELECT ON ALL TABLES IN SCHEMA sales, "Reporting", "odd schema; drop" TO copy_reader
+    """,
+    "Billing & Tax": """
+        SET ROLE "Billing Owner";
+        GRANT USAGE ON SCHEMA "Ledger" TO copy_reader;
+        GRANT SELECT ON ALL TABLES IN SCHEMA "Ledger" TO copy_reader
+    """,
 }
 
 
+def in_production(aws: LocalAws, production: Production, database: str, statement: sql.Composable) -> None:
+    master = (MASTER, production.master_password)
+    with database_session(aws, production, database, *master) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
 @pytest.fixture(scope="module")
-def place(aws: LocalAws) -> Stage:
+def reader_secret(aws: LocalAws, production: Production) -> str:
+    """The secret of production's owners with a login that may only read there, under a key of their own."""
+    password = secrets.token_urlsafe(18)
+    for database, statement in MAY_READ.items():
+        in_production(aws, production, database, sql.SQL(statement).format(password=sql.Literal(password)))
+    made = aws.client("secretsmanager").create_secret(
+        Name=SECRET,
+        KmsKeyId=aws.client("kms").create_key(Description="Production's logins")["KeyMetadata"]["Arn"],
+        SecretString=json.dumps({"username": READER, "password": password, "host": "elsewhere.example.com"}),
+    )
+    return str(made["ARN"])
+
+
+@pytest.fixture(scope="module")
+def place(aws: LocalAws, reader_secret: str) -> Stage:
     """A stack of its own, whose runs are verified by the built-in checks unless they ask for more."""
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=BUCKET)
@@ -43,7 +84,13 @@ def place(aws: LocalAws) -> Stage:
     names = {"NamePrefix": PREFIX, "StateTableName": "VerifiedState", "AuditTableName": "VerifiedAudit"}
     checks = {"VerificationPolicies": ",".join(places), "Verification": "basic"}
     limits = {"TargetClusterPattern": "target-*", "TargetClusterId": "target-verified", "InstanceCount": "1"}
-    return stage.deploy(aws, cross_region=False, overrides=names | checks | limits, stack_name=PREFIX)
+    source = f"arn:aws:rds:{stage.REGION}:{aws.account_id}:cluster:{stage.SOURCE}"
+    reaching = {
+        "RestorableClusterPattern": "prod-*",
+        "SourceReaderSecrets": f"{source}={reader_secret}",
+        "SourceCidr": "10.20.0.0/16",
+    }
+    return stage.deploy(aws, cross_region=False, overrides=names | checks | limits | reaching, stack_name=PREFIX)
 
 
 def test_the_built_in_checks_hold_and_the_message_says_so(
@@ -92,3 +139,45 @@ def test_a_policy_with_faults_begins_nothing_and_a_dry_run_says_what_is_checked(
     dry = pipeline.run({"target_cluster_id": target, "verification": "good", "dry_run": True})
     (message,) = dry.messages
     assert "check every database by policy good (s3://" in message["message"]
+
+
+def test_a_copy_is_compared_with_the_source_itself_by_the_login_that_the_stack_names(
+    pipeline: Pipeline, target: str, reader_secret: str
+) -> None:
+    run = pipeline.run({"target_cluster_id": target, "verification": "compared"})
+    assert run.status == "SUCCEEDED", run.reason
+    (message,) = run.messages
+    assert "compared with prod-orders itself, as it was then" in message["message"]
+    checks = pipeline.evidence(run.operation_id).checks
+    assert checks is not None
+    assert checks.compared_with_source == "prod-orders"
+    compared = {(each.scope, each.name): each for each in checks.results if each.kind == "source"}
+    assert all(each.held for each in compared.values())
+    assert compared["orders", "schema as in the source"].actual == "the same"
+    assert compared["orders", "rows as in the source"].actual == "6 tables compared"
+    assert compared["Billing & Tax", "rows as in the source"].actual == "1 tables compared"
+    password = pipeline.place.secret(reader_secret)["password"]
+    assert password not in str([*pipeline.place.logged(), pipeline.state(run.operation_id), run.messages])
+
+
+def test_a_source_that_the_stack_has_no_login_to_is_refused_before_anything_is_created(
+    pipeline: Pipeline, target: str, doomed: str
+) -> None:
+    run = pipeline.run({"source_cluster_id": doomed, "target_cluster_id": target, "verification": "compared"})
+    assert (run.status, run.followed.error) == ("FAILED", "RequestRefused")
+    assert "compares with the source itself, and this stack has no login to " in run.reason
+    assert pipeline.cluster(target) is None
+
+
+@pytest.mark.full
+def test_a_source_that_refuses_the_login_fails_the_run_that_was_to_be_compared(
+    pipeline: Pipeline, target: str, reader_secret: str
+) -> None:
+    stored, known = pipeline.aws.client("secretsmanager"), pipeline.place.secret(reader_secret)
+    stored.put_secret_value(SecretId=reader_secret, SecretString=json.dumps({**known, "password": "another-1"}))
+    run = pipeline.run({"target_cluster_id": target, "verification": "compared"})
+    stored.put_secret_value(SecretId=reader_secret, SecretString=json.dumps(known))
+    assert (run.status, run.followed.error) == ("FAILED", "ChecksFailed")
+    assert "login (source) of prod-orders was not run: No login as 'copy_reader' to " in run.reason
+    assert "password authentication failed" in run.reason
+    assert pipeline.cluster(target) is None

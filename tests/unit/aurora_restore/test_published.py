@@ -37,6 +37,7 @@ CONTRACTS = [
     (published.SourceDeletion, contract.SourceDeletion),
     (published.Masking, contract.MaskingPlan),
     (published.Verification, contract.VerificationPlan),
+    (published.ComparedSource, contract.ComparedSource),
     (published.Replaced, contract.ReplacedCluster),
     (published.Call, contract.PlannedCall),
     (published.Sealed, evidence.Sealed),

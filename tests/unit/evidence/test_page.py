@@ -224,6 +224,14 @@ def test_checks_that_somebody_has_to_look_at_come_first() -> None:
         assert check.text_sha256 is None or check.text_sha256 in read
 
 
+def test_the_page_says_with_which_source_the_copy_was_compared_and_nothing_where_it_was_not() -> None:
+    evidence = PASSED
+    assert evidence.checks is not None
+    assert "Compared with the source" not in text(report(evidence))
+    compared = replace(evidence, checks=replace(evidence.checks, compared_with_source="prod-orders"))
+    assert "Compared with the source cluster prod-orders, as it was then" in text(report(compared))
+
+
 def test_a_cluster_that_was_deleted_by_the_operation_is_not_merely_missing() -> None:
     assert wording.exists_now(PASSED) == "Cluster drill-orders was deleted by this operation."
     assert wording.exists_now(replace(PASSED, changes=[])) == "Cluster drill-orders does not exist."

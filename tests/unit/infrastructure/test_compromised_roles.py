@@ -227,6 +227,7 @@ ATTACKS: dict[str, list[Asked]] = {
     "stage another master login": each("secretsmanager:PutSecretValue", ADMIN),
     "read the applications' passwords": each("secretsmanager:GetSecretValue", APPLICATION),
     "set the applications' passwords": each("secretsmanager:PutSecretValue", APPLICATION),
+    "read the login of a source that the stack names": each("secretsmanager:GetSecretValue", secret("readers/1")),
     "read the master login of another target of the stack": each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
     "stage another master login for another target": each("secretsmanager:PutSecretValue", TARGETS_ADMIN),
     "read the applications' passwords of another target": each("secretsmanager:GetSecretValue", TARGETS_APPLICATION),

@@ -266,6 +266,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
             "verification.$": "$.plan.verification",
             "snapshot.$": "$.plan.snapshot",
             "masking.$": "$.plan.masking",
+            "limits.$": "$.limits",
         },
         "$.verification",
     ),
@@ -374,6 +375,7 @@ LIMITS = {
     "masking_policies": "${MaskingPolicies}",
     "require_masking": "${RequireMasking}",
     "verification_policies": "${VerificationPolicies}",
+    "source_reader_secrets": "${SourceReaderSecrets}",
 }
 # What the other states hold beside their edges.
 REST: dict[str, dict[str, Any]] = {

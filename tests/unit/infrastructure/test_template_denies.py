@@ -37,6 +37,10 @@ GIVEN = {
     "MonitoringRoleArn": f"arn:aws:iam::{OWN}:role/rds-monitoring-role",
     "MaskingPolicies": ",".join(f"no{n}=s3://policies/masking/{n}.yaml?versionId=v{n}" for n in range(5)),
     "VerificationPolicies": ",".join(f"no{n}=s3://policies/checks/{n}.yaml?versionId=c{n}" for n in range(5)),
+    "SourceReaderSecrets": ",".join(
+        f"arn:aws:rds:{HERE}:{OWN}:cluster:prod-{n}=arn:aws:secretsmanager:{HERE}:{OWN}:secret:readers/{n}-a1b2c3"
+        for n in range(5)
+    ),
 }
 
 Asked = tuple[str, str, Context]
@@ -70,6 +74,11 @@ def key(name: str, account: str = OWN, region: str = HERE) -> str:
 
 def secret(name: str, account: str = OWN, region: str = HERE) -> str:
     return f"arn:aws:secretsmanager:{region}:{account}:secret:{name}-a1b2c3"
+
+
+def for_secret(arn: str, service: str = "secretsmanager") -> Context:
+    """As Secrets Manager uses a key for a secret."""
+    return {"kms:viaservice": f"{service}.{HERE}.amazonaws.com", "kms:encryptioncontext:secretarn": arn}
 
 
 def table(name: str) -> str:
@@ -440,6 +449,12 @@ ALLOWED: dict[str, list[Asked]] = {
     "VerifyDataRole": [
         *each("secretsmanager:GetSecretValue", ADMIN),
         *each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
+        *(asked for n in range(5) for asked in each("secretsmanager:GetSecretValue", secret(f"readers/{n}"))),
+        *(
+            asked
+            for n in range(5)
+            for asked in each("kms:Decrypt", key("any", account=STRANGER), for_secret(secret(f"readers/{n}")))
+        ),
         *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("staging-orders"))),
         *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*"),
         *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*"),
@@ -784,6 +799,14 @@ REFUSED: dict[str, list[Asked]] = {
         *each("s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "v1"}),
     ],
     "VerifyDataRole": [
+        # Of the sources, exactly the logins that the stack names, and their keys for nothing else.
+        *each("secretsmanager:GetSecretValue", secret("readers/5")),
+        *each("secretsmanager:PutSecretValue DescribeSecret", secret("readers/1")),
+        *each("kms:Decrypt", key("any"), for_secret(secret("readers/5"))),
+        *each("kms:Decrypt", key("any"), for_secret(secret("readers/1"), service="s3")),
+        *each("kms:Decrypt", key("any", region=THERE), for_secret(secret("readers/1"))),
+        *each("kms:Decrypt", key("any"), {"kms:viaservice": f"secretsmanager.{HERE}.amazonaws.com"}),
+        *each("kms:GenerateDataKey", key("any"), for_secret(secret("readers/1"))),
         *each("secretsmanager:GetSecretValue", OTHER_SECRET),
         *each("secretsmanager:GetSecretValue", OTHERS_ADMIN),
         # It checks, and gives nobody a login.

@@ -106,6 +106,7 @@ IN_LINES = {*re.findall(r"\w+", " ".join(DEFAULTS.values()))} - set(STAND_INS)
 FITTING = (
     "prod-orders", "eu-central-1", "123456789012", "17", "5432", "7", "db.r6g.large", "sg-0123456789abcdef0",
     "eu-central-1a", "arn:aws:kms:eu-central-1:123456789012:key/0d1f", "02:00-02:30", "sun:05:00-sun:05:30", "none",
+    "arn:aws:rds:eu-central-1:123456789012:cluster:prod=arn:aws:secretsmanager:eu-central-1:123456789012:secret:a-a1b2c3",
     "CostCenter=a b,c=d", "staging=s3://policies/masking/staging.yaml?versionId=3HL4kqtJlcpXroDTDmJ",
 )  # fmt: skip
 

@@ -35,7 +35,7 @@ from tests.unit.support import (
 )
 from utils.aurora_utils import Aurora
 from utils.contracts.payloads import Archived, ExecutionError
-from utils.contracts.plan import MaskingPlan, Plan, VerificationPlan
+from utils.contracts.plan import ComparedSource, MaskingPlan, Plan, VerificationPlan
 from utils.contracts.route import RouteStep
 from utils.messages import outcome
 from utils.messages.failure import Remains, cause_lines
@@ -420,6 +420,22 @@ def test_an_unmasked_cluster_whose_door_somebody_opened_is_told_first(rds: FakeR
 CHECKS = VerificationPlan(policy="nightly", location="s3://policies/nightly.yaml?versionId=3HL4", sha256="0" * 64)
 
 
+COMPARED = ComparedSource(
+    cluster_arn="arn:prod", cluster_resource_id="cluster-1", host="prod", port=5432, secret_arn="arn:reader"
+)
+
+
+def test_success_says_with_which_source_the_copy_was_compared() -> None:
+    record = a_record(
+        step_times=STEP_TIMES,
+        door_open_at="2026-03-10T03:51:00.000Z",
+        verified_at="2026-03-10T03:49:00.000Z",
+        verification={"held": 41, "compared_with_source": "prod-orders"},
+    )
+    body = outcome.succeeded(a_plan(verification=CHECKS), some_users(), nothing_archived(), record, EXECUTION, END).body
+    assert "compared with prod-orders itself, as it was then" in body
+
+
 def test_success_says_how_many_checks_held_and_warns_of_each_that_did_not() -> None:
     finding = "sequences (sequences) of orders: expected every sequence beyond its column's values, found 1 behind"
     record = a_record(
@@ -431,6 +447,7 @@ def test_success_says_how_many_checks_held_and_warns_of_each_that_did_not() -> N
     body = outcome.succeeded(a_plan(verification=CHECKS), some_users(), nothing_archived(), record, EXECUTION, END).body
     assert "Verified   by policy nightly, at 2026-03-10T03:49:00.000Z: 41 checks held" in body
     assert "1 did not hold and 0 could not be run: the warnings below say which" in body
+    assert "compared with" not in body
     assert f"Warning    {finding}" in body
     assert "Verified" not in success().body
 
@@ -440,6 +457,10 @@ def test_success_says_how_many_checks_held_and_warns_of_each_that_did_not() -> N
     [
         (CHECKS, f"by policy nightly ({CHECKS.location}), before anybody is let in; what does not hold FAILS the"),
         (VerificationPlan(policy="basic", on_findings="report"), "by the built-in checks, before anybody is let in;"),
+        (
+            VerificationPlan(policy="basic", source=COMPARED),
+            "by the built-in checks, compare it with arn:prod itself by the login in arn:reader, before anybody",
+        ),
     ],
 )
 def test_a_dry_run_says_that_the_checks_come_before_the_door(checks: VerificationPlan, said: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,11 @@ import psycopg2
 import pytest
 
 from scripts.local_aws.postgres.servers import Postgres, Servers
-from tests.unit.support import ADMIN_SECRET, EXECUTION, NOW, OPERATION, a_plan, a_run, calling
+from tests.unit.support import ADMIN_SECRET, EXECUTION, LIMITS, NOW, OPERATION, a_plan, a_run, calling
+from utils.aws import client
 from utils.contracts.payloads import VerifyTask
-from utils.contracts.plan import MaskingPlan, VerificationPlan
-from utils.contracts.verification import OnFindings
+from utils.contracts.plan import ComparedSource, MaskingPlan, VerificationPlan
+from utils.contracts.verification import CheckResult, OnFindings
 from utils.errors import ChecksFailed, StepFailed
 from utils.logins.master import AdminSecret
 from utils.state.operation import OperationRecord, OperationState
@@ -88,7 +90,7 @@ def planned(on_findings: OnFindings = "fail") -> VerificationPlan:
 
 
 def task(on_findings: OnFindings = "fail", **changes: Any) -> VerifyTask:
-    return VerifyTask(run=a_run(**changes), verification=planned(on_findings), snapshot=SNAPSHOT)
+    return VerifyTask(run=a_run(**changes), verification=planned(on_findings), snapshot=SNAPSHOT, limits=LIMITS)
 
 
 def record() -> OperationRecord:
@@ -117,7 +119,7 @@ def test_a_cluster_that_has_passed_is_not_checked_again(sql: Any) -> None:
 
 
 def test_the_basic_checks_need_no_policy() -> None:
-    basic = VerifyTask(run=a_run(), verification=VerificationPlan(policy="basic"), snapshot=SNAPSHOT)
+    basic = VerifyTask(run=a_run(), verification=VerificationPlan(policy="basic"), snapshot=SNAPSHOT, limits=LIMITS)
     assert verify(basic)["answer"] == "done"
 
 
@@ -223,3 +225,79 @@ def test_a_verification_that_takes_too_long_fails_and_can_be_resumed(monkeypatch
     assert verify(task())["answer"] == "wait"
     with pytest.raises(StepFailed, match="After 24 hours the cluster still waits for the verification"):
         verify(task(now=NOW + verification.DEADLINE))
+
+
+CLUSTER = "arn:aws:rds:us-east-1:111122223333:cluster:prod-orders"
+
+
+@pytest.fixture
+def against_source(servers: Servers, postgres: Postgres, state: OperationState, sql: Any) -> VerifyTask:
+    """A policy that has the copy compared with a live source, which has what was in the snapshot."""
+    policy = f"{POLICY}source: {{schema_changes: fail}}\n"
+    keep_policy(policy, state, "verification")
+    volume, source = servers.new_volume(), servers.new(5432)
+    postgres.copy_to(volume)
+    source.create_from(volume)
+    source.start()
+    with source.connect("orders") as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE reader LOGIN PASSWORD 'Readers-password-1'")
+        cursor.execute("GRANT SELECT ON public.people TO reader")
+    login = json.dumps({"username": "reader", "password": "Readers-password-1"})
+    name = f"reader-{source.port}"
+    secret = client("secretsmanager").create_secret(Name=name, SecretString=login)["ARN"]
+    compared = ComparedSource(
+        cluster_arn=CLUSTER, cluster_resource_id="cluster-1", host=source.address, port=source.port, secret_arn=secret
+    )
+    plan = msgspec.structs.replace(planned(), sha256=policy_hash(policy), source=compared)
+    limits = msgspec.structs.replace(LIMITS, source_reader_secrets=f"{CLUSTER}={secret}")
+    return msgspec.structs.replace(task(), verification=plan, limits=limits)
+
+
+def of_source() -> list[CheckResult]:
+    found = kept_verification(OPERATION)
+    assert found is not None
+    return [each for each in found.checks if each.kind == "source"]
+
+
+def test_a_copy_that_equals_its_source_says_with_what_it_was_compared(against_source: VerifyTask) -> None:
+    answer = verify(against_source)
+    assert (answer["answer"], answer["findings"]) == ("done", [])
+    assert record().verification["compared_with_source"] == "prod-orders"
+    assert {each.name for each in of_source()} == {
+        "databases as in the source",
+        "schema as in the source",
+        "rows as in the source",
+    }
+    assert "Readers-password" not in str(record())
+
+
+def test_what_the_source_has_and_the_copy_has_not_is_a_finding_and_no_baseline(
+    against_source: VerifyTask, sql: Any
+) -> None:
+    sql("DELETE FROM public.people WHERE id > 10")
+    said = "at most 10 % more or fewer than the 30 rows of the source, found 10 rows"
+    with pytest.raises(ChecksFailed, match=said) as failure:
+        verify(against_source)
+    assert "To accept what is different" not in str(failure.value)
+    assert kept_baseline(SNAPSHOT, "") is None
+
+
+def test_tables_that_the_masking_has_emptied_are_not_compared(
+    against_source: VerifyTask, state: OperationState, sql: Any
+) -> None:
+    sql("TRUNCATE public.people")
+    masking = "version: 1\ndatabases: {orders: {tables: {public.people: empty}}}\n"
+    keep_policy(masking, state)
+    plan = MaskingPlan(policy="staging", bucket="b", key="k", version_id="1", sha256=policy_hash(masking))
+    assert verify(msgspec.structs.replace(against_source, masking=plan))["failed"] == 0
+
+
+def test_by_which_login_is_the_stacks_to_say_also_after_the_plan(against_source: VerifyTask) -> None:
+    with pytest.raises(
+        ChecksFailed, match=r"login \(source\) of prod-orders was not run: SourceReaderSecrets no longer"
+    ):
+        verify(msgspec.structs.replace(against_source, limits=LIMITS))
+    assert [each.held for each in of_source()] == [None]
+    found = kept_verification(OPERATION)
+    assert found is not None
+    assert found.compared_with_source is None

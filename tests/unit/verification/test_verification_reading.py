@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.support import ROOT
 from utils.masking.fields import MAX_BYTES, InvalidPolicy
-from utils.verification.policy import VerificationPolicy
+from utils.verification.policy import SourceRules, VerificationPolicy
 from utils.verification.reading import MAX_OWN_CHECKS, read_verification_policy
 
 PAGE = Path(ROOT, "documentation/implementation_guide/verification.md").read_text()
@@ -32,6 +32,7 @@ def test_the_pages_example_is_a_policy_that_shows_every_field() -> None:
     rows, number = rules.own
     assert not rows.is_number
     assert (number.is_number, number.least, number.most) == (True, "10000", "5000000")
+    assert policy.source == SourceRules(max_difference_percent=5, max_hours_behind=26)
 
 
 def test_what_a_policy_leaves_out_is_as_in_the_built_in_checks() -> None:
@@ -50,6 +51,13 @@ def test_what_a_policy_leaves_out_is_as_in_the_built_in_checks() -> None:
         ("version: 1\nmax_loss_percent: 101", "`max_loss_percent` is a whole number from 0 to 100."),
         ("version: 1\nschema_changes: ignore", "`schema_changes` is one of report, fail."),
         ("version: 1\nleave_out: scratch", "`leave_out` is a list"),
+        ("version: 1\nsource: live", "`source` needs keys with values"),
+        ("version: 1\nsource: {host: prod}", "`source` has no field 'host'"),
+        (
+            "version: 1\nsource: {max_difference_percent: 101}",
+            "`max_difference_percent` is a whole number from 0 to 100.",
+        ),
+        ("version: 1\nsource: {max_hours_behind: any}", "`max_hours_behind` is a whole number from 1 to"),
         ("version: 1\ndatabases: {shop: {count: [orders]}}", "'orders' is no name of 2 parts"),
         ("version: 1\ndatabases: {shop: {counts: []}}", "database 'shop' has no field 'counts'"),
         ("version: 1\ndatabases: {shop: {newest_rows: {app.orders: 3}}}", "'app.orders' is no name of 3 parts"),

@@ -27,6 +27,7 @@ _OPEN = sql.SQL("DECLARE found refcursor := 'aurora_restore_check'; BEGIN OPEN f
 # Of rows that should not be there, so many are looked for and no more.
 MAX_ROWS = 1_000_000
 MAX_NUMBER = 60
+NO_ROW = "no row"
 # The oids of smallint, integer, bigint, real, double precision and numeric (PostgreSQL's source, pg_type.dat).
 _NUMBERS = frozenset({21, 23, 20, 700, 701, 1700})
 _MOMENTS = ("timestamptz", "timestamp", "date")
@@ -139,7 +140,7 @@ def newest_row(reader: Reader, wanted: NewestRow, snapshot_at: dt.datetime) -> t
 
 def _age(seconds: Any, limit: int | None, snapshot_at: dt.datetime, found: list[dt.datetime]) -> Answer:
     if seconds is None:
-        return Answer(held=False, actual="no row")
+        return Answer(held=False, actual=NO_ROW)
     try:
         moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
     except (ValueError, OverflowError, OSError):

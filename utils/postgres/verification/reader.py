@@ -27,7 +27,7 @@ from utils.postgres.event_triggers import refuse_dangerous_triggers
 from utils.postgres.grants import grant_unless_held
 from utils.postgres.masking.sessions import CHECKS_THE_CONNECTION_SINCE
 from utils.postgres.own_roles import OwnLogin
-from utils.postgres.session import NOT_IN_REPERTOIRE, UNICODE, Server, Session, SqlRefused, refusable_session
+from utils.postgres.session import HELD, NOT_IN_REPERTOIRE, UNICODE, Server, Session, SqlRefused, refusable_session
 from utils.postgres.verification.watchdog import Watchdog
 from utils.sqlstates import passes
 
@@ -35,11 +35,12 @@ from utils.sqlstates import passes
 ATTEMPTS, PAUSE_SECONDS = 6, 5
 # What is left of a slice after it is enough for one question of its own.
 QUICK_SECONDS = 60
-NO_LOGIN = "this database refuses the login of the role that reads, while the server admits the master user"
+NO_LOGIN = "this database refuses the login of the role that reads, while its server admits others"
 # How much longer a session lasts than its check: the timeout of its statement comes first.
 GRACE_SECONDS = 5
 _CUT_OFF = "57014"
 _SECURED = "42501"
+_HELD = "55P03"
 _ENDED = "57P01"
 _LOST = "its session was lost"
 
@@ -75,13 +76,14 @@ class Reader(Struct, frozen=True, kw_only=True):
     """The role in one database."""
 
     cluster: DatabaseCluster
-    """As the master user enters it, who ends what does not end by itself."""
+    """As its master user enters it, who ends what does not end by itself; the source, as the role that reads does."""
     # It is refused other options than the master user, so it has a memory of its own for them.
     server: Server
     login: OwnLogin
     database: str
     limit_seconds: int
     encoding: str = UNICODE
+    attempts: int = ATTEMPTS
     shut: set[str] = field(default_factory=set)
     """The database, once its login was refused while the server admitted the master user."""
 
@@ -140,7 +142,7 @@ class Reader(Struct, frozen=True, kw_only=True):
         Nothing of the refusal is repeated: a trigger on login raises what it likes, also rows.
         """
         refused = 0
-        for _ in range(ATTEMPTS):
+        for _ in range(self.attempts):
             with contextlib.suppress(TemporaryFailure):
                 return stack.enter_context(self._session())
             refused += self._admits_others()
@@ -204,6 +206,8 @@ class Reader(Struct, frozen=True, kw_only=True):
         state = error.pgcode
         if state == _CUT_OFF:
             return self._cut_off
+        if state == _HELD:
+            return HELD
         if state in (None, _ENDED):
             return _LOST
         hint = ": its role may not read that, or row security would hide rows from it" if state == _SECURED else ""

@@ -37,7 +37,7 @@ _TABLES = sql.SQL("""
 SIZE = sql.SQL("pg_relation_size(c.oid)")
 LAST_SIZE = sql.SQL("nullif(c.relpages, 0) * current_setting('block_size')::bigint")
 _SECURED = "row security would hide rows from the role that counts"
-_CLOSED = "nobody can let the counting role read it: its owner cannot be acted for"
+CLOSED = "nobody can let the counting role read it: its owner cannot be acted for"
 
 
 class Table(Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ def tables_here(reader: Reader, named: Sequence[Pattern], count_below: int) -> l
     found = []
     for _, schema, name, parent_schema, parent, secured, readable, tuples, pages, size in rows:
         is_named = any(matches(each, at) for each in named for at in ((schema, name), (parent_schema, parent)))
-        hindrance = _SECURED if secured else "" if readable else _CLOSED
+        hindrance = _SECURED if secured else "" if readable else CLOSED
         # Without a page there is no row. Statistics that were never gathered say nothing (reltuples is -1, or 0 with 0
         # pages before PostgreSQL 14).
         known = tuples if tuples > 0 or (tuples == 0 and pages > 0) else None

@@ -17,10 +17,14 @@ from psycopg2 import sql
 from utils.contracts.verification import CheckKind, CheckResult
 from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import MAX_SENTENCE, listed, one_line
-from utils.logins.roles import SYSTEM_DATABASES
 from utils.masking.patterns import matches
-from utils.postgres.catalog import RAW_DATABASE_NAME
-from utils.postgres.databases import ANY_BYTES, DatabaseCluster, DatabaseLeftOut, databases_to_enter
+from utils.postgres.databases import (
+    ANY_BYTES,
+    DatabaseCluster,
+    DatabaseLeftOut,
+    database_names,
+    databases_to_enter,
+)
 from utils.postgres.foreign_keys import ForeignKey
 from utils.postgres.own_roles import admit_own_role, dismiss_own_role, open_own_role
 from utils.postgres.session import HELD, Server, Session, SqlRefused
@@ -48,11 +52,13 @@ from utils.postgres.verification.reader import (
     reader_role,
 )
 from utils.postgres.verification.rows import count_tables, tables_here, unmatched
+from utils.postgres.verification.source import EnteredSource, LiveSource, SourceDatabase, enter_source
 from utils.postgres.verification.watchdog import end_sessions
 from utils.verification.found import DatabaseFound, Found
 from utils.verification.policy import MIB, DatabaseChecks, NewestRow, OwnCheck, VerificationPolicy
+from utils.verification.source import databases_compared
 
-_OTHERS = "/others"
+_OTHERS, _DATABASES = "/others", "/source databases"
 # What is left of a slice when no further check begins: its end, its answer, and taking the role's rights back.
 MARGIN_SECONDS = 60.0
 
@@ -81,14 +87,16 @@ def verify_slice(
     fingerprint: str,
     snapshot_at: dt.datetime,
     time_left: Callable[[], float],
+    source: LiveSource | None = None,
 ) -> bool:
     """Check until everything is done or no time is left, and return whether it is done. `found` is added to.
 
-    Raises TemporaryFailure where the server admits nobody. What was found before that is not lost: the slice ends.
+    `source` is what the copy is compared with where the policy says so. Raises TemporaryFailure where the server admits
+    nobody. What was found before that is not lost: the slice ends.
     """
     before = _size(found)
     try:
-        return _checked(cluster, policy, found, fingerprint, snapshot_at, time_left)
+        return _checked(cluster, policy, found, fingerprint, snapshot_at, time_left, source)
     except TemporaryFailure:
         if _size(found) == before:
             raise
@@ -106,13 +114,14 @@ def _checked(
     fingerprint: str,
     snapshot_at: dt.datetime,
     time_left: Callable[[], float],
+    source: LiveSource | None,
 ) -> bool:
     """Check as `verify_slice` says. The role that reads exists for the length of a slice."""
     clock = Clock(time_left, policy.check_seconds)
     role = reader_role(fingerprint)
     with cluster.maintenance() as maintenance:
         entered, left_out, warnings = databases_to_enter(cluster, maintenance)
-        names = _names(maintenance)
+        names = database_names(maintenance)
     _remove(cluster, entered, role)
     login = open_own_role(cluster, role)
     server = Server(host=cluster.server.host, port=cluster.server.port, ca_bundle=cluster.server.ca_bundle)
@@ -121,13 +130,14 @@ def _checked(
             found.results += _not_entered(policy, names, entered, left_out, warnings)
             found.results += _unknown_databases(policy, entered)
             found.done.add(_OTHERS)
+        entered_source = _source(source, policy, found, names, clock) if source is not None else None
         for name in entered:
             if not _is_left_out(policy, name) and f"{name}/" not in found.done:
                 clock.prove_time()
                 reader = Reader(
                     cluster=cluster, server=server, login=login, database=name, limit_seconds=policy.check_seconds
                 )
-                _Database(cluster, reader, policy, found, snapshot_at, clock).run_checks()
+                _Database(cluster, reader, policy, found, snapshot_at, clock, entered_source).run_checks()
     except OutOfTime:
         return False
     finally:
@@ -146,9 +156,10 @@ class _Database:
         found: Found,
         snapshot_at: dt.datetime,
         clock: Clock,
+        source: EnteredSource | None,
     ) -> None:
         self._cluster, self._reader, self._policy, self._found = cluster, reader, policy, found
-        self._snapshot_at, self._clock = snapshot_at, clock
+        self._snapshot_at, self._clock, self._source = snapshot_at, clock, source
         self._name = reader.database
         self._rules = _rules_for(policy, self._name)
 
@@ -162,10 +173,11 @@ class _Database:
             self._once("extensions", lambda: [extensions(self._reader)])
             self._sequences()
             for number, wanted in enumerate(self._rules.newest_rows):
-                self._once(f"newest/{number}", partial(self._newest, wanted))
+                self._once(f"newest/{number}", partial(self._newest, number, wanted))
             self._foreign_keys()
             for number, check in enumerate(self._rules.own):
                 self._once(f"own/{number}", partial(self._own, check))
+            self._compare_with_source()
         else:
             self._found.results.append(_not_run(self._name, why, self._reader.limit_ms))
         self._found.done.add(f"{self._name}/")
@@ -262,10 +274,11 @@ class _Database:
                 self._once(one, partial(sequence_behind, self._reader, use))
             self._found.done.add(f"{self._name}/{key}")
 
-    def _newest(self, wanted: NewestRow) -> Iterator[CheckResult]:
+    def _newest(self, number: int, wanted: NewestRow) -> Iterator[CheckResult]:
         result, moment = newest_row(self._reader, wanted, self._snapshot_at)
         if moment is not None:
             self._found.newest_row_at = max(moment, self._found.newest_row_at or moment)
+            self._found.databases[self._name].newest[number] = moment
         yield result
 
     def _own(self, check: OwnCheck) -> Iterator[CheckResult]:
@@ -286,6 +299,26 @@ class _Database:
             for key in keys:
                 self._once(f"keys/{key.child}/{key.name}", partial(self._orphans, key))
         self._found.done.add(f"{self._name}/keys")
+
+    def _compare_with_source(self) -> None:
+        """Set this database against the same one of the source. Whatever is wrong there stops nothing here."""
+        rules, key = self._policy.source, f"{self._name}/source"
+        if self._source is None or rules is None or self._name not in self._source.databases or key in self._found.done:
+            return
+        database = self._found.databases[self._name]
+        compared = SourceDatabase(self._source, self._reader, self._rules, self._policy, rules, database)
+        self._clock.prove_time()
+        try:
+            if (why := compared.why_unfit()) is None:
+                self._once("source/schema", compared.schema)
+                for number, wanted in enumerate(self._rules.newest_rows):
+                    self._once(f"source/newest/{number}", partial(compared.newest, number, wanted))
+                self._once("source/rows", partial(compared.rows, self._clock.prove_time))
+        except CutShort as error:
+            why = str(error)
+        if why is not None:
+            self._found.results.append(compared.not_run(why))
+        self._found.done.add(key)
 
     def _question(self, name: str, kind: CheckKind, expected: str) -> Question:
         return Question(name=name, kind=kind, scope=self._name, expected=expected)
@@ -332,15 +365,6 @@ def _is_left_out(policy: VerificationPolicy, database: str) -> bool:
     return any(matches(pattern, (database,)) for pattern in policy.leave_out)
 
 
-def _names(maintenance: Session) -> list[str]:
-    """Return all databases but the system's; a name that is no text with its bytes escaped."""
-    found = maintenance.rows(
-        sql.SQL("SELECT {} FROM pg_database WHERE datname <> ALL(%s) ORDER BY datname").format(RAW_DATABASE_NAME),
-        (sorted(SYSTEM_DATABASES),),
-    )
-    return [bytes(raw).decode(errors="backslashreplace") for (raw,) in found]
-
-
 def _not_entered(
     policy: VerificationPolicy, names: list[str], entered: list[str], left_out: dict[str, str], warnings: list[str]
 ) -> Iterator[CheckResult]:
@@ -365,6 +389,21 @@ def _unknown_databases(policy: VerificationPolicy, entered: list[str]) -> Iterat
                 took_ms=0,
                 limit_ms=policy.check_seconds * 1000,
             )
+
+
+def _source(
+    source: LiveSource, policy: VerificationPolicy, found: Found, names: list[str], clock: Clock
+) -> EnteredSource | None:
+    """Return the source once it was entered, and say once which databases it has and the copy has not."""
+    clock.prove_time()
+    entered = enter_source(source, found)
+    if entered is not None and policy.source is not None and _DATABASES not in found.done:
+        here, there = (
+            [each for each in every if not _is_left_out(policy, each)] for every in (names, entered.databases)
+        )
+        found.results.append(databases_compared(source.identifier, here, there, policy.source))
+        found.done.add(_DATABASES)
+    return entered
 
 
 def _not_run(database: str, why: str, limit_ms: int) -> CheckResult:

@@ -276,14 +276,19 @@ class TestKeys:
 
     def test_a_secret_needs_decrypt_on_its_key_through_secrets_manager(self, aws: LocalAws) -> None:
         key = self.key(aws)
-        aws.client("secretsmanager").create_secret(Name="encrypted", SecretString="x", KmsKeyId=key)
+        arn = aws.client("secretsmanager").create_secret(Name="encrypted", SecretString="x", KmsKeyId=key)["ARN"]
         read = allow("secretsmanager:GetSecretValue")
         through = {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
         elsewhere = {"StringEquals": {"kms:ViaService": "rds.us-east-1.amazonaws.com"}}
+        # Secrets Manager User Guide, "Secret encryption and decryption", "Encryption context".
+        for_this = {"StringEquals": {"kms:EncryptionContext:SecretARN": arn}}
+        for_another = {"StringEquals": {"kms:EncryptionContext:SecretARN": f"{arn}x"}}
         for grants, works in (
             ([read], False),
             ([read, allow("kms:Decrypt", key, Condition=elsewhere)], False),
             ([read, allow("kms:Decrypt", key, Condition=through)], True),
+            ([read, allow("kms:Decrypt", "*", Condition=for_this)], True),
+            ([read, allow("kms:Decrypt", "*", Condition=for_another)], False),
         ):
             client = Caller(aws, *grants).client("secretsmanager")
             if works:

@@ -1,0 +1,80 @@
+"""The source cluster with which a copy is compared: where it is, and by which login, before anything is created."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from utils import environment
+from utils.arns import Arn
+from utils.aurora_utils.resources import Cluster, Snapshot
+from utils.aurora_utils.source_account import Source
+from utils.contracts.plan import ComparedSource, VerificationPlan
+from utils.contracts.policy_locations import PolicyLocation
+from utils.contracts.source_readers import reader_secrets
+from utils.contracts.stack_limits import StackLimits
+from utils.preflight.policy_files import text_at
+from utils.verification.reading import read_verification_policy
+
+_WITHOUT = "choose a policy without `source`."
+_ANOTHER = "Choose a policy without `source`."
+
+
+def plan_comparison(
+    planned: VerificationPlan | None, snapshot: Snapshot, living: Cluster | None, source: Source, limits: StackLimits
+) -> tuple[VerificationPlan | None, list[str]]:
+    """Return the checks with the source that they need, and why they cannot be made. `living` has its name today."""
+    if planned is None or not _asks(planned):
+        return planned, []
+    field = f"verification: {planned.policy!r} compares with the source itself, and"
+    problems = list(_problems(field, snapshot, living, source, limits))
+    if living is None or problems:
+        return planned, problems
+    compared = ComparedSource(
+        cluster_arn=living.arn,
+        cluster_resource_id=living.resource_id,
+        # Without readers it leads to the writer (Aurora User Guide, "Reader endpoints for Amazon Aurora").
+        host=living.reader_endpoint or living.endpoint or "",
+        port=living.port,
+        secret_arn=reader_secrets(limits)[living.arn],
+    )
+    return replace(planned, source=compared), []
+
+
+def _asks(planned: VerificationPlan) -> bool:
+    if planned.location is None:
+        return False
+    return read_verification_policy(text_at(PolicyLocation.parse(planned.location))).source is not None
+
+
+def _problems(
+    field: str, snapshot: Snapshot, living: Cluster | None, source: Source, limits: StackLimits
+) -> Iterator[str]:
+    name = snapshot.cluster_identifier
+    if source.access == "shared":
+        yield f"{field} {name!r} of account {source.account_id} is out of sight: {source.why_no_role}. {_ANOTHER}"
+    elif living is None:
+        yield f"{field} there is no cluster {name!r} in {source.region} that could be read. {_ANOTHER}"
+    elif snapshot.is_of(living) is False:
+        yield f"{field} today's {name!r} ({living.resource_id}) is not the cluster of {snapshot.identifier}. {_ANOTHER}"
+    else:
+        yield from _unreachable(field, living, limits)
+
+
+def _unreachable(field: str, living: Cluster, limits: StackLimits) -> Iterator[str]:
+    """Yield why nobody can log in to the cluster."""
+    secret = reader_secrets(limits).get(living.arn)
+    if secret is None:
+        yield (
+            f"{field} this stack has no login to {living.arn}: SourceReaderSecrets names none. Have the stack's owner "
+            f"add {living.arn}=<the ARN of a secret with a login that may only read>, or {_WITHOUT}"
+        )
+    elif Arn.parse(secret).region != environment.region():
+        yield (
+            f"{field} the secret of its login, {secret}, is in another region than the stack, {environment.region()}, "
+            f"whose functions cannot read it. Have the stack's owner replicate it there and name the replica."
+        )
+    if living.is_broken or living.is_being_created or not living.member_identifiers:
+        state = living.status if living.member_identifiers else "without instances"
+        yield f"{field} {living.identifier!r} is {state}, so that nobody can log in to it. Start it, or {_WITHOUT}"
