@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core import models as moto_core
 from moto.dynamodb.models import dynamodb_backends
 from moto.secretsmanager.models import secretsmanager_backends
@@ -72,13 +71,14 @@ _new_account: list[tuple[Any, Any]] = []
 def account(trail: FakeTrail) -> Iterator[None]:
     """The stack's tables, secrets and topic."""
     with mock_aws():
-        tables = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables
-        secrets = secretsmanager_backends[DEFAULT_ACCOUNT_ID][REGION].secrets
+        tables = dynamodb_backends[moto_core.DEFAULT_ACCOUNT_ID][REGION].tables
+        secrets = secretsmanager_backends[moto_core.DEFAULT_ACCOUNT_ID][REGION].secrets
         if not _new_account:
             _make_account()
             _new_account.append(copy.deepcopy((tables, secrets)))
-        for store, kept in zip((tables, secrets), copy.deepcopy(_new_account[0]), strict=True):
-            store.update(kept)
+        new_tables, new_secrets = copy.deepcopy(_new_account[0])
+        tables.update(new_tables)
+        secrets.update(new_secrets)
         yield
 
 
