@@ -31,7 +31,7 @@ from utils.messages.swap import ReplacedNow
 from utils.operation.evidence import Known, evidence_of
 from utils.operation.finishing import finishing_arn, finishing_name, start_finishing
 from utils.operation.identity import is_scheduled, operation_at_end
-from utils.operation.sealing import Witness, chain_begun, seal_end
+from utils.operation.sealing import ChainBegun, Witness, chain_begun, seal_end
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
 from utils.redaction import without_secrets
@@ -111,7 +111,7 @@ class OperationEnd:
         self._task = task
         self._state = state
         # Which link the chain ends with before this end is added to it.
-        self._begun: dict[str, object] = {}
+        self._begun = ChainBegun()
 
     @property
     def is_reported(self) -> bool:
@@ -170,7 +170,7 @@ class OperationEnd:
         task, status = self._task, STATUS_OF[self._task.outcome]
         if status != "planned":
             self._begun = chain_begun(self.record, self._attempt)
-        begun = {"evidence_begun": self._begun} if self._begun else {}
+        begun = {"evidence_begun": self._begun.recorded} if self._begun.recorded else {}
         if self.record is None or self.record.status != status or status == "planned":
             metrics.count_operation(self._outcome(), self._state.operation_id, self.error.error if task.error else "")
         if self.record is None:
