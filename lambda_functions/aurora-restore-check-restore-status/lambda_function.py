@@ -13,7 +13,8 @@ from utils.steps.restore import Action, after_check, assess, durations_seen
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     """Return `done` once the users can be set up, and after that once every instance exists."""
     record, now = work.record(), task.run.now
-    situation = assess(task.cluster, work.aurora(), record, now)
+    are_requested = task.progress.action == Action.CREATE_INSTANCES.label
+    situation = assess(task.cluster, work.aurora(), record, now, are_requested=are_requested)
     if situation.due is Action.SET_UP_USERS and situation.cluster is not None:
         remember_managed_secret(task.cluster, situation.cluster, work.state, record)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")

@@ -70,12 +70,21 @@ class Situation(Struct, frozen=True, kw_only=True):
     all_up: bool = False
 
 
-def assess(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime) -> Situation:
-    """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable."""
-    return due_action(plan, observe(plan, aurora, record), record, now)
+def assess(
+    plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime, *, are_requested: bool = True
+) -> Situation:
+    """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable.
+
+    `are_requested`: RDS has taken the request for the instances, which are looked at first then. Nothing is let in
+    before they are up, so the cluster is not looked at until then.
+    """
+    not_up = _until_instances(plan, aurora.instances_of(plan.identifier), record) if are_requested else None
+    return not_up or due_action(plan, observe(plan, aurora, record, are_requested=are_requested), record, now)
 
 
-def observe(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) -> Observed:
+def observe(
+    plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, *, are_requested: bool = True
+) -> Observed:
     """Ask RDS what exists under the plan's name.
 
     Instances are not looked for before they can have been requested. A cluster lists its members, so that one that
@@ -84,9 +93,24 @@ def observe(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) ->
     cluster = aurora.cluster(plan.identifier)
     if cluster is None or cluster.is_being_created:
         return Observed(region=aurora.region, cluster=cluster)
-    has_none = not cluster.member_identifiers and (record.password_reset_at is None or not cluster.is_available)
-    instances = [] if has_none else aurora.instances_of(plan.identifier)
+    may_exist = are_requested and record.password_reset_at is not None and cluster.is_available
+    instances = aurora.instances_of(plan.identifier) if cluster.member_identifiers or may_exist else []
     return Observed(region=aurora.region, cluster=cluster, instances=instances)
+
+
+def _until_instances(plan: ClusterPlan, found: list[Instance], record: OperationRecord) -> Situation | None:
+    """Return the wait for instances that are all being created; None where there is more to be seen than that.
+
+    Until the users are set up one of them is enough, and all of them afterwards.
+    """
+    instances = {each.identifier: each for each in found}
+    planned = [instances[each.identifier] for each in plan.instances if each.identifier in instances]
+    creating = [each for each in planned if each.status == "creating"]
+    enough = len(planned) == len(plan.instances) and all(each.is_up or each in creating for each in found)
+    if not enough or not creating or (record.users is None and len(creating) < len(planned)):
+        return None
+    busy = ", ".join(f"instance {each.identifier} ({each.status})" for each in creating)
+    return Situation(due=Action.WAIT, waiting_for=busy)
 
 
 def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Situation:
