@@ -35,7 +35,7 @@ from utils.operation.sealing import ChainBegun, Witness, chain_begun, seal_end
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
 from utils.redaction import without_secrets
-from utils.state.durations import SourceDurations
+from utils.state.durations import SourceDurations, durations_key
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
 from utils.state.restored import restored_cluster
@@ -418,5 +418,7 @@ def left_on_the_way(record: OperationRecord) -> list[RouteStep]:
 
 def end_of_execution(task: NotificationTask) -> OperationEnd:
     """Return the end of this execution's operation."""
-    state, record, named = operation_at_end(task.request, task.execution, stopped=task.stopped)
+    found = task.plan.snapshot if task.plan is not None and task.plan.rolls_back is None else None
+    beside = durations_key(Arn.parse(found.arn).place, found.cluster_identifier) if found is not None else None
+    state, record, named = operation_at_end(task.request, task.execution, stopped=task.stopped, beside=beside)
     return OperationEnd(task, state, record, named)

@@ -151,6 +151,8 @@ def advance(
 
     What there is to wait for is NOTHING once it is open and as planned.
     """
+    if (not_yet := _until_members(plan, aurora, record)) is not None:
+        return not_yet, record
     observed, now = observe(plan, aurora, record), state.now
     situation = due_opening(plan, observed, record, now, expires_after_hours)
     if situation.due is Action.RECORD_OPEN_DOOR:
@@ -173,6 +175,24 @@ def advance(
     if situation.due is Action.NOTHING and situation.cluster is not None:
         return _report(plan, situation, situation.cluster, aurora, state, record)
     return situation, record
+
+
+def _until_members(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) -> Situation | None:
+    """Return the wait for the members' groups after the call that opens; None where there is more to be seen than that.
+
+    The members follow their cluster, which is looked at again before the door counts as open.
+    """
+    if record.door_opening_at is None or record.door_open_at is not None:
+        return None
+    wanted, members = plan.vpc_security_group_ids, aurora.instances_of(plan.identifier)
+    are_all_there = {each.identifier for each in plan.instances} <= {each.identifier for each in members}
+    unsettled = [each for each in members if not each.security_groups.are(wanted)]
+    if not are_all_there or not unsettled:
+        return None
+    if not all(each.is_up and each.security_groups.are_to_be(wanted) for each in members):
+        return None
+    groups = ", ".join(f"{each.identifier} ({', '.join(each.security_groups.unsettled)})" for each in unsettled)
+    return Situation(due=Action.WAIT, waiting_for=f"the security groups of {groups}")
 
 
 def _set_expiry(
