@@ -298,6 +298,7 @@ class OperationEnd:
         if witness is not None:
             # Where it could not be written, that of an earlier end is not this one's.
             facts["evidence"] = details["evidence"] = witness.sealed
+            facts["outcome"] = witness.outcome if witness.sealed is not None else None
         if self.record is not None and self.is_to_be_finished:
             facts["finished_by"] = finishing_name(self.record.operation_id, self._task.execution)
             details["finished_by"] = facts["finished_by"]

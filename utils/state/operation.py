@@ -142,8 +142,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     notified_at: str | None = None
     # Who started the execution that the item names, or why that is unknown (utils/operation/starter.py).
     started_by: dict[str, Any] = {}
-    # Where its evidence is, once that is sealed.
+    # Where its evidence is, once that is sealed, and how the operation has ended, in the evidence's words.
     evidence: Sealed | None = None
+    outcome: str | None = None
 
     @property
     def plan(self) -> dict[str, Any]:
