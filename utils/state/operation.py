@@ -104,7 +104,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # What AWS had no capacity for when it was last asked.
     shortage: str | None = None
     data_api_enabled_at: str | None = None
+    # Where RDS reports other settings than were asked for, and when that was looked for in a drill.
     differences: list[str] = []
+    settings_compared_at: str | None = None
     login_proven_at: str | None = None
     # Those of production that were locked, also by an attempt that didn't come to its end.
     locked_logins: list[str] = []
@@ -227,6 +229,7 @@ NO_CLUSTER: dict[str, Any] = {
     "locked_logins": [],
     "data_api_enabled_at": None,
     "differences": [],
+    "settings_compared_at": None,
     "login_proven_at": None,
     "salt_version_id": None,
     "masking": {},

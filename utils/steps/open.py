@@ -32,6 +32,7 @@ from utils.steps.restore import (
     is_recent,
     observe,
     refuse_broken,
+    until_settled,
     until_up,
     wait,
 )
@@ -227,15 +228,10 @@ def _report(
     state: OperationState,
     record: OperationRecord,
 ) -> tuple[Situation, OperationRecord]:
-    """Record where RDS reports other settings than were asked for, and which changes its events call failed.
-
-    Right after their creation RDS still configures instances. That is waited for only where something differs, and
-    only as long as it may pass.
-    """
+    """Record where RDS reports other settings than were asked for, and which changes its events call failed."""
     told = differences(plan, cluster, situation.instances, aurora.region, record.door)
-    settling = [f"{each.identifier} ({each.status})" for each in situation.instances if not each.is_settled]
-    if told and settling and record.door_open_at is not None and is_recent(record.door_open_at, state.now):
-        return wait(cluster, f"{', '.join(settling)} to settle"), record
+    if (not_yet := until_settled(cluster, situation.instances, told, record.door_open_at, state.now)) is not None:
+        return not_yet, record
     failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
     found = list(dict.fromkeys([*told, *(f"RDS reports a failure: {each}" for each in failures)]))
     durations = took(record, state.now, {"enable-data-api": _seen_enabled(cluster, record)})

@@ -272,6 +272,19 @@ def _until_admitted(
     return wait(cluster, f"security group {door} of {', '.join(unsettled)}") if unsettled else None
 
 
+def until_settled(
+    cluster: Cluster, instances: list[Instance], told: list[str], since: str | None, now: dt.datetime
+) -> Situation | None:
+    """Return the wait for instances that RDS still configures; None where that is over, or nothing is told of them.
+
+    Right after their creation RDS still configures instances. That is waited for only where something differs, and
+    only as long as it may pass: `since` is when they were up.
+    """
+    settling = [f"{each.identifier} ({each.status})" for each in instances if not each.is_settled]
+    may_pass = told and settling and since is not None and is_recent(since, now)
+    return wait(cluster, f"{', '.join(settling)} to settle") if may_pass else None
+
+
 def beside_the_door(plan: ClusterPlan, cluster: Cluster) -> list[str]:
     """Return the groups other than the door's that the cluster is in, planned or not: its owner decides."""
     return [group for group in cluster.security_groups.staying if group != plan.door_security_group_id]
