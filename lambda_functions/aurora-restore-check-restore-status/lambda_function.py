@@ -21,7 +21,8 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     if situation.due is Action.SET_UP_USERS and situation.cluster is not None:
         remember_managed_secret(task.cluster, situation.cluster, work.state, record)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
-    progress = after_check(situation, task.progress, now, work.pace(record), deadline_hours, record.shortage)
+    about = (deadline_hours, record.shortage)
+    progress = after_check(situation, task.progress, now, work.pace(record), *about, is_drill=record.is_drill)
     durations = durations_seen(situation, task.progress, record, now)
     if progress.answer == "advance" or (situation.due is Action.SET_UP_USERS and not record.has_masking):
         return replace(progress, took=durations)

@@ -25,6 +25,10 @@ from utils.steps.pace import Pace, took
 
 # How long a change may take to show. One that never does can only be reported.
 PATIENCE = dt.timedelta(minutes=15)
+# Its cluster has unmasked data, and nobody may come to resume it.
+_NOTHING_IS_KEPT = (
+    "A drill keeps nothing for that: start it again later, or with another class, or with alternative_instance_classes."
+)
 # In units: capacity comes back when somebody else gives some up, which is nothing to ask about every minute.
 PAUSE_FOR_ROOM = 5
 
@@ -164,6 +168,10 @@ def wait(cluster: Cluster, waiting_for: str) -> Situation:
 def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, record: OperationRecord) -> None:
     """Raise StepFailed or CapacityShortage for what can never become usable, or is not safe to be used."""
     for instance in observed.instances:
+        if instance.lacks_capacity and record.is_drill:
+            raise StepFailed(
+                f"AWS had no capacity for instance {instance.identifier} ({instance.status}). {_NOTHING_IS_KEPT}"
+            )
         if instance.lacks_capacity:
             raise CapacityShortage(
                 f"AWS had no capacity for instance {instance.identifier} ({instance.status}). What exists is kept. "
@@ -364,15 +372,21 @@ def after_check(
     pace: Pace,
     deadline_hours: int,
     shortage: str | None = None,
+    *,
+    is_drill: bool = False,
 ) -> RestoreProgress:
     """Return what Check Restore Status answers: advance, wait or done.
 
     Once the deadline has passed it raises CapacityShortage where AWS lacked capacity on the way (`shortage`), even if
-    there is some again, and StepFailed otherwise.
+    there is some again, and StepFailed otherwise. In a drill it is always StepFailed, after which nothing is kept.
     """
     answers: dict[Action, Answer] = {Action.SET_UP_USERS: "done", Action.NOTHING: "done", Action.WAIT: "wait"}
     answer = answers.get(situation.due, "advance")
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
+        if shortage and is_drill:
+            raise StepFailed(
+                f"After {deadline_hours} hours the restore is not done, for lack of {shortage}. {_NOTHING_IS_KEPT}"
+            )
         if shortage:
             raise CapacityShortage(
                 f"After {deadline_hours} hours the restore is not done, for lack of {shortage}. What exists is kept. "

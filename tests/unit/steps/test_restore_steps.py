@@ -256,7 +256,11 @@ def test_durations_that_are_known_are_met_closely_with_fewer_than_60_transitions
 def test_while_no_instance_is_up_a_look_asks_for_nothing_else(rds: FakeRds, clock: Clock) -> None:
     rds.seconds = dict(DURATIONS)
     progress = act(clock)
-    looks = {"create-cluster": set(), "modify-cluster": set(), "create-instances": set()}
+    looks: dict[str, set[tuple[str, tuple[str, ...]]]] = {
+        "create-cluster": set(),
+        "modify-cluster": set(),
+        "create-instances": set(),
+    }
     while progress["answer"] != "done":
         if progress["answer"] == "advance":
             progress = act(clock, after=progress)
