@@ -144,7 +144,7 @@ class ClusterExpiry:
         return "warned"
 
     def _keep(self, cluster: Cluster, decision: Decision) -> Outcome:
-        """Report once why the cluster is kept. Who has asked for its deletion before its time has to ask again."""
+        """Report once why the cluster is kept. That its deletion was asked for is forgotten."""
         if self._entry.asked_at is not None:
             self._register.withdraw(self._entry.resource_id)
         if self._entry.reported != decision.why:

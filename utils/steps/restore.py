@@ -283,7 +283,7 @@ def _until_admitted(
 def until_settled(
     cluster: Cluster, instances: list[Instance], told: list[str], since: str | None, now: dt.datetime
 ) -> Situation | None:
-    """Return the wait for instances that RDS still configures; None where that is over, or nothing is told of them.
+    """Return the wait for instances that RDS still configures; None where that is over, or nothing differs.
 
     Right after their creation RDS still configures instances. That is waited for only where something differs, and
     only as long as it may pass: `since` is when they were up.
