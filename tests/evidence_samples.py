@@ -161,6 +161,7 @@ TARGET = EvidenceTarget(
     account=ACCOUNT,
     endpoint="drill-orders.cluster-c9akciq32rgx.us-east-1.rds.amazonaws.com",
     instances=["drill-orders-1f9c-1", "drill-orders-1f9c-2"],
+    settings="as_planned",
     exists=False,
 )
 BEHIND_ITS_DOOR = Isolation(

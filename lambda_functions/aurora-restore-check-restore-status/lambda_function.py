@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
+from utils.steps.drill import compare_settings
 from utils.steps.master_password import remember_managed_secret
 from utils.steps.restore import Action, after_check, assess, durations_seen
 
@@ -13,11 +14,15 @@ from utils.steps.restore import Action, after_check, assess, durations_seen
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     """Return `done` once the users can be set up, and after that once every instance exists."""
     record, now = work.record(), task.run.now
-    situation = assess(task.cluster, work.aurora(), record, now)
+    are_requested = task.progress.action == Action.CREATE_INSTANCES.label
+    aurora = work.aurora()
+    situation = assess(task.cluster, aurora, record, now, are_requested=are_requested)
+    situation = compare_settings(task.cluster, situation, aurora.region, record, work.state)
     if situation.due is Action.SET_UP_USERS and situation.cluster is not None:
         remember_managed_secret(task.cluster, situation.cluster, work.state, record)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
-    progress = after_check(situation, task.progress, now, work.pace(record), deadline_hours, record.shortage)
+    about = (deadline_hours, record.shortage)
+    progress = after_check(situation, task.progress, now, work.pace(record), *about, is_drill=record.is_drill)
     durations = durations_seen(situation, task.progress, record, now)
     if progress.answer == "advance" or (situation.due is Action.SET_UP_USERS and not record.has_masking):
         return replace(progress, took=durations)

@@ -3,7 +3,7 @@
 from utils.common import Work, always, step
 from utils.contracts.payloads import RestoreProgress, RestoreTask
 from utils.preflight.limits import prove_restore_allowed
-from utils.steps.restore import after_action, note_seen, observe
+from utils.steps.restore import Action, after_action, note_seen, observe
 from utils.steps.restore_calls import take_due
 
 
@@ -12,7 +12,10 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
     """Take the action that is due, if any. What exists decides, so a repeated call does no harm."""
     record, aurora = work.record(), work.aurora()
     note_seen(task.after, work.state, record)
-    observed = observe(task.cluster, aurora, record)
+    # Instances that RDS has refused with the cluster's first change are asked for again. One that exists all the same
+    # is found then.
+    are_requested = task.after is None or task.after.action != Action.MODIFY_CLUSTER.label
+    observed = observe(task.cluster, aurora, record, are_requested=are_requested)
     if observed.cluster is None and record.cluster_resource_id is None:
         prove_restore_allowed(task.cluster, aurora, task.limits)
     situation, refusal = take_due(task.cluster, observed, aurora, work.state, record)

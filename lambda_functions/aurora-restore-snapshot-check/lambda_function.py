@@ -13,7 +13,7 @@ from utils.operation.identity import operation_id_of, state_of
 from utils.operation.resume import refuse_if_unknown, resume
 from utils.operation.start import begin_operation, is_another_runs, refuse_if_repeated, refuse_if_reserved, take_over
 from utils.planning.new_operation import plan_new
-from utils.planning.timing import timed
+from utils.planning.timing import likely_durations, timed
 from utils.request.fields import RestoreRequest
 from utils.request.reading import read_request
 from utils.state.operation import OperationRecord, OperationState
@@ -25,7 +25,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     request = read_request(task.request)
     execution = task.execution
     state = state_of(operation_id_of(request, execution), execution)
-    known = state.recall()
+    known = state.recall(beside=likely_durations(request, execution))
     if known is not None and is_another_runs(known, execution):
         refuse_if_repeated(request, known, execution)
         return go_on(task, request, state, known)

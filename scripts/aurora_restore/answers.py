@@ -39,16 +39,31 @@ class Summary(Struct, frozen=True, kw_only=True):
     execution_arn: str
 
 
+class DrilledSource(Struct, frozen=True, kw_only=True):
+    """A source of which there were drills, and the last good one: all of it held, and there is evidence of that.
+
+    `operation_id`, `ended_at` and `age_seconds` are null where none of the `drills` was good.
+    """
+
+    source: str
+    drills: int
+    operation_id: str | None
+    ended_at: dt.datetime | None
+    age_seconds: int | None
+
+
 class Listing(Struct, frozen=True, kw_only=True):
     """The operations that were asked for, the latest first, and how many there are in all.
 
-    `last_good` is the latest restore or refresh that succeeded, among all that match.
+    `last_good` is the latest restore or refresh that succeeded, and `drilled` has each source with a drill, those
+    without a good one first, then those whose good one is the oldest; both of all operations that match.
     """
 
     operations: list[Summary]
     matching: int
     known: int
     last_good: Summary | None
+    drilled: list[DrilledSource]
 
 
 class Planned(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,17 @@ from .calling import Answer, Called, command, offline_command
 from .evidence_commands import report, verify_report
 from .exits import INTERRUPTED, REFUSED, CommandError
 from .expiring import expire
-from .explained import details, exit_code_of, explain, first_screen, listing_lines, next_commands, summaries
+from .explained import (
+    details,
+    drilled_lines,
+    drilled_sources,
+    exit_code_of,
+    explain,
+    first_screen,
+    listing_lines,
+    next_commands,
+    summaries,
+)
 from .operations import Operations
 from .plan_digest import SHORT as DIGITS
 from .plan_digest import digest_of, lasting_lines
@@ -247,10 +257,11 @@ def list_operations(called: Called, source: str | None, target: str | None, limi
         matching=len(matching),
         known=len(known),
         last_good=last_good,
+        drilled=drilled_sources(matching, _now()),
     )
     ended = last_good.ended_at if last_good else None
     good_line = f"last good one {age((_now() - ended).total_seconds())} ago" if ended else "none of them is good yet"
-    lines = listing_lines(listing.operations)
+    lines = [*listing_lines(listing.operations), *drilled_lines(listing.drilled)]
     return Answer(listing, lines, [f"{len(listing.operations)} of {len(matching)} operations, {good_line}"])
 
 

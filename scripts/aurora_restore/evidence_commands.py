@@ -56,6 +56,15 @@ def verify_report(paths: Sequence[Path], pins: Sequence[str], head: str | None) 
 
 @click.option("--bundle", type=click.Path(path_type=Path), metavar="FILE.zip|DIR", help="Pack the whole chain instead.")
 @click.option(
+    "--first-link",
+    "first",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="NUMBER",
+    help="With --bundle: where the chain begins, once you have deleted older evidence.",
+)
+@click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(_DIRECTORY),
@@ -67,18 +76,25 @@ def verify_report(paths: Sequence[Path], pins: Sequence[str], head: str | None) 
 @_fingerprints
 @click.argument("operation", required=False)
 def report(
-    called: Called, operation: str | None, pins: Sequence[str], opens: bool, output: Path, bundle: Path | None
+    called: Called,
+    operation: str | None,
+    pins: Sequence[str],
+    opens: bool,
+    output: Path,
+    first: int,
+    bundle: Path | None,
 ) -> Answer:
     """Download an operation's evidence, verify it, and say what it says. Default: the latest that has any.
 
     The signer is pinned by the stack's own key, unless `--key-fingerprint` names another one. With `--bundle` the whole
-    chain is packed, for somebody who verifies it with `verify-report`.
+    chain is packed, for somebody who verifies it with `verify-report`: from the first link to the newest one that the
+    state table names.
     """
     if bundle is not None and (operation or opens):
         raise click.UsageError("--bundle packs the evidence of all operations: it takes neither OPERATION nor --open.")
     trusted = pinned(pins) or [_fingerprint_of(called.stack)]
     if bundle is not None:
-        return _packed(called.stack, bundle, trusted)
+        return _packed(called.stack, bundle, trusted, first)
     operations = Operations(called.stack)
     record = operations.find(operation) if operation else _latest_of(operations, called.stack)
     return _reported(called.stack, record, _sealed(record), output, trusted, opens=opens)
@@ -119,6 +135,13 @@ def _latest_of(operations: Operations, stack: Stack) -> Record:
         if record.evidence is not None:
             return record
     raise CommandError("NoEvidence", f"No operation of stack {stack.name!r} has evidence yet.", NOT_FOUND)
+
+
+def _newest_named(operations: Operations) -> Head | None:
+    """Return the newest link that the state table names, which the bucket has to have; None where it names none."""
+    named = [each.evidence for each in operations.all() if each.evidence is not None]
+    newest = max(named, key=lambda each: each.sequence, default=None)
+    return Head(sequence=newest.sequence, sha256=newest.sha256) if newest is not None else None
 
 
 def _sealed(record: Record) -> Sealed:
@@ -173,19 +196,22 @@ def _reported(
     return Answer(answer, [*report_lines(evidence), signer, str(page)], hints)
 
 
-def _packed(stack: Stack, place: Path, trusted: Sequence[str]) -> Answer:
+def _packed(stack: Stack, place: Path, trusted: Sequence[str], first: int) -> Answer:
     """Pack the whole chain into a directory or an archive that is not there yet, once it is verified."""
     if place.exists():
         raise CommandError("PathExists", f"--bundle {place} exists already. Name another one.", USAGE)
     bucket = Bucket(stack, stack.output("EvidenceBucketName", "report --bundle"))
-    if not (folders := bucket.folders()):
+    # Before the bucket is listed: the state table names a link after it was written there.
+    head = _newest_named(Operations(stack))
+    if not (folders := bucket.folders()) and head is None:
         raise CommandError("NoEvidence", f"Stack {stack.name!r} has no evidence yet.", NOT_FOUND)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".aurora-restore-") as temporary:
         chain = Path(temporary) / "chain"
+        chain.mkdir()
         for folder in folders:
             bucket.download(folder, chain)
-        verified = verify([chain], trusted)
+        verified = verify([chain], trusted, head, first)
         _raise_if_wrong(verified, "Nothing was packed. To keep the files as they are: aws s3 sync")
         if place.suffix == ".zip":
             _zip(chain, place)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .answers import AuditEvent, ClusterNow, Door, Shown, Status, Summary
+from .answers import AuditEvent, ClusterNow, Door, DrilledSource, Shown, Status, Summary
 from .executions import Execution, describe
 from .exits import DONE, FAILED, FINDINGS, REFUSED, STILL_RUNNING
 from .operations import Operations
@@ -162,6 +163,39 @@ def details(shown: Shown) -> Iterator[str]:
             yield ""
             yield title
             yield from (f"  {one_line(str(line))}" for line in lines)
+
+
+def drilled_sources(records: Iterable[Record], now: dt.datetime) -> list[DrilledSource]:
+    """Return the sources of which there were drills, those without a good one first, then the longest ago."""
+    drills: dict[str, list[Record]] = defaultdict(list)
+    for each in records:
+        # One that runs is none yet.
+        if each.plan.kind == "drill" and each.status in ("succeeded", "failed"):
+            drills[each.plan.snapshot.cluster_identifier].append(each)
+    found = [_drilled(source, each, now) for source, each in sorted(drills.items())]
+    return sorted(found, key=lambda each: (each.age_seconds is not None, -(each.age_seconds or 0)))
+
+
+def _drilled(source: str, drills: list[Record], now: dt.datetime) -> DrilledSource:
+    ends = [(each.last_updated, each) for each in drills if each.is_good_drill and each.last_updated is not None]
+    ended_at, good = max(ends, key=lambda end: end[0], default=(None, None))
+    return DrilledSource(
+        source=source,
+        drills=len(drills),
+        operation_id=good.operation_id if good is not None else None,
+        ended_at=ended_at,
+        age_seconds=max(0, round((now - ended_at).total_seconds())) if ended_at is not None else None,
+    )
+
+
+def drilled_lines(drilled: Iterable[DrilledSource]) -> Iterator[str]:
+    """Yield a line for each source of which there were drills."""
+    for each in drilled:
+        if each.age_seconds is None:
+            ran = "1 drill has" if each.drills == 1 else f"{each.drills} drills have"
+            yield f"No good drill of {each.source}: {ran} ended."
+        else:
+            yield f"Last good drill of {each.source}: {age(each.age_seconds)} ago, {each.operation_id}"
 
 
 def listing_lines(summaries: list[Summary]) -> Iterator[str]:

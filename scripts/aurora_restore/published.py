@@ -232,6 +232,8 @@ class Record(Struct, frozen=True, kw_only=True):
     differences: list[str] = []
     earlier_executions: list[str] = []
     started_by: dict[str, Any] = {}
+    # How it has ended, in the evidence's words, and where that is.
+    outcome: str | None = None
     evidence: Sealed | None = None
 
     @property
@@ -244,6 +246,11 @@ class Record(Struct, frozen=True, kw_only=True):
         """How the checks of the data ended, also of a cluster that was deleted again; None where there were none."""
         found = self.verification or self.removed.get("verification") or {}
         return msgspec.convert(found, Checks, strict=False) if "held" in found else None
+
+    @property
+    def is_good_drill(self) -> bool:
+        """Whether it is a drill that has passed, with evidence of that."""
+        return self.plan.kind == "drill" and self.outcome == "passed" and self.evidence is not None
 
     @property
     def is_in_danger_if_stopped(self) -> bool:

@@ -84,17 +84,22 @@ class Verified(Struct, frozen=True, kw_only=True):
     not_looked_at: list[str]
 
 
-def verify(paths: Sequence[Path], pins: Iterable[str] = (), head: Head | None = None) -> Verified:
+def verify(
+    paths: Sequence[Path], pins: Iterable[str] = (), head: Head | None = None, first: int | None = None
+) -> Verified:
     """Return what there is to say of the evidence under directories, all of it as one chain.
 
     `pins` are the fingerprints of the keys that may sign. Without any the signer is not proved, since a key that lies
-    beside what it has signed proves nothing.
+    beside what it has signed proves nothing. `head` is a link that has to be there, and `first` the number at which the
+    chain has to begin, or before it.
     """
     found = find(paths)
-    return verify_found(found, paths, pins, head)
+    return verify_found(found, paths, pins, head, first)
 
 
-def verify_found(found: Found, paths: Sequence[Path], pins: Iterable[str] = (), head: Head | None = None) -> Verified:
+def verify_found(
+    found: Found, paths: Sequence[Path], pins: Iterable[str] = (), head: Head | None = None, first: int | None = None
+) -> Verified:
     """Return what there is to say of these folders alone."""
     check = _Check(paths, frozenset(pins))
     chain = sorted(check.links(found.folders), key=lambda each: (each.link.sequence, each.shown))
@@ -102,6 +107,8 @@ def verify_found(found: Found, paths: Sequence[Path], pins: Iterable[str] = (), 
     check.signatures(chain, keys)
     check.files(chain)
     check.order(chain)
+    if first is not None:
+        check.begin(chain, first)
     if head is not None:
         check.head(chain, head)
     return check.result(chain, found)
@@ -185,6 +192,12 @@ class _Check:
                 if len(chain) > 1
                 else f"1 link, number {begin}"
             )
+
+    def begin(self, chain: Sequence[Sealed], first: int) -> None:
+        """Compare the first link with the number at which the chain has to begin."""
+        if chain and (number := chain[0].link.sequence) > first:
+            missing = f"links {first} to {number - 1} are" if first < number - 1 else f"link {first} is"
+            self._fail(chain[0].shown, f"is link {number}, and nothing is before it: {missing} missing")
 
     def head(self, chain: Sequence[Sealed], head: Head) -> None:
         """Compare the chain with a link that was noted elsewhere: it has to be there, with that hash."""

@@ -8,6 +8,7 @@ the wire, which differ from the shapes' names (DBInstanceNotFound, but DBCluster
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,21 @@ class AuroraReader:
             "DBClusterNotFoundFault", lambda: self._rds.describe_db_clusters(DBClusterIdentifier=identifier)
         )
         return read_cluster(answer["DBClusters"][0]) if answer else None
+
+    def look_at_clusters(self, identifiers: Sequence[str]) -> None:
+        """Ask for several clusters, by names as RDS stores them, in one call, whose answers `cluster` then has.
+
+        A filter answers with those that exist. Where the call fails, each is asked for alone when it is needed.
+        """
+        pages = self._rds.get_paginator("describe_db_clusters").paginate(
+            Filters=[{"Name": "db-cluster-id", "Values": list(dict.fromkeys(identifiers))}]
+        )
+        try:
+            found = {each["DBClusterIdentifier"]: read_cluster(each) for page in pages for each in page["DBClusters"]}
+        except (ClientError, BotoCoreError):
+            return
+        for identifier in identifiers:
+            asked_once(functools.partial(found.get, identifier), self._rds, "DescribeDBClusters", identifier)
 
     def clusters(self) -> list[Cluster]:
         """Return all clusters of the region."""

@@ -68,7 +68,10 @@ class EvidenceSnapshot(Struct, frozen=True, kw_only=True):
 
 
 class EvidenceTarget(Struct, frozen=True, kw_only=True):
-    """The cluster that was created. `exists`: whether it did when the evidence was written, as far as RDS could say."""
+    """The cluster that was created. `exists`: whether it did when the evidence was written, as far as RDS could say.
+
+    `settings`: whether RDS reported them as they were planned. Where they differ, the findings say how.
+    """
 
     identifier: str
     resource_id: str | None
@@ -76,6 +79,7 @@ class EvidenceTarget(Struct, frozen=True, kw_only=True):
     account: str
     endpoint: str | None
     instances: list[str]
+    settings: Literal["as_planned", "differ", "not_compared"]
     exists: bool | None
 
 

@@ -50,10 +50,14 @@ class ChainedLink(Struct, frozen=True, kw_only=True):
         return hashlib.sha256(self.link).hexdigest()
 
 
-def head_number() -> int:
-    """Return the number of the newest link, 0 where there is none."""
-    newest = next(_newest(1), None)
-    return _chained(newest).content.sequence if newest else 0
+def newest() -> list[ChainedLink]:
+    """Return the newest link; nothing where there is none."""
+    return [_chained(item) for item in _newest(1)]
+
+
+def number_of(links: list[ChainedLink]) -> int:
+    """Return the number of the last of some links, 0 where there is none."""
+    return links[-1].content.sequence if links else 0
 
 
 def links_from(number: int, most: int | None = None) -> list[ChainedLink]:

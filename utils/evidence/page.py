@@ -130,6 +130,7 @@ def _environment() -> Environment:
         exists_now=wording.exists_now,
         kept=wording.kept,
         previous_logins=wording.previous_logins,
+        settings=wording.settings,
         title=wording.title,
         HEIGHT=HEIGHT,
         STATUS=wording.STATUS,

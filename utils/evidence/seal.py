@@ -34,28 +34,37 @@ _EVIDENCE = msgspec.json.Decoder(Evidence)
 
 
 def seal(
-    evidence: Evidence, render: Render, attempt: str, begun_after: int | None, note_begun: Callable[[int], None]
+    evidence: Evidence,
+    render: Render,
+    attempt: str,
+    begun_after: int | None,
+    note_begun: Callable[[int], None],
+    head: list[ChainedLink] | None = None,
 ) -> Sealed:
     """Write an operation's evidence and add its link to the chain. Doing it again has the effect of doing it once.
 
     `render` makes the page of the JSON's bytes and the signing key's hash. `attempt` distinguishes several ends of one
     operation: by the execution's name, its redrive and the outcome, since an end may be corrected. `note_begun` keeps
-    the number at which this began, and `begun_after` is what an earlier try of the same attempt has kept. Raises
+    the number at which this began, and `begun_after` is what an earlier try of the same attempt has kept. `head` is
+    what the caller, which has kept that number itself just now, has seen of the chain: its newest link, or none. Raises
     StepFailed where a person has to act, and what the clients raise.
     """
     folder, signer = folder_of(evidence, attempt), Signer.of_stack()
+    is_first_try = begun_after is None or head is not None
     if begun_after is None:
-        begun_after = chain.head_number()
+        head = chain.newest()
+        begun_after = chain.number_of(head)
         note_begun(begun_after)
-    links = chain.links_from(begun_after)
+    # What another one adds meanwhile makes our own link lose, and then they are read again.
+    links = chain.links_from(begun_after) if head is None else head
     own = _own_link(links, folder)
     if own is None:
         files = _Files(evidence, render, folder, signer)
         if files.were_there:
             # Another call may have written these for the same end, and when that began is unknown: its link may be any.
-            begun_after, links = 0, chain.links_from(0)
+            begun_after, links, is_first_try = 0, chain.links_from(0), False
         own = _append(files, begun_after, links)
-    _publish(own, links, signer)
+    _publish(own, links, signer, is_first_try=is_first_try)
     return Sealed(
         sequence=own.content.sequence, sha256=own.sha256, bucket=environment.text("EVIDENCE_BUCKET"), folder=folder
     )
@@ -147,19 +156,35 @@ def _own_link(links: list[ChainedLink], folder: str) -> ChainedLink | None:
     return next((each for each in links if each.entry.folder == folder), None)
 
 
-def _publish(own: ChainedLink, seen: list[ChainedLink], signer: Signer) -> None:
+def _publish(own: ChainedLink, seen: list[ChainedLink], signer: Signer, *, is_first_try: bool) -> None:
     """Copy the link and its key to the bucket, and the link before, if its own closer has died before it could."""
     number = own.content.sequence - 1
     before = [each for each in seen if each.content.sequence == number]
     if number and not before:
         before = chain.links_from(number, most=1)
-    if not any(each.content.key == own.content.key and not _copy(each) for each in before):
-        # Each closer writes it before its link.
+    was_whole = [_complete(each, is_first_try=is_first_try) and each.content.key == own.content.key for each in before]
+    if not is_first_try or not any(was_whole):
+        # Each closer writes it before its link, and an earlier try of this one may have died between the two.
         store.write_once(f"keys/{signer.key.sha256}.pem", signer.pem)
-    _copy(own)
+    _copy_link(own)
+    _copy_signature(own)
 
 
-def _copy(chained: ChainedLink) -> bool:
-    """Copy a link beside its files. Return whether any of it was missing there."""
-    wrote = store.write_once(f"{chained.entry.folder}/link.json", chained.link)
-    return store.write_once(f"{chained.entry.folder}/link.sig", chained.signature) or wrote
+def _complete(before: ChainedLink, *, is_first_try: bool) -> bool:
+    """Copy what is missing of the link before. Return whether nothing was.
+
+    Its closer has written the signature last, so that all is there where that is; unless an earlier try of this step
+    has written it, and died.
+    """
+    had_signature = not _copy_signature(before)
+    if had_signature and is_first_try:
+        return True
+    return not _copy_link(before) and had_signature
+
+
+def _copy_link(chained: ChainedLink) -> bool:
+    return store.write_once(f"{chained.entry.folder}/link.json", chained.link)
+
+
+def _copy_signature(chained: ChainedLink) -> bool:
+    return store.write_once(f"{chained.entry.folder}/link.sig", chained.signature)

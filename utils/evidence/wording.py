@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from utils.contracts.evidence import Evidence, Isolation, Objective
+from utils.contracts.evidence import Evidence, EvidenceTarget, Isolation, Objective
 from utils.contracts.verification import CheckResult
 from utils.foreign_text import MAX_CAUSE, one_line
 
@@ -113,6 +113,15 @@ def previous_logins(isolation: Isolation) -> str:
     ways = {"lock": "to be locked before the door opens", "report": "only reported, as the request asked"}
     way = ways.get(isolation.inherited_logins or "", "whether they were to be locked is not known")
     return f"{way}; {counted(isolation.locked_logins, 'login')} locked"
+
+
+def settings(target: EvidenceTarget) -> str:
+    """Return whether the cluster's settings were those that were planned."""
+    return {
+        "as_planned": "as planned, as far as RDS reports them",
+        "differ": "differ from the plan: see the findings",
+        "not_compared": "not compared with the plan",
+    }[target.settings]
 
 
 def exists_now(evidence: Evidence) -> str:

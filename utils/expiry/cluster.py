@@ -117,12 +117,12 @@ class ClusterExpiry:
     def _decide(
         self, record: OperationRecord | None, cluster: Cluster | None, instances: Sequence[Instance]
     ) -> Decision:
-        asked = self._asked is not None and self._entry.deletion_began_at is None
+        asked = self._asked is not None and self._entry.asked_at is None
         return decide(self._entry, record, cluster, instances, self._now, self._swap(), asked=asked)
 
     def _refuse_if_asked(self, why: str) -> None:
-        """Raise RequestRefused where a person has asked, and nothing has begun yet."""
-        if self._asked is not None and self._entry.deletion_began_at is None:
+        """Raise RequestRefused where a person has asked, and nothing has begun for that yet."""
+        if self._asked is not None and self._entry.asked_at is None:
             raise refused(self._asked, why)
 
     def _without_lock(self, decision: Decision, record: OperationRecord | None, cluster: Cluster | None) -> Outcome:
@@ -144,7 +144,9 @@ class ClusterExpiry:
         return "warned"
 
     def _keep(self, cluster: Cluster, decision: Decision) -> Outcome:
-        """Report once why the cluster is kept."""
+        """Report once why the cluster is kept. That its deletion was asked for is forgotten."""
+        if self._entry.asked_at is not None:
+            self._register.withdraw(self._entry.resource_id)
         if self._entry.reported != decision.why:
             send(kept(self._entry, cluster, decision.why, decision.expires_at, self._now))
             self._note_report(decision.why)
@@ -154,8 +156,9 @@ class ClusterExpiry:
 
     def _delete(self, cluster: Cluster, *, switches_protection_off: bool) -> None:
         """Take the next step of the deletion. That it has begun is recorded before the first call."""
-        if self._entry.deletion_began_at is None:
-            began = {"deletion_began_at": iso(self._now)}
+        begins = self._entry.deletion_began_at is None
+        if begins or (self._asked is not None and self._entry.asked_at is None):
+            began = {"deletion_began_at": iso(self._now)} if begins else {}
             asked = {"asked_at": iso(self._now)} if self._asked is not None else {}
             self._register.note(self._entry.resource_id, **began, **asked)
             self._state.audit("expiry", "deleting", {**self._named(), **asked})

@@ -92,9 +92,9 @@ def decide(
     notice = notice_of(entry.hours)
     expires = max(tagged, dt.datetime.fromisoformat(recorded))
     is_extended = tagged > dt.datetime.fromisoformat(recorded)
-    if asked and is_extended:
+    if (asked or _was_asked(entry, now)) and is_extended:
         return _kept(f"has been extended by its tag {EXPIRY_TAG} until {expiry_text(tagged)}")
-    if (asked or _was_asked(entry, now)) and not is_extended:
+    if asked or _was_asked(entry, now):
         return _at_its_end(entry, record, cluster, instances, expiry_text(min(now, expires)))
     if entry.superseded_at is not None and not is_extended:
         # Nobody has asked for more time, and a newer one is kept: this one goes as soon as people were warned.
@@ -124,7 +124,7 @@ def _at_its_end(
 def _was_asked(entry: ExpiringCluster, now: dt.datetime) -> bool:
     """Return whether a person has asked for the deletion, so lately that sweeps still carry on with it.
 
-    A cluster that was kept meanwhile, by a tag that was then removed, expires when it would have.
+    A cluster that a sweep has found to be kept meanwhile, by a tag that was then removed, expires when it would have.
     """
     return entry.asked_at is not None and now - dt.datetime.fromisoformat(entry.asked_at) < ASKED_LATELY
 

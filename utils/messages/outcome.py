@@ -196,6 +196,7 @@ def drilled(
         ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
         ("Settings", f"{summary(plan.cluster)}, PostgreSQL {plan.cluster.engine_version}"),
         ("Databases", listed(users.databases)),
+        *(("Differs", _bounded(difference)) for difference in record.removed_here.get("differences", [])),
         ("Took", duration(total_seconds(record, now)) + _expected_instead(plan)),
         *(("", f"  {name:15} {duration(seconds)}") for name, seconds in phase_seconds(record, now).items()),
         _archive_row(archive),

@@ -31,11 +31,11 @@ from utils.messages.swap import ReplacedNow
 from utils.operation.evidence import Known, evidence_of
 from utils.operation.finishing import finishing_arn, finishing_name, start_finishing
 from utils.operation.identity import is_scheduled, operation_at_end
-from utils.operation.sealing import Witness, chain_begun, seal_end
+from utils.operation.sealing import ChainBegun, Witness, chain_begun, seal_end
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
 from utils.redaction import without_secrets
-from utils.state.durations import SourceDurations
+from utils.state.durations import SourceDurations, durations_key
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
 from utils.state.restored import restored_cluster
@@ -111,7 +111,7 @@ class OperationEnd:
         self._task = task
         self._state = state
         # Which link the chain ends with before this end is added to it.
-        self._begun: dict[str, object] = {}
+        self._begun = ChainBegun()
 
     @property
     def is_reported(self) -> bool:
@@ -170,7 +170,7 @@ class OperationEnd:
         task, status = self._task, STATUS_OF[self._task.outcome]
         if status != "planned":
             self._begun = chain_begun(self.record, self._attempt)
-        begun = {"evidence_begun": self._begun} if self._begun else {}
+        begun = {"evidence_begun": self._begun.recorded} if self._begun.recorded else {}
         if self.record is None or self.record.status != status or status == "planned":
             metrics.count_operation(self._outcome(), self._state.operation_id, self.error.error if task.error else "")
         if self.record is None:
@@ -298,6 +298,7 @@ class OperationEnd:
         if witness is not None:
             # Where it could not be written, that of an earlier end is not this one's.
             facts["evidence"] = details["evidence"] = witness.sealed
+            facts["outcome"] = witness.outcome if witness.sealed is not None else None
         if self.record is not None and self.is_to_be_finished:
             facts["finished_by"] = finishing_name(self.record.operation_id, self._task.execution)
             details["finished_by"] = facts["finished_by"]
@@ -418,5 +419,7 @@ def left_on_the_way(record: OperationRecord) -> list[RouteStep]:
 
 def end_of_execution(task: NotificationTask) -> OperationEnd:
     """Return the end of this execution's operation."""
-    state, record, named = operation_at_end(task.request, task.execution, stopped=task.stopped)
+    found = task.plan.snapshot if task.plan is not None and task.plan.rolls_back is None else None
+    beside = durations_key(Arn.parse(found.arn).place, found.cluster_identifier) if found is not None else None
+    state, record, named = operation_at_end(task.request, task.execution, stopped=task.stopped, beside=beside)
     return OperationEnd(task, state, record, named)

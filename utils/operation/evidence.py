@@ -237,8 +237,23 @@ def _target(plan: Plan, known: Known, record: OperationRecord) -> EvidenceTarget
         account=own.account_id,
         endpoint=record.endpoint or (record.users or record.removed_here).get("endpoint"),
         instances=[each.identifier for each in plan.cluster.instances],
+        settings=_settings(known, record),
         exists=known.exists,
     )
+
+
+def _settings(known: Known, record: OperationRecord) -> Literal["as_planned", "differ", "not_compared"]:
+    """Return how the settings were. A drill compares them before its end, another operation when its door is open."""
+    if _differences(record):
+        return "differ"
+    compared = record.settings_compared_at or record.removed_here.get("settings_compared_at")
+    are_compared = compared is not None if record.is_drill else known.succeeded
+    return "as_planned" if are_compared else "not_compared"
+
+
+def _differences(record: OperationRecord) -> list[str]:
+    """Return where RDS reported other settings than were planned, also of a cluster that was deleted again."""
+    return record.differences or record.removed_here.get("differences", [])
 
 
 def _isolation(plan: Plan, known: Known, record: OperationRecord) -> Isolation:
@@ -334,7 +349,7 @@ def _findings(known: Known, objectives: Objectives) -> Iterator[str]:
         elif check.held is None:
             yield f"{one_line(check.name)}, {one_line(check.scope)}: not run ({one_line(check.error or 'no reason')})"
     yield from (one_line(each, MAX_SENTENCE) for each in known.left)
-    for difference in known.record.differences if known.record is not None else []:
+    for difference in _differences(known.record) if known.record is not None else []:
         yield one_line(difference, MAX_SENTENCE)
 
 
@@ -359,8 +374,10 @@ def _limits(known: Known, plan: Plan | None) -> Iterator[str]:
         guessed = known.verification.tables - known.verification.tables_counted
         if guessed > 0:
             yield f"The rows of {guessed} of {known.verification.tables} tables were estimated, not counted."
-    if plan is not None and plan.drill:
-        yield "The settings of the cluster were not compared with the plan: that is done when a door opens."
+    record = known.record
+    has_cluster = record is not None and (record.cluster_resource_id is not None or bool(record.removed_here))
+    if restored and record is not None and has_cluster and _settings(known, record) == "not_compared":
+        yield "The settings of the cluster were not compared with the plan: the operation did not come so far."
     if known.record is not None and known.record.earlier_executions:
         yield "The timeline is the last execution's. The earlier ones have evidence of their own."
     yield from ALWAYS_OPEN

@@ -59,8 +59,8 @@ def operation_id_of(request: RestoreRequest, execution: Execution) -> str:
     return operation_id
 
 
-def operation_at_end(request: Any, execution: Execution, *, stopped: bool) -> Identity:
-    """Return the operation that an execution which has ended has to close.
+def operation_at_end(request: Any, execution: Execution, *, stopped: bool, beside: str | None = None) -> Identity:
+    """Return the operation that an execution which has ended has to close. `beside`: as `OperationState.recall` has it.
 
     Another execution's record of the same id is not ours to close. An execution that ended before it had an operation
     gets a record of its own, under an id that nothing else uses.
@@ -70,7 +70,7 @@ def operation_at_end(request: Any, execution: Execution, *, stopped: bool) -> Id
     given = None if asked.get("rollback") else asked.get("operation_id")
     for operation_id in _possible_ids(asked.get("scheduled_at"), given, execution):
         state = state_of(operation_id, execution)
-        record = state.recall()
+        record = state.recall(beside)
         if record is not None and stopped and not _is_of(record, execution) and not state.shut_out(record.execution_id):
             record = state.recall()
         if record is not None and _is_of(record, execution):

@@ -19,6 +19,7 @@ from utils.aws import as_step_error
 from utils.contracts.evidence import Evidence, Index, Sealed, written
 from utils.errors import StepFailed
 from utils.evidence import chain, store
+from utils.evidence.chain import ChainedLink
 from utils.evidence.page import index_page, report_page
 from utils.evidence.seal import seal
 from utils.foreign_text import MAX_SENTENCE, one_line
@@ -47,26 +48,42 @@ class Witness(Struct, frozen=True, kw_only=True):
         return f"Evidence   #{self.sealed.sequence} {self.outcome}, sha256 {self.sealed.sha256}\n           {where}"
 
 
-def chain_begun(record: OperationRecord | None, attempt: str) -> dict[str, object]:
+class ChainBegun(Struct, frozen=True, kw_only=True):
+    """Which link the chain ends with before an end is added: as it is recorded, and that link where it was just read.
+
+    Nothing is recorded where that could not be said.
+    """
+
+    recorded: dict[str, object] = {}
+    head: list[ChainedLink] | None = None
+
+    @property
+    def after(self) -> int | None:
+        """Return the link's number; None where that is not known."""
+        number = self.recorded.get("after")
+        return int(str(number)) if number is not None else None
+
+
+def chain_begun(record: OperationRecord | None, attempt: str) -> ChainBegun:
     """Return which link the chain ends with before this end is added, as an earlier call has recorded it, or as it is.
 
-    It is recorded with the operation's end, so that a call that is repeated finds the link of the one before. Nothing
-    is returned where that cannot be said.
+    It is recorded with the operation's end, so that a call that is repeated finds the link of the one before.
     """
     if record is not None and record.evidence_begun.get("attempt") == attempt:
-        return record.evidence_begun
+        return ChainBegun(recorded=record.evidence_begun)
     try:
-        return {"attempt": attempt, "after": chain.head_number()}
+        head = chain.newest()
     except (ClientError, BotoCoreError, StepFailed) as error:
         log.warning("chain not read", extra={"cause": one_line(error, MAX_SENTENCE)})
-        return {}
+        return ChainBegun()
+    return ChainBegun(recorded={"attempt": attempt, "after": chain.number_of(head)}, head=head)
 
 
 def seal_end(
     collect: Callable[[], Evidence],
     operation_id: str,
     attempt: str,
-    begun: dict[str, object],
+    begun: ChainBegun,
     note: Callable[[dict[str, object]], None],
 ) -> Witness:
     """Write the evidence that `collect` returns, add it to the chain, renew the index, send the event. Never raises.
@@ -76,15 +93,15 @@ def seal_end(
     sealed: Sealed | None = None
     evidence: Evidence | None = None
     problem = ""
-    after = begun.get("after")
     try:
         evidence = collect()
         sealed = seal(
             evidence,
             _page_of,
             attempt,
-            int(str(after)) if after is not None else None,
+            begun.after,
             lambda number: note({"attempt": attempt, "after": number}),
+            begun.head,
         )
     except Exception as error:
         failure = as_step_error(error) if isinstance(error, (ClientError, BotoCoreError)) else error

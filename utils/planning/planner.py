@@ -71,6 +71,9 @@ def plan_restore(
     try:
         beyond = request_limit_problems(request, target_id, source.region, target.region, limits)
         refuse_if_any([*place_problems(request, source, execution), *beyond])
+        is_here = source.access == "own" and source.region == target.region
+        if request.source_cluster_id and request.snapshot_identifier is None and is_here:
+            target.look_at_clusters([request.source_cluster_id.lower(), target_id])
         found = find_snapshot(request, source, execution.now)
         refuse_if_any(found_limit_problems(found.snapshot, limits))
         refuse_if_any(kind_problems(found.snapshot, found.living, target.region))

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from utils.arns import Arn
+from utils.contracts.payloads import Execution
 from utils.contracts.phases import MASKING, SWAP, VERIFICATION, span_of, span_of_all
 from utils.contracts.plan import Plan
-from utils.state.durations import SourceDurations
+from utils.planning.snapshot_place import source_account, source_region
+from utils.request.fields import RestoreRequest
+from utils.state.durations import SourceDurations, durations_key
 from utils.state.operation import OperationRecord
 
 
@@ -23,6 +27,15 @@ def timed(plan: Plan, record: OperationRecord | None = None) -> Plan:
     span = span_of_all({phase: span_of(phase, expected) for phase in phases})
     minutes = [math.floor(span.least / 60), math.ceil(span.most / 60)]
     return replace(plan, phases=phases, expected_seconds=expected, expected_minutes=minutes)
+
+
+def likely_durations(request: RestoreRequest, execution: Execution) -> str | None:
+    """Return the key of what is known of the requested source, which is read early; None where its name is unknown."""
+    if request.source_cluster_id is None or request.snapshot_identifier is not None:
+        return None
+    own = Arn.parse(execution.execution_id)
+    place = source_region(request, own.region), source_account(request, own.account_id)
+    return durations_key(place, request.source_cluster_id.lower())
 
 
 def planned_phases(plan: Plan, record: OperationRecord | None) -> Iterator[str]:

@@ -19,6 +19,7 @@ from utils.arns import Arn
 from utils.aws import attribute, client, value_of
 from utils.contracts.phases import PHASES
 from utils.contracts.plan import FoundSnapshot
+from utils.state.items import read_once
 from utils.state.operation import STATE_DAYS, epoch, iso, plain, unstored
 
 if TYPE_CHECKING:
@@ -46,13 +47,18 @@ class Observation(Struct, frozen=True, array_like=True):
 Observations = Mapping[str, list[Observation]]
 
 
+def durations_key(place: tuple[str, str], cluster_identifier: str) -> str:
+    """Return the key of a source's item, by its region and account and its name."""
+    region, account = place
+    return f"durations#{account}:{region}:{cluster_identifier}"
+
+
 class SourceDurations:
     """What has been observed of one source cluster."""
 
     def __init__(self, snapshot: FoundSnapshot) -> None:
-        region, account = Arn.parse(snapshot.arn).place
         self._gib = snapshot.allocated_gib
-        self._key = {"operation_id": {"S": f"durations#{account}:{region}:{snapshot.cluster_identifier}"}}
+        self._key = durations_key(Arn.parse(snapshot.arn).place, snapshot.cluster_identifier)
         self._tables: DynamoDBClient = client("dynamodb")
         self._table = environment.text("STATE_TABLE")
 
@@ -71,10 +77,10 @@ class SourceDurations:
             "last_updated": {"S": iso(now)},
             "expires_at": {"N": str(epoch(now + dt.timedelta(days=STATE_DAYS)))},
         }
-        self._tables.put_item(TableName=self._table, Item={**self._key, **item})
+        self._tables.put_item(TableName=self._table, Item={"operation_id": {"S": self._key}, **item})
 
     def _observed(self) -> Observations:
-        item = self._tables.get_item(TableName=self._table, Key=self._key, ConsistentRead=True).get("Item")
+        item = read_once(self._table, self._key)
         stored = unstored(value_of(item["phases"])) if item and "phases" in item else {}
         try:
             return msgspec.convert(stored, dict[str, list[Observation]], strict=False)

@@ -60,7 +60,7 @@ class ExpiringCluster(Struct, frozen=True, kw_only=True):
     reported_at: str | None = None
     # Written before the first call of the cluster's deletion.
     deletion_began_at: str | None = None
-    # Written with it, where a person has asked for the deletion before the cluster's time.
+    # Written with it, where a person has asked for the deletion before the cluster's time; forgotten once it is kept.
     asked_at: str | None = None
 
     @property
@@ -107,6 +107,10 @@ class ExpiryRegister:
         sets = ", ".join(f"#id.{name} = :{name}" for name in facts)
         values = {f":{name}": attribute(value) for name, value in facts.items()}
         self._update_if(f"SET {sets}", resource_id, values, "attribute_exists(#id)")
+
+    def withdraw(self, resource_id: str) -> None:
+        """Forget that a person has asked for a cluster's deletion before its time."""
+        self._update_if("REMOVE #id.asked_at", resource_id, {}, "attribute_exists(#id)")
 
     def remove(self, resource_id: str) -> None:
         """Remove an entry, unless it is gone already."""

@@ -1,4 +1,4 @@
-"""Reading several items of a table at once."""
+"""Reading several items of a table at once, and one that was read so before."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from utils.aws import client
+from utils.changes import asked_once
 from utils.errors import TemporaryFailure
 
 if TYPE_CHECKING:
@@ -26,3 +27,25 @@ def read_items(table: str, keys: Iterable[str]) -> dict[str, Item]:
     if answer.get("UnprocessedKeys"):
         raise TemporaryFailure(f"BatchGetItem left items of table {table} out: its throughput is used up.")
     return {item["operation_id"]["S"]: item for item in answer["Responses"].get(table, [])}
+
+
+def read_beside(table: str, key: str, other: str) -> Item | None:
+    """Return an item, and have `read_once` know another one, which is read in the same call."""
+    items = read_items(table, [key, other])
+    asked_once(lambda: items.get(other), *_question(table, other))
+    return items.get(key)
+
+
+def read_once(table: str, key: str) -> Item | None:
+    """Return an item as it was read in this run of the function, or is read now, consistently."""
+    return asked_once(lambda: read_item(table, key), *_question(table, key))
+
+
+def read_item(table: str, key: str) -> Item | None:
+    """Return an item as it is now, read consistently."""
+    answer = client("dynamodb").get_item(TableName=table, Key={"operation_id": {"S": key}}, ConsistentRead=True)
+    return answer.get("Item")
+
+
+def _question(table: str, key: str) -> tuple[str, str, str]:
+    return "GetItem", table, key

@@ -27,7 +27,7 @@ from utils.contracts.plan import DoorPhase
 from utils.contracts.route import FINAL, SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
 from utils.state.attempts import AT_WORK, NONE_ENDED, OWN, ended
-from utils.state.items import read_items
+from utils.state.items import read_beside, read_item, read_items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -104,7 +104,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # What AWS had no capacity for when it was last asked.
     shortage: str | None = None
     data_api_enabled_at: str | None = None
+    # Where RDS reports other settings than were asked for, and when that was looked for in a drill.
     differences: list[str] = []
+    settings_compared_at: str | None = None
     login_proven_at: str | None = None
     # Those of production that were locked, also by an attempt that didn't come to its end.
     locked_logins: list[str] = []
@@ -142,8 +144,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     notified_at: str | None = None
     # Who started the execution that the item names, or why that is unknown (utils/operation/starter.py).
     started_by: dict[str, Any] = {}
-    # Where its evidence is, once that is sealed.
+    # Where its evidence is, once that is sealed, and how the operation has ended, in the evidence's words.
     evidence: Sealed | None = None
+    outcome: str | None = None
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -226,6 +229,7 @@ NO_CLUSTER: dict[str, Any] = {
     "locked_logins": [],
     "data_api_enabled_at": None,
     "differences": [],
+    "settings_compared_at": None,
     "login_proven_at": None,
     "salt_version_id": None,
     "masking": {},
@@ -395,9 +399,13 @@ class OperationState:
         """Record facts of the closing step, which alone may write once the operation is closed."""
         self._write(facts, OWN, self._attempt)
 
-    def recall(self) -> OperationRecord | None:
-        """Return the operation's record, read consistently: a step acts on what the step before it wrote."""
-        item = self._stored_item(self.operation_id)
+    def recall(self, beside: str | None = None) -> OperationRecord | None:
+        """Return the operation's record, read consistently: a step acts on what the step before it wrote.
+
+        `beside`: another item of the table, of which `read_once` knows then.
+        """
+        table, key = self._state_table, self.operation_id
+        item = read_item(table, key) if beside is None else read_beside(table, key, beside)
         return self.with_plan(_record_of(item)) if item else None
 
     def recall_beside(self, key: str) -> tuple[OperationRecord | None, Item | None]:
@@ -410,14 +418,8 @@ class OperationState:
         """Return a record with its plan and the request's parameters."""
         if record.plan_item is None:
             return replace(record, plan_read=record.plan_read or {})
-        stored = _values_of(self._stored_item(record.plan_item) or {})
+        stored = _values_of(read_item(self._state_table, record.plan_item) or {})
         return replace(record, plan_read=stored.get("plan", {}), parameters=stored.get("parameters", {}))
-
-    def _stored_item(self, key: str) -> Item | None:
-        answer = self._tables.get_item(
-            TableName=self._state_table, Key={"operation_id": {"S": key}}, ConsistentRead=True
-        )
-        return answer.get("Item")
 
     def _write_plan(self, parameters: object, plan: object) -> dict[str, Any]:
         """Write the plan's item, and return what the state item has of it. Nobody reads it before that names it.
@@ -476,7 +478,7 @@ class OperationState:
         return f"{self.execution_id} {self.redrive_count}"
 
     def _is_own(self) -> bool:
-        found = self._stored_item(self.operation_id)
+        found = read_item(self._state_table, self.operation_id)
         return found is not None and found["execution_id"]["S"] == self.execution_id
 
     def _write(

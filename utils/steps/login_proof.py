@@ -38,6 +38,7 @@ def prove(server: Server, master: MasterLogin, record: OperationRecord, state: O
 def prove_and_promote(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
     """Prove the login and make it the secret's current version. Where the labels were before is recorded first.
 
+    That it is proved is recorded with the caller's next fact. Until then it counts as not proved, and is proved again.
     Where the cluster replaces another one, the other's login stays the current one until the swap. A drill's cluster is
     deleted again, so that its login never becomes it.
     """
@@ -49,7 +50,7 @@ def prove_and_promote(server: Server, master: MasterLogin, record: OperationReco
         admin = AdminSecret(admin_secret_of(record))
         if not admin.is_promoted(record.password_version_id):
             admin.promote(record.password_version_id, lambda labels: state.remember(labels_before=dict(labels)))
-    state.remember(login_proven_at=iso(state.now))
+    state.note(login_proven_at=iso(state.now))
 
 
 def _prove_or_request_reset(

@@ -32,6 +32,7 @@ from utils.steps.restore import (
     is_recent,
     observe,
     refuse_broken,
+    until_settled,
     until_up,
     wait,
 )
@@ -151,6 +152,8 @@ def advance(
 
     What there is to wait for is NOTHING once it is open and as planned.
     """
+    if (not_yet := _until_members(plan, aurora, record)) is not None:
+        return not_yet, record
     observed, now = observe(plan, aurora, record), state.now
     situation = due_opening(plan, observed, record, now, expires_after_hours)
     if situation.due is Action.RECORD_OPEN_DOOR:
@@ -173,6 +176,24 @@ def advance(
     if situation.due is Action.NOTHING and situation.cluster is not None:
         return _report(plan, situation, situation.cluster, aurora, state, record)
     return situation, record
+
+
+def _until_members(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) -> Situation | None:
+    """Return the wait for the members' groups after the call that opens; None where there is more to be seen than that.
+
+    The members follow their cluster, which is looked at again before the door counts as open.
+    """
+    if record.door_opening_at is None or record.door_open_at is not None:
+        return None
+    wanted, members = plan.vpc_security_group_ids, aurora.instances_of(plan.identifier)
+    are_all_there = {each.identifier for each in plan.instances} <= {each.identifier for each in members}
+    unsettled = [each for each in members if not each.security_groups.are(wanted)]
+    if not are_all_there or not unsettled:
+        return None
+    if not all(each.is_up and each.security_groups.are_to_be(wanted) for each in members):
+        return None
+    groups = ", ".join(f"{each.identifier} ({', '.join(each.security_groups.unsettled)})" for each in unsettled)
+    return Situation(due=Action.WAIT, waiting_for=f"the security groups of {groups}")
 
 
 def _set_expiry(
@@ -207,15 +228,10 @@ def _report(
     state: OperationState,
     record: OperationRecord,
 ) -> tuple[Situation, OperationRecord]:
-    """Record where RDS reports other settings than were asked for, and which changes its events call failed.
-
-    Right after their creation RDS still configures instances. That is waited for only where something differs, and
-    only as long as it may pass.
-    """
+    """Record where RDS reports other settings than were asked for, and which changes its events call failed."""
     told = differences(plan, cluster, situation.instances, aurora.region, record.door)
-    settling = [f"{each.identifier} ({each.status})" for each in situation.instances if not each.is_settled]
-    if told and settling and record.door_open_at is not None and is_recent(record.door_open_at, state.now):
-        return wait(cluster, f"{', '.join(settling)} to settle"), record
+    if (not_yet := until_settled(cluster, situation.instances, told, record.door_open_at, state.now)) is not None:
+        return not_yet, record
     failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
     found = list(dict.fromkeys([*told, *(f"RDS reports a failure: {each}" for each in failures)]))
     durations = took(record, state.now, {"enable-data-api": _seen_enabled(cluster, record)})

@@ -33,5 +33,7 @@ def removal_begun(cluster: Cluster, record: OperationRecord, now: dt.datetime, *
         "verified_at": record.verified_at,
         "verification": record.verification if record.verified_at is not None else {},
         "locked_logins": len(record.locked_logins),
+        "differences": record.differences,
+        "settings_compared_at": record.settings_compared_at,
         "began_at": iso(now),
     }

@@ -25,6 +25,10 @@ from utils.steps.pace import Pace, took
 
 # How long a change may take to show. One that never does can only be reported.
 PATIENCE = dt.timedelta(minutes=15)
+# Its cluster has unmasked data, and nobody may come to resume it.
+_NOTHING_IS_KEPT = (
+    "A drill keeps nothing for that: start it again later, or with another class, or with alternative_instance_classes."
+)
 # In units: capacity comes back when somebody else gives some up, which is nothing to ask about every minute.
 PAUSE_FOR_ROOM = 5
 
@@ -70,12 +74,21 @@ class Situation(Struct, frozen=True, kw_only=True):
     all_up: bool = False
 
 
-def assess(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime) -> Situation:
-    """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable."""
-    return due_action(plan, observe(plan, aurora, record), record, now)
+def assess(
+    plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime, *, are_requested: bool = True
+) -> Situation:
+    """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable.
+
+    `are_requested`: RDS has taken the request for the instances, which are looked at first then. Nothing is let in
+    before they are up, so the cluster is not looked at until then.
+    """
+    not_up = _until_instances(plan, aurora.instances_of(plan.identifier), record) if are_requested else None
+    return not_up or due_action(plan, observe(plan, aurora, record, are_requested=are_requested), record, now)
 
 
-def observe(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) -> Observed:
+def observe(
+    plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, *, are_requested: bool = True
+) -> Observed:
     """Ask RDS what exists under the plan's name.
 
     Instances are not looked for before they can have been requested. A cluster lists its members, so that one that
@@ -84,9 +97,24 @@ def observe(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) ->
     cluster = aurora.cluster(plan.identifier)
     if cluster is None or cluster.is_being_created:
         return Observed(region=aurora.region, cluster=cluster)
-    has_none = not cluster.member_identifiers and (record.password_reset_at is None or not cluster.is_available)
-    instances = [] if has_none else aurora.instances_of(plan.identifier)
+    may_exist = are_requested and record.password_reset_at is not None and cluster.is_available
+    instances = aurora.instances_of(plan.identifier) if cluster.member_identifiers or may_exist else []
     return Observed(region=aurora.region, cluster=cluster, instances=instances)
+
+
+def _until_instances(plan: ClusterPlan, found: list[Instance], record: OperationRecord) -> Situation | None:
+    """Return the wait for instances that are all being created; None where there is more to be seen than that.
+
+    Until the users are set up one of them is enough, and all of them afterwards.
+    """
+    instances = {each.identifier: each for each in found}
+    planned = [instances[each.identifier] for each in plan.instances if each.identifier in instances]
+    creating = [each for each in planned if each.status == "creating"]
+    enough = len(planned) == len(plan.instances) and all(each.is_up or each in creating for each in found)
+    if not enough or not creating or (record.users is None and len(creating) < len(planned)):
+        return None
+    busy = ", ".join(f"instance {each.identifier} ({each.status})" for each in creating)
+    return Situation(due=Action.WAIT, waiting_for=busy)
 
 
 def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Situation:
@@ -140,6 +168,10 @@ def wait(cluster: Cluster, waiting_for: str) -> Situation:
 def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, record: OperationRecord) -> None:
     """Raise StepFailed or CapacityShortage for what can never become usable, or is not safe to be used."""
     for instance in observed.instances:
+        if instance.lacks_capacity and record.is_drill:
+            raise StepFailed(
+                f"AWS had no capacity for instance {instance.identifier} ({instance.status}). {_NOTHING_IS_KEPT}"
+            )
         if instance.lacks_capacity:
             raise CapacityShortage(
                 f"AWS had no capacity for instance {instance.identifier} ({instance.status}). What exists is kept. "
@@ -248,6 +280,19 @@ def _until_admitted(
     return wait(cluster, f"security group {door} of {', '.join(unsettled)}") if unsettled else None
 
 
+def until_settled(
+    cluster: Cluster, instances: list[Instance], told: list[str], since: str | None, now: dt.datetime
+) -> Situation | None:
+    """Return the wait for instances that RDS still configures; None where that is over, or nothing differs.
+
+    Right after their creation RDS still configures instances. That is waited for only where something differs, and
+    only as long as it may pass: `since` is when they were up.
+    """
+    settling = [f"{each.identifier} ({each.status})" for each in instances if not each.is_settled]
+    may_pass = told and settling and since is not None and is_recent(since, now)
+    return wait(cluster, f"{', '.join(settling)} to settle") if may_pass else None
+
+
 def beside_the_door(plan: ClusterPlan, cluster: Cluster) -> list[str]:
     """Return the groups other than the door's that the cluster is in, planned or not: its owner decides."""
     return [group for group in cluster.security_groups.staying if group != plan.door_security_group_id]
@@ -327,15 +372,21 @@ def after_check(
     pace: Pace,
     deadline_hours: int,
     shortage: str | None = None,
+    *,
+    is_drill: bool = False,
 ) -> RestoreProgress:
     """Return what Check Restore Status answers: advance, wait or done.
 
     Once the deadline has passed it raises CapacityShortage where AWS lacked capacity on the way (`shortage`), even if
-    there is some again, and StepFailed otherwise.
+    there is some again, and StepFailed otherwise. In a drill it is always StepFailed, after which nothing is kept.
     """
     answers: dict[Action, Answer] = {Action.SET_UP_USERS: "done", Action.NOTHING: "done", Action.WAIT: "wait"}
     answer = answers.get(situation.due, "advance")
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
+        if shortage and is_drill:
+            raise StepFailed(
+                f"After {deadline_hours} hours the restore is not done, for lack of {shortage}. {_NOTHING_IS_KEPT}"
+            )
         if shortage:
             raise CapacityShortage(
                 f"After {deadline_hours} hours the restore is not done, for lack of {shortage}. What exists is kept. "

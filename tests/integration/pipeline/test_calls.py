@@ -32,9 +32,10 @@ def learned(aws: LocalAws, place: Stage) -> Run:
 @pytest.mark.parametrize(
     ("number", "most"),
     [
-        pytest.param(lambda run: calls_by_operation(run.calls).total(), 136, id="calls"),
-        pytest.param(lambda run: calls_of_evidence(run.calls), 14, id="calls-of-evidence"),
-        pytest.param(lambda run: write_units(run.calls), 55, id="write-units"),
+        # 119, and two more where it needs one look more.
+        pytest.param(lambda run: calls_by_operation(run.calls).total(), 121, id="calls"),
+        pytest.param(lambda run: calls_of_evidence(run.calls), 12, id="calls-of-evidence"),
+        pytest.param(lambda run: write_units(run.calls), 53, id="write-units"),
         pytest.param(lambda run: run.followed.state_transitions, 58, id="transitions"),
     ],
 )

@@ -38,6 +38,10 @@ def test_a_drill_leaves_nothing_but_its_word(pipeline: Pipeline) -> None:
     assert pipeline.holder(target) is None
     assert "Door       never opened" in run.message
     assert "RDS reported none of that id" in run.message
+    found = pipeline.evidence(run.operation_id)
+    assert found.target is not None
+    assert found.target.settings == "as_planned"
+    assert not any("compared with the plan" in each for each in found.limits)
 
 
 def test_a_drill_that_fails_leaves_nothing_either(pipeline: Pipeline) -> None:
@@ -48,6 +52,18 @@ def test_a_drill_that_fails_leaves_nothing_either(pipeline: Pipeline) -> None:
     assert pipeline.cluster(target) is None
     assert "Clean Up Cluster" in run.states()
     assert pipeline.copies_of(run.operation_id) == []
+
+
+@pytest.mark.full
+def test_a_drill_without_capacity_leaves_nothing_either(pipeline: Pipeline) -> None:
+    """Nobody may come to resume it, and its data is not masked."""
+    target = next(TARGETS)
+    pipeline.aws.faults.add(lifecycle="create-instance", status="insufficient-capacity")
+    run = pipeline.run({"drill": True, "target_cluster_id": target})
+    pipeline.aws.faults.clear()
+    assert (run.status, run.followed.error) == ("FAILED", "StepFailed")
+    assert "A drill keeps nothing for that" in run.message
+    assert pipeline.cluster(target) is None
 
 
 def test_a_drill_of_an_existing_name_or_one_that_is_to_stay_is_refused(pipeline: Pipeline) -> None:

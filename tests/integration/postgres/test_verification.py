@@ -627,9 +627,15 @@ def test_one_table_that_nobody_can_grant_leaves_its_database_verified(shop: Clus
     found = look(shop, "version: 1\ncheck_seconds: 2\n")
     rows = {each.table: each.rows for each in found.databases["shop"].tables}
     assert rows["customers"] == 100
-    missed = [each for each in wrong(summarised("p", found, [], None, 2000, NOW)) if each.name == "access"]
+    wrong_ones = wrong(summarised("p", found, [], None, 2000, NOW))
+    missed = [each for each in wrong_ones if each.name == "access"]
     assert [(each.scope, each.held) for each in missed] == [("shop.app.orders", None)]
     assert "perhaps a prepared one" in (missed[0].error or "")
+    (rows_of_it,) = [
+        each for each in wrong_ones if (each.kind, each.scope) == ("rows", "shop.app.orders") and each not in missed
+    ]
+    assert "another transaction holds it (the check access says so then)" in (rows_of_it.error or "")
+    assert "end that transaction" in (rows_of_it.error or "")
 
 
 def on_login(shop: Cluster, statement: str) -> None:

@@ -75,6 +75,7 @@ def evidence(operation_id: str, *, worked: bool = True) -> Evidence:
             account="123456789012",
             endpoint=None,
             instances=[],
+            settings="as_planned",
             exists=False,
         ),
         isolation=None,

@@ -12,7 +12,15 @@ from msgspec.structs import replace
 
 from scripts.aurora_restore.answers import ClusterNow, Shown, Status
 from scripts.aurora_restore.executions import Execution
-from scripts.aurora_restore.explained import exit_code_of, first_screen, listing_lines, status_of, summary_of
+from scripts.aurora_restore.explained import (
+    drilled_lines,
+    drilled_sources,
+    exit_code_of,
+    first_screen,
+    listing_lines,
+    status_of,
+    summary_of,
+)
 from scripts.aurora_restore.plan_text import plan_lines
 from scripts.aurora_restore.published import Checks, Plan, Record, Replaced, Sealed, Snapshot, SourceDeletion
 from tests.unit.support import a_plan
@@ -90,6 +98,44 @@ def test_evidence_is_named_with_the_command_that_shows_it() -> None:
     lines = list(first_screen(shown("succeeded", None, evidence=sealed)))
     assert "Evidence      #42 3f9a1c77  aurora-restore report one --open" in lines
     assert not [each for each in first_screen(shown("succeeded", None)) if each.startswith("Evidence")]
+
+
+def drill(
+    number: int, source: str, outcome: str | None, *, is_sealed: bool = True, status: str = "succeeded"
+) -> Record:
+    plan = {"drill": True, "snapshot": {"cluster_identifier": source}}
+    sealed = Sealed(sequence=number, sha256="0" * 64, bucket="b", folder="evidence/one") if is_sealed else None
+    ended_at = NOW - dt.timedelta(days=10 - number)
+    found = replace(record(status, plan), operation_id=f"drill-{number}", last_updated=ended_at)
+    return replace(found, outcome=outcome, evidence=sealed)
+
+
+def test_the_last_good_drill_of_each_source_is_told_those_without_one_first() -> None:
+    restored = replace(record("succeeded"), outcome="passed")
+    found = drilled_sources(
+        [
+            restored,
+            drill(8, "orders", "findings"),
+            drill(7, "orders", "passed"),
+            drill(6, "orders", "passed"),
+            drill(5, "users", "failed", status="failed"),
+            drill(4, "users", "passed", is_sealed=False),
+            drill(3, "billing", "passed"),
+            drill(9, "billing", None, is_sealed=False, status="running"),
+            drill(9, "new", None, is_sealed=False, status="running"),
+        ],
+        NOW,
+    )
+    assert list(drilled_lines(found)) == [
+        "No good drill of users: 2 drills have ended.",
+        "Last good drill of billing: 7.0 days ago, drill-3",
+        "Last good drill of orders: 3.0 days ago, drill-7",
+    ]
+    assert [(each.source, each.drills, each.operation_id) for each in found] == [
+        ("users", 2, None),
+        ("billing", 1, "drill-3"),
+        ("orders", 3, "drill-7"),
+    ]
 
 
 CLUSTER = ClusterNow(

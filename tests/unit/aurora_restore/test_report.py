@@ -246,9 +246,56 @@ def test_the_whole_chain_is_packed_and_can_be_verified_by_somebody_else(stack: E
 
 
 def test_a_link_that_is_being_written_is_not_packed_yet(stack: Evidenced) -> None:
-    stack.s3.delete_object(Bucket=BUCKET, Key=f"{stack.folder(3)}/link.sig")
+    """The state table names a link once it is written."""
+    stack.chain.grow()
+    stack.upload()
+    stack.s3.delete_object(Bucket=BUCKET, Key=f"{stack.folder(4)}/link.sig")
     assert stack.type("--bundle", "bundle").exit_code == 0
-    assert not (stack.place / "bundle" / "0003").exists()
+    assert not (stack.place / "bundle" / "0004").exists()
+
+
+def deleted(stack: Evidenced, *numbers: int) -> None:
+    for number in numbers:
+        for name in ("evidence.json", "report.html", "link.json", "link.sig"):
+            stack.s3.delete_object(Bucket=BUCKET, Key=f"{stack.folder(number)}/{name}")
+
+
+@pytest.mark.parametrize("numbers", [[3], [2, 3], [1, 2, 3]])
+def test_a_chain_that_was_cut_off_before_its_end_is_not_packed(stack: Evidenced, numbers: list[int]) -> None:
+    deleted(stack, *numbers)
+    told = stack.type("--bundle", "bundle")
+    assert (told.exit_code, (stack.place / "bundle").exists()) == (6, False)
+    assert f"link 3 is not here: the chain ends at {3 - len(numbers)}" in told.stderr
+
+
+def test_an_end_that_was_replaced_is_not_packed(stack: Evidenced) -> None:
+    """Though the stack's own key has signed what is there instead."""
+    stack.record(3, sha256="1" * 64)
+    told = stack.type("--bundle", "bundle")
+    assert told.exit_code == 6
+    assert "link 3 here has the hash" in told.stderr
+
+
+@pytest.mark.parametrize(("numbers", "missing"), [([1], "link 1 is"), ([1, 2], "links 1 to 2 are")])
+def test_a_chain_whose_beginning_is_missing_is_packed_only_where_that_was_said(
+    stack: Evidenced, numbers: list[int], missing: str
+) -> None:
+    deleted(stack, *numbers)
+    told = stack.type("--bundle", "bundle")
+    assert (told.exit_code, (stack.place / "bundle").exists()) == (6, False)
+    assert f"nothing is before it: {missing} missing" in told.stderr
+    told = stack.type("--bundle", "bundle", "--first-link", str(len(numbers) + 1))
+    assert told.exit_code == 0, told.output
+    assert f"the links before {len(numbers) + 1}, which are not here" in told.stdout
+
+
+def test_where_the_state_table_names_nothing_any_more_the_bucket_alone_is_packed(stack: Evidenced) -> None:
+    tables = boto3.client("dynamodb", region_name=REGION)
+    for number in (1, 2, 3):
+        tables.delete_item(TableName=STATE_TABLE, Key={"operation_id": {"S": f"operation-{number}"}})
+    told = stack.type("--bundle", "bundle")
+    assert told.exit_code == 0
+    assert "whether links after 3 exist" in told.stdout
 
 
 def test_a_chain_that_is_broken_is_not_packed(stack: Evidenced) -> None:
@@ -260,8 +307,10 @@ def test_a_chain_that_is_broken_is_not_packed(stack: Evidenced) -> None:
 
 
 def test_an_empty_bucket_has_nothing_to_pack(stack: Evidenced) -> None:
-    for key in Bucket(stack.stack, BUCKET).folders():
+    tables = boto3.client("dynamodb", region_name=REGION)
+    for number, key in enumerate(Bucket(stack.stack, BUCKET).folders(), 1):
         stack.s3.delete_object(Bucket=BUCKET, Key=f"{key}/link.sig")
+        tables.delete_item(TableName=STATE_TABLE, Key={"operation_id": {"S": f"operation-{number}"}})
     assert stack.type("--bundle", "bundle").exit_code == 7
 
 

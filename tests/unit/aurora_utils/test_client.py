@@ -24,6 +24,7 @@ from tests.unit.support import (
 )
 from utils.aurora_utils.client import Aurora, ClusterBusy, NoRoom
 from utils.aurora_utils.resources import BROKEN_CLUSTER, BROKEN_INSTANCE
+from utils.changes import asking_once
 from utils.contracts.plan import ClusterPlan
 from utils.errors import StepFailed
 from utils.messages.cluster import setting_lines
@@ -296,6 +297,26 @@ def test_a_copy_without_a_key_asks_for_none(rds: FakeRds, aurora: Aurora) -> Non
 @pytest.mark.parametrize("question", ["cluster", "instance", "snapshot"])
 def test_what_doesnt_exist_is_none(aurora: Aurora, question: str) -> None:
     assert getattr(aurora, question)("nothing") is None
+
+
+def test_clusters_that_were_looked_at_together_are_not_asked_for_again(rds: FakeRds, aurora: Aurora) -> None:
+    there = rds.add_cluster(TARGET)["DbClusterResourceId"]
+    with asking_once():
+        aurora.look_at_clusters([TARGET, "nothing", TARGET])
+        cluster = aurora.cluster(TARGET)
+        assert cluster is not None
+        assert cluster.resource_id == there
+        assert aurora.cluster("nothing") is None
+    assert rds.operations() == ["DescribeDBClusters"]
+
+
+def test_clusters_that_could_not_be_looked_at_together_are_asked_for_alone(rds: FakeRds, aurora: Aurora) -> None:
+    rds.add_cluster(TARGET)
+    rds.refuse("DescribeDBClusters", "AccessDenied", status=403)
+    with asking_once():
+        aurora.look_at_clusters([TARGET, "nothing"])
+        assert aurora.cluster(TARGET) is not None
+    assert len(rds.operations()) == 2
 
 
 @pytest.mark.parametrize("question", ["cluster", "instance", "snapshot"])

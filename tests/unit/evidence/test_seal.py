@@ -124,10 +124,9 @@ STAGES: list[tuple[str, Callable[[], Any]]] = [
     ("before the signature", lambda: dying("kms", "Sign")),
     ("before the item", lambda: dying("dynamodb", "PutItem")),
     ("after the item", lambda: dying("dynamodb", "PutItem", after=True)),
-    ("before the key", lambda: dying("s3", "PutObject", 2)),
+    ("before the link before is looked at", lambda: dying("s3", "PutObject", 2)),
     ("before link.json", lambda: dying("s3", "PutObject", 3)),
     ("before link.sig", lambda: dying("s3", "PutObject", 4)),
-    ("before the link before is copied", lambda: dying("s3", "PutObject", 5)),
 ]
 
 
@@ -144,7 +143,7 @@ def test_a_closer_that_died_ends_with_one_link(stage: Callable[[], Any], others:
     links = verify_chain(files(), tmp_path)
     assert sorted(link.operation_id for link in links) == sorted(["before", OPERATION, *(["meanwhile"] * others)])
     assert links[sealed.sequence - 1].operation_id == OPERATION
-    assert chain.head_number() == len(links)
+    assert chain.number_of(chain.newest()) == len(links)
     assert closer.seal() == sealed
 
 
@@ -171,7 +170,7 @@ def test_a_lost_answer_of_the_write_adds_no_second_link(monkeypatch: pytest.Monk
     append = chain.append
     monkeypatch.setattr(chain, "append", lambda chained: [append(chained), append(chained)][1])
     assert Closer().seal().sequence == 1
-    assert chain.head_number() == 1
+    assert chain.number_of(chain.newest()) == 1
     assert f"{FOLDER}/link.json" in files()
 
 
@@ -180,6 +179,36 @@ def test_what_an_earlier_closer_has_left_undone_is_copied_by_the_next_one(tmp_pa
         Closer("dies").seal()
     Closer("next").seal()
     assert [link.operation_id for link in verify_chain(files(), tmp_path)] == ["dies", "next"]
+
+
+@pytest.mark.parametrize("further", [3, 4, 5, 6], ids=["link.json of the link before", "key", "link.json", "link.sig"])
+def test_a_closer_that_dies_while_it_copies_another_ones_link_ends_with_both(
+    further: int, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(Died), dying("dynamodb", "PutItem", after=True):
+        Closer("dies").seal()
+    closer = Closer()
+    with pytest.raises(Died), dying("s3", "PutObject", further):
+        closer.seal()
+    closer.seal()
+    assert [link.operation_id for link in verify_chain(files(), tmp_path)] == ["dies", OPERATION]
+
+
+def test_the_second_link_needs_one_write_to_know_that_the_first_is_there() -> None:
+    Closer("before").seal()
+    s3, asked = client("s3"), list[str]()
+    s3.meta.events.register(
+        "before-call.s3.PutObject", lambda params, **_: asked.append(params["url_path"]), unique_id="asked"
+    )
+    Closer().seal()
+    s3.meta.events.unregister("before-call.s3.PutObject", unique_id="asked")
+    assert [path.rsplit("/", 1)[-1] for path in asked] == [
+        "evidence.json",
+        "report.html",
+        "link.sig",
+        "link.json",
+        "link.sig",
+    ]
 
 
 def test_a_loser_signs_again_behind_the_winner(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +244,7 @@ def test_evidence_that_somebody_has_put_there_is_not_signed(forged: bytes) -> No
     client("s3").put_object(Bucket=BUCKET, Key=f"{FOLDER}/evidence.json", Body=forged)
     with pytest.raises(StepFailed, match=r"is not the evidence of .*\. It was not signed"):
         Closer().seal()
-    assert chain.head_number() == 0
+    assert chain.number_of(chain.newest()) == 0
 
 
 @pytest.mark.parametrize(

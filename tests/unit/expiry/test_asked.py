@@ -124,13 +124,45 @@ def test_one_whose_deletion_was_asked_for_and_has_begun_is_finished_by_any_sweep
     begun = replace(ENTRY, deletion_began_at=iso(DECIDED_AT), asked_at=iso(DECIDED_AT))
     assert decide(begun, RECORD, CLUSTER, [], DECIDED_AT).due is Due.DELETE
     extended = a_cluster(TagList=tags(expires=LATER))
-    assert decide(begun, RECORD, extended, [], DECIDED_AT).due is Due.NOTHING
+    assert decide(begun, RECORD, extended, [], DECIDED_AT).due is Due.KEEP
     assert decide(begun, RECORD, extended, [], EXPIRES + dt.timedelta(hours=24)).due is Due.WARN
 
 
 def test_what_was_asked_for_a_day_ago_and_kept_since_expires_when_it_would_have() -> None:
     begun = replace(ENTRY, deletion_began_at=iso(DECIDED_AT), asked_at=iso(DECIDED_AT - dt.timedelta(hours=25)))
     assert decide(begun, RECORD, CLUSTER, [], DECIDED_AT).due is not Due.DELETE
+
+
+def begun(sweeps: Sweeps, rds: FakeRds) -> dict[str, Any]:
+    """A cluster whose deletion a person has asked for: one of its instances cannot be deleted yet."""
+    cluster = sweeps.restored()
+    rds.refuse("DeleteDBInstance", "InvalidDBInstanceState", "busy", times=1)
+    rds.refuse("DeleteDBCluster", "InvalidDBClusterStateFault", "busy", times=1)
+    look(sweeps)
+    (entry,) = ExpiryRegister().entries()
+    assert entry.asked_at is not None
+    return cluster
+
+
+PROTECTED_NOW = {"Key": PROTECTED_TAG, "Value": "true"}
+MORE_TIME = {"Key": EXPIRY_TAG, "Value": expiry_text(EXPIRES + dt.timedelta(hours=1))}
+AS_IT_WAS = {"Key": EXPIRY_TAG, "Value": expiry_text(EXPIRES)}
+
+
+@pytest.mark.parametrize("tags_now", [[AS_IT_WAS, PROTECTED_NOW], [MORE_TIME]], ids=["protected", "extended"])
+def test_what_somebody_keeps_after_it_was_asked_for_has_to_be_asked_for_again(
+    sweeps: Sweeps, rds: FakeRds, tags_now: list[dict[str, str]]
+) -> None:
+    cluster = begun(sweeps, rds)
+    cluster["TagList"] = [*OWN_TAGS, *tags_now]
+    assert look(sweeps, None)["kept"] == [DRILL]
+    (entry,) = ExpiryRegister().entries()
+    assert (entry.asked_at, entry.deletion_began_at is not None) == (None, True)
+    cluster["TagList"] = [*OWN_TAGS, AS_IT_WAS]
+    rds.calls.clear()
+    look(sweeps, None)
+    assert rds.changes() == [], "who kept it did not ask for its end"
+    assert sweep(sweeps)["deleted"] == [DRILL]
 
 
 # The sweep.

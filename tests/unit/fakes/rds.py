@@ -233,9 +233,10 @@ class FakeRds(FakeDependents):
         elif "Filters" not in given:
             found = list(self.clusters.values())
         else:
-            (by_id,) = given["Filters"]
-            assert by_id["Name"] == "db-cluster-resource-id"
-            found = [each for each in self.clusters.values() if each["DbClusterResourceId"] in by_id["Values"]]
+            (wanted,) = given["Filters"]
+            members = {"db-cluster-resource-id": "DbClusterResourceId", "db-cluster-id": "DBClusterIdentifier"}
+            member = members[wanted["Name"]]
+            found = [each for each in self.clusters.values() if each[member] in wanted["Values"]]
         with_members = [{**each, "DBClusterMembers": self._described_members(each)} for each in found]
         return self._page("DBClusters", with_members, given)
 

@@ -124,7 +124,7 @@ def test_both_are_made_tagged_and_encrypted_and_recorded(state: OperationState) 
     assert application_secret_of(record(state)) == described(NAMES.application)["ARN"]
 
 
-def test_the_admin_secret_has_no_value_and_the_other_names_without_passwords(state: OperationState) -> None:
+def test_the_admin_secret_has_no_value_and_the_other_names_with_new_passwords(state: OperationState) -> None:
     given = content(APP_SECRET) | {
         "roles": [{"name": "etl", "password": "an-etl-password", "profile": "read_only", "databases": ["orders"]}],
         "somebody's": "own-note",
@@ -132,23 +132,28 @@ def test_the_admin_secret_has_no_value_and_the_other_names_without_passwords(sta
     client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString=json.dumps(given))
     make_secrets(a_drill(), state)
     assert "VersionIdsToStages" not in described(NAMES.admin or "")
-    assert content(NAMES.application) == {
+    made = content(NAMES.application)
+    passwords = [made["app_password"], made["readonly_pwd"], made["roles"][0].pop("password")]
+    assert made == {
         "app_username": "orders_app",
         "readonly_user": "orders_report",
-        "app_password": "",
-        "readonly_pwd": "",
+        "app_password": passwords[0],
+        "readonly_pwd": passwords[1],
         "roles": [{"name": "etl", "profile": "read_only", "databases": ["orders"]}],
     }
     logins = ApplicationSecret(NAMES.application).logins()
-    passwords = [role.password for role in logins.everyone()]
+    assert [role.password for role in logins.everyone()] == passwords
     assert len(set(passwords)) == 3
+    assert all(passwords)
     assert not {"an-etl-password", given["app_password"], given["readonly_pwd"]} & set(passwords)
 
 
 def test_a_role_that_the_stacks_secret_doesnt_name_keeps_the_stacks_name(state: OperationState) -> None:
     client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString='{"app_password": "x"}')
     make_secrets(a_drill(), state)
-    assert content(NAMES.application) == {"app_password": "", "readonly_pwd": "", "roles": []}
+    made = content(NAMES.application)
+    assert made.keys() == {"app_password", "readonly_pwd", "roles"}
+    assert made["app_password"] not in ("", "x")
 
 
 def test_no_admin_secret_where_rds_keeps_the_login(state: OperationState) -> None:

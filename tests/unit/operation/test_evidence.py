@@ -124,6 +124,7 @@ def test_a_restore_that_succeeded(
     ]
     assert found.target is not None
     assert (found.target.identifier, found.target.resource_id, found.target.exists) == (TARGET, resource_id, True)
+    assert found.target.settings == "as_planned"
     assert found.isolation is not None
     assert (found.isolation.door, found.isolation.locked_logins) == ("opened", 2)
     # The snapshot is three hours older than the start, and the door was open after 32 minutes.
@@ -250,6 +251,32 @@ REMOVED: dict[str, Any] = {
     "began_at": "2026-03-10T03:20:00.000Z",
     "gone_at": "2026-03-10T03:25:00.000Z",
 }
+
+
+COMPARED: dict[str, Any] = {"settings_compared_at": "2026-03-10T03:19:00.000Z", "differences": []}
+
+
+@pytest.mark.parametrize(
+    ("more", "settings", "findings"),
+    [
+        ({}, "not_compared", []),
+        (COMPARED, "as_planned", []),
+        ({**COMPARED, "differences": ["port: asked for 5432, RDS reports 1"]}, "differ", ["port: asked for 5432"]),
+    ],
+)
+def test_a_drills_settings_are_said_to_be_what_they_were_found_to_be(
+    inbox: Inbox, more: dict[str, Any], settings: str, findings: list[str]
+) -> None:
+    plan = a_plan(drill=True)
+    started(plan).remember(users_ready_at=None, removed={**REMOVED, "ready_at": "2026-03-10T03:20:00.000Z", **more})
+    notify(a_success(plan))
+    found = the_evidence()
+    assert found.target is not None
+    assert found.target.settings == settings
+    assert [each[:20] for each in found.findings if each.startswith("port")] == findings
+    assert any("were not compared with the plan" in each for each in found.limits) == (settings == "not_compared")
+    ((_, body),) = inbox.messages()
+    assert ("Differs    port: asked for 5432, RDS reports 1" in body) == (settings == "differ")
 
 
 def test_a_drill_that_failed_and_was_cleaned_up_failed_where_it_did(inbox: Inbox) -> None:

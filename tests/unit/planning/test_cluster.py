@@ -18,6 +18,7 @@ from tests.unit.support import (
     SOURCE,
     SOURCE_REGION,
     STACK,
+    TARGET,
     a_cluster_plan,
     an_execution,
     set_defaults,
@@ -25,6 +26,7 @@ from tests.unit.support import (
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.reported_settings import read_cluster_settings, read_instance_settings
 from utils.aurora_utils.source_account import Source, SourceSharedByHand
+from utils.changes import asking_once
 from utils.contracts.plan import ClusterPlan, Plan
 from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Setting
 from utils.errors import RequestRefused
@@ -190,11 +192,12 @@ def test_without_like_source_the_source_is_only_asked_which_cluster_it_is(
     rds: FakeRds, production: dict[str, Any]
 ) -> None:
     rds.calls.clear()
-    cluster = cluster_of(LIKE_SOURCE, like_source=False, db_instance_class="db.r6g.large")
+    with asking_once():
+        cluster = cluster_of(LIKE_SOURCE, like_source=False, db_instance_class="db.r6g.large")
     assert (cluster.port, cluster.origins["port"]) == (None, "snapshot"), "RDS keeps the snapshot's own"
     assert cluster.backup_retention_days == 1
-    assert rds.calls.count(("DescribeDBClusters", {"DBClusterIdentifier": SOURCE})) == 1
-    filters = [given["Filters"][0] for _, given in rds.calls if "Filters" in given]
+    assert rds.asked("DescribeDBClusters") == {"Filters": [{"Name": "db-cluster-id", "Values": [SOURCE, TARGET]}]}
+    filters = [given["Filters"][0] for operation, given in rds.calls if operation == "DescribeDBInstances"]
     assert "db-cluster-id" not in [each["Name"] for each in filters], "its members are nobody's model"
 
 
@@ -267,7 +270,7 @@ def test_a_source_that_is_gone_is_told_with_what_is_missing_now(rds: FakeRds) ->
 
 
 def test_a_source_that_may_not_be_read_is_told_as_well(rds: FakeRds, production: dict[str, Any]) -> None:
-    rds.refuse("DescribeDBClusters", "AccessDenied", "No.", status=403, times=2)
+    rds.refuse("DescribeDBClusters", "AccessDenied", "No.", status=403, times=3)
     message = refusal_of(db_instance_class="db.r6g.large")
     assert "cannot be read (DescribeDBClusters is not allowed)" in message
     assert "serverless" not in message, "capacity doesn't matter to this class"

@@ -169,7 +169,7 @@ def test_that_the_only_snapshot_is_still_under_way_is_told_with_the_refusal(rds:
 
 def test_a_cluster_that_may_not_be_looked_at_is_no_obstacle(rds: FakeRds) -> None:
     rds.add_snapshot("nightly")
-    rds.refuse("DescribeDBClusters", "AccessDenied", status=403)
+    rds.refuse("DescribeDBClusters", "AccessDenied", status=403, times=2)
     assert chosen().identifier == "nightly"
 
 

@@ -7,9 +7,20 @@ from typing import Any
 
 import pytest
 
-from tests.unit.support import ACCOUNT, NOW, REGION, SOURCE, STATE_TABLE, a_snapshot_found
+from tests.unit.support import (
+    ACCOUNT,
+    EXECUTION,
+    NOW,
+    OPERATION,
+    REGION,
+    SOURCE,
+    STATE_TABLE,
+    a_snapshot_found,
+)
 from utils.aws import client
-from utils.state.durations import KEPT, Observation, SourceDurations, expectations, with_new
+from utils.changes import asking_once
+from utils.state.durations import KEPT, Observation, SourceDurations, durations_key, expectations, with_new
+from utils.state.operation import OperationState
 
 KEY = {"operation_id": {"S": f"durations#{ACCOUNT}:{REGION}:{SOURCE}"}}
 TOOK = {"create-cluster": 1200.04, "open-door": 40.0}
@@ -34,6 +45,22 @@ def add(took: dict[str, float], days: int = 0, gib: int = 100) -> None:
 
 def expected(gib: int = 100) -> dict[str, float]:
     return SourceDurations(a_snapshot_found(allocated_gib=gib)).expected()
+
+
+# How it is read
+
+
+def test_what_was_read_beside_an_operations_record_is_not_read_again(account: None) -> None:
+    add(TOOK)
+    asked: list[str] = []
+    tables = client("dynamodb")
+    tables.meta.events.register("before-call.dynamodb", lambda model, **_: asked.append(model.name), unique_id="asked")
+    key = durations_key((REGION, ACCOUNT), SOURCE)
+    with asking_once():
+        assert OperationState(OPERATION, EXECUTION, NOW).recall(beside=key) is None
+        assert expected() == {"create-cluster": 1200.0, "open-door": 40.0}
+    tables.meta.events.unregister("before-call.dynamodb", unique_id="asked")
+    assert asked == ["BatchGetItem"]
 
 
 # What is expected

@@ -119,6 +119,34 @@ def test_it_is_open_only_when_every_instance_is(rds: FakeRds, clock: Clock) -> N
     assert open_cluster(clock)["answer"] == "done"
 
 
+@pytest.mark.parametrize(
+    ("status", "groups", "asked"),
+    [
+        ("available", [(DOOR, "removing"), (SECURITY_GROUP, "adding")], ["DescribeDBInstances"]),
+        ("modifying", [(DOOR, "removing"), (SECURITY_GROUP, "active")], ["DescribeDBInstances"]),
+        ("rebooting", [(DOOR, "removing"), (SECURITY_GROUP, "active")], ["DescribeDBInstances", "DescribeDBClusters"]),
+        ("available", [(DOOR, "active")], ["DescribeDBInstances", "DescribeDBClusters"]),
+    ],
+)
+def test_while_a_member_follows_a_look_asks_for_nothing_else(
+    rds: FakeRds,
+    clock: Clock,
+    operation: OperationState,
+    status: str,
+    groups: list[tuple[str, str]],
+    asked: list[str],
+) -> None:
+    open_cluster(clock)
+    rds.clusters[TARGET]["VpcSecurityGroups"] = [{"VpcSecurityGroupId": SECURITY_GROUP, "Status": "active"}]
+    rds.instances[MEMBERS[1]] |= {
+        "DBInstanceStatus": status,
+        "VpcSecurityGroups": [{"VpcSecurityGroupId": group, "Status": each} for group, each in groups],
+    }
+    rds.calls.clear()
+    assert open_cluster(clock)["answer"] == "wait"
+    assert rds.operations() == asked
+
+
 def test_the_data_api_is_enabled_only_after_the_door_is_open(rds: FakeRds, clock: Clock) -> None:
     rds.seconds = {"ModifyDBCluster": 90, "EnableHttpEndpoint": 90}
     for _ in range(10):

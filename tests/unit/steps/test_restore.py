@@ -491,6 +491,12 @@ def test_an_instance_that_found_no_room_keeps_what_exists(rds: FakeRds, members:
         situation(ours(members, **PASSWORD_RESET))
 
 
+def test_a_drill_whose_instance_found_no_room_keeps_nothing(rds: FakeRds, members: dict[str, Any]) -> None:
+    rds.instances[FIRST_READER]["DBInstanceStatus"] = "insufficient-capacity"
+    with pytest.raises(StepFailed, match=rf"no capacity for instance {FIRST_READER}.* A drill keeps nothing for that"):
+        situation(ours(members, **PASSWORD_RESET, is_drill=True))
+
+
 def test_an_instance_that_is_going_is_waited_for_and_made_anew(rds: FakeRds, members: dict[str, Any]) -> None:
     """Such as one that found no capacity: a resumed run may begin before it is gone."""
     rds.instances[WRITER]["DBInstanceStatus"] = "deleting"
@@ -613,6 +619,8 @@ def test_past_its_deadline_a_shortage_keeps_what_exists_even_once_it_is_over(due
     late = NOW + dt.timedelta(minutes=61)
     with pytest.raises(CapacityShortage, match=r"for lack of capacity for staging-orders-1\. What exists is kept\."):
         after_check(now, progress(), late, UNKNOWN, 1, "capacity for staging-orders-1")
+    with pytest.raises(StepFailed, match=r"for lack of capacity for staging-orders-1\. A drill keeps nothing for that"):
+        after_check(now, progress(), late, UNKNOWN, 1, "capacity for staging-orders-1", is_drill=True)
 
 
 def test_what_rds_refuses_for_now_is_waited_for_and_due_again() -> None:

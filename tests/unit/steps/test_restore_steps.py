@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -250,6 +251,49 @@ def test_durations_that_are_known_are_met_closely_with_fewer_than_60_transitions
     operation.remember(expected={"create-cluster": 1250, "create-instances": 560})
     assert len(restore(clock)) + 11 <= 60
     assert (clock.now - NOW).total_seconds() < 1.1 * sum(DURATIONS.values())
+
+
+def test_while_no_instance_is_up_a_look_asks_for_nothing_else(rds: FakeRds, clock: Clock) -> None:
+    rds.seconds = dict(DURATIONS)
+    progress = act(clock)
+    looks: dict[str, set[tuple[str, tuple[str, ...]]]] = {
+        "create-cluster": set(),
+        "modify-cluster": set(),
+        "create-instances": set(),
+    }
+    while progress["answer"] != "done":
+        if progress["answer"] == "advance":
+            progress = act(clock, after=progress)
+        clock.pass_seconds(progress["wait_seconds"])
+        before = len(rds.calls)
+        progress = observe(clock, progress)
+        looks[progress["action"]].add((progress["answer"], tuple(rds.operations()[before:])))
+    assert looks == {
+        "create-cluster": {("wait", ("DescribeDBClusters",)), ("advance", ("DescribeDBClusters",))},
+        "modify-cluster": set(),
+        "create-instances": {
+            ("wait", ("DescribeDBInstances",)),
+            ("done", ("DescribeDBInstances", "DescribeDBClusters")),
+        },
+    }
+
+
+@pytest.mark.parametrize("status", ["incompatible-restore", "insufficient-capacity", "deleting"])
+def test_one_instance_that_is_not_just_being_created_has_the_whole_looked_at(
+    rds: FakeRds, clock: Clock, status: str
+) -> None:
+    rds.seconds = dict(DURATIONS)
+    progress = act(clock)
+    while progress["action"] != "create-instances":
+        clock.pass_seconds(progress["wait_seconds"])
+        progress = observe(clock, progress)
+        if progress["answer"] == "advance":
+            progress = act(clock, after=progress)
+    rds.instances[MEMBERS[1]]["DBInstanceStatus"] = status
+    rds.calls.clear()
+    with suppress(StepFailed, CapacityShortage):
+        observe(clock, progress)
+    assert "DescribeDBClusters" in rds.operations()
 
 
 # What RDS refuses for now

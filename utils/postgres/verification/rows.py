@@ -37,7 +37,11 @@ _TABLES = sql.SQL("""
 SIZE = sql.SQL("pg_relation_size(c.oid)")
 LAST_SIZE = sql.SQL("nullif(c.relpages, 0) * current_setting('block_size')::bigint")
 _SECURED = "row security would hide rows from the role that counts"
-CLOSED = "nobody can let the counting role read it: its owner cannot be acted for"
+CLOSED = (
+    "the role that counts could not be let read it: another transaction holds it (the check access says so then), or "
+    "the master user may not act for its owner. In the source, end that transaction (pg_prepared_xacts lists prepared "
+    "ones), or grant the owner's role to the master user: then the next snapshot's table is counted"
+)
 
 
 class Table(Struct, frozen=True, kw_only=True):

@@ -339,6 +339,13 @@ def test_a_cluster_is_found_by_its_resource_id(rds: Rds) -> None:
     assert [each["DBClusterIdentifier"] for each in found] == [cluster]
 
 
+def test_clusters_are_found_by_their_names_those_that_exist(rds: Rds) -> None:
+    cluster = rds.cluster()
+    wanted = [{"Name": "db-cluster-id", "Values": [cluster, "nobodys"]}]
+    found = rds.client.describe_db_clusters(Filters=wanted)["DBClusters"]
+    assert [each["DBClusterIdentifier"] for each in found] == [cluster]
+
+
 def test_instances_are_found_by_their_cluster(rds: Rds) -> None:
     cluster, instance = with_an_instance(rds)
     found = rds.client.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [cluster]}])["DBInstances"]

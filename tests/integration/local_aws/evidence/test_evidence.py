@@ -119,13 +119,13 @@ def test_ten_closers_at_once_keep_the_chain_whole(
     aws: LocalAws, stack: Stack, function: None, tmp_path: pathlib.Path
 ) -> None:
     names = [f"night-{uuid.uuid4().hex[:8]}" for _ in range(10)]
-    before = chain.head_number()
+    before = chain.number_of(chain.newest())
     with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
         sealed = list(pool.map(close, names))
     links = verify_chain(files(aws, stack), tmp_path)
     assert sorted(each.sequence for each in sealed) == list(range(before + 1, before + 11))
     assert {link.operation_id for link in links} >= set(names)
-    assert chain.head_number() == before + 10 == len(links)
+    assert chain.number_of(chain.newest()) == before + 10 == len(links)
 
 
 def test_two_closers_of_one_end_make_one_link(
