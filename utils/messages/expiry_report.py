@@ -13,6 +13,7 @@ from utils.aurora_utils.resources import EXPIRY_TAG, Cluster
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.expiry import extend_command, keep_command, later_than, spoken
 from utils.messages.outcome import Message, compose
+from utils.names import name_for
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.operation import OperationRecord
 
@@ -50,7 +51,7 @@ def expired(entry: ExpiringCluster, about_secrets: Iterable[str]) -> Message:
 
 def kept(entry: ExpiringCluster, cluster: Cluster, why: str, expires_at: str, now: dt.datetime) -> Message:
     """Return the message that a cluster is not deleted, although it was to expire."""
-    name, region = cluster.identifier, Arn.parse(cluster.arn).region
+    name, here = cluster.identifier, f"--region {Arn.parse(cluster.arn).region}"
     when = f" at {spoken(expires_at)}" if expires_at else ""
     lines = [
         f"Cluster {name} was to expire{when} and is NOT deleted: it {one_line(why, MAX_SENTENCE)}.",
@@ -59,18 +60,39 @@ def kept(entry: ExpiringCluster, cluster: Cluster, why: str, expires_at: str, no
         *_facts(entry),
         "",
         "Look at it:",
-        f"  aws rds describe-db-clusters --db-cluster-identifier {name} --region {region}",
+        f"  aws rds describe-db-clusters --db-cluster-identifier {name} {here}",
         "If it is to be kept for good, nothing more is needed.",
+        *_if_it_may_go(entry, cluster, why, now, here),
     ]
-    if cluster.is_stopped:
-        lines += [
-            "If it may go, start it. It is deleted at the next look after that:",
-            f"  aws rds start-db-cluster --db-cluster-identifier {name} --region {region}",
-        ]
+    return compose(f"KEPT: {name} was to expire", lines)
+
+
+def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.datetime, here: str) -> Iterator[str]:
+    """Yield who acts where the cluster is not wanted any longer, as far as a command does it."""
+    name = cluster.identifier
+    protection_off = "--no-deletion-protection --apply-immediately"
+    unprotected = f"  aws rds modify-db-cluster --db-cluster-identifier {name} {protection_off} {here}"
+    if entry.replaced is not None and not entry.replaced.is_ours:
+        final = name_for("final", name, entry.operation_id)
+        yield "If it may go, its owner deletes it, with a final snapshot:"
+        if cluster.deletion_protection:
+            yield unprotected
+        for member in cluster.member_identifiers:
+            yield f"  aws rds delete-db-instance --db-instance-identifier {member} {here}"
+        yield (
+            f"  aws rds delete-db-cluster --db-cluster-identifier {name} --final-db-snapshot-identifier {final} {here}"
+        )
+    elif why.startswith("has deletion protection"):
+        yield "If it may go, whoever has switched its deletion protection on switches it off. It is deleted by a later"
+        yield "look, after a warning where there was none:"
+        yield unprotected
+    elif cluster.is_stopped:
+        yield "If it may go, start it. It is deleted by a later look, after a warning where there was none:"
+        yield f"  aws rds start-db-cluster --db-cluster-identifier {name} {here}"
     elif EXPIRY_TAG in why:
         moment = expiry_text(now + dt.timedelta(hours=entry.hours))
-        lines += ["To have it expire after all:", f"  {extend_command(cluster.arn, moment, region)}"]
-    return compose(f"KEPT: {name} was to expire", lines)
+        yield "To have it expire after all:"
+        yield f"  {extend_command(cluster.arn, moment, Arn.parse(cluster.arn).region)}"
 
 
 def not_deleted(entry: ExpiringCluster, error: Exception, region: str) -> Message:

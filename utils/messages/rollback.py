@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.messages.expiry import hours_text
-from utils.messages.swap import ReplacedNow
+from utils.messages.swap import ReplacedNow, end_of_kept, planned_end
 from utils.state.operation import OperationRecord
 
 # A label and its text.
@@ -40,8 +39,8 @@ def rollback_lines(plan: Plan) -> Iterator[str]:
     )
     yield (
         f"LOSE for {target} what was written to it since {undone.replaced_at:%Y-%m-%d %H:%M} UTC: nothing copies it "
-        f"back. It stays in {old}, which is kept for {hours_text(replaced.keep_hours)} behind the stack's door"
-        + (", then DELETED WITHOUT a final snapshot" if replaced.is_ours else " and never deleted")
+        f"back. It stays in {old}, which is kept for {hours_text(replaced.keep_hours)} behind the stack's door, "
+        f"{planned_end(replaced)}"
     )
 
 
@@ -53,8 +52,7 @@ def rolled_back_rows(plan: Plan, record: OperationRecord, kept: ReplacedNow | No
     yield from (("Resumed", line) for line in plan.resumed)
     yield "Endpoint", f"{replaced.endpoint}:{replaced.port}"
     yield "Door", f"open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
-    until = dt.datetime.fromisoformat(record.door_open_at or "") + dt.timedelta(hours=replaced.keep_hours)
-    end = f"and is deleted after {until:%Y-%m-%d %H:%M} UTC" if replaced.is_ours else "and never deleted"
+    end = end_of_kept(replaced, record.door_open_at or "")
     yield (
         "Lost",
         f"what was written to {target} from {undone.replaced_at:%Y-%m-%d %H:%M} UTC until this rollback. Nothing "

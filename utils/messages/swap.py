@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import SwapRecord
+from utils.messages.expiry import spoken
+from utils.state.expiry import expiry_text
 
 
 class ReplacedNow(Struct, frozen=True):
     """The cluster that was replaced, as RDS has it after the swap: the name that it has, None where it is gone."""
 
     identifier: str | None
+
+
+def planned_end(kept: ReplacedCluster) -> str:
+    """Return what becomes of a cluster once it was kept for as long as the plan says, as a clause."""
+    if kept.why_it_stays:
+        return f"and is not deleted then, because {kept.why_it_stays}"
+    also = "after its deletion protection is switched OFF, " if kept.protection_is_ours else ""
+    return f"then DELETED {also}WITHOUT a final snapshot"
+
+
+def end_of_kept(kept: ReplacedCluster, replaced_at: str) -> str:
+    """Return until when a cluster is kept that was replaced at that moment, as a clause."""
+    if kept.why_it_stays:
+        return f"and is not deleted by the pipeline, because {kept.why_it_stays}"
+    until = dt.datetime.fromisoformat(replaced_at) + dt.timedelta(hours=kept.keep_hours)
+    return f"and is deleted after {spoken(expiry_text(until))}"
 
 
 # By the decision table's reason for turning back or failing (utils/steps/swap.py, Reason).

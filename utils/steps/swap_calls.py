@@ -145,7 +145,7 @@ class Calls:
                     target_cluster_id=swap.record.live_name,
                     expires_at=expires,
                     is_ours=self._replaces.is_ours,
-                    deletion_protection=self._replaces.deletion_protection,
+                    deletion_protection=self._replaces.protection_is_ours,
                 ),
             )
         )

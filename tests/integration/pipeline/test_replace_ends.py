@@ -12,6 +12,7 @@ import pytest
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.production import Production
 from scripts.local_run.stage import Stage
+from tests.integration.pipeline.reader import Reader, commands, reading
 from tests.integration.pipeline.refreshing import HOURLY, Refreshing, deployed, operation_of, refreshing, tags_of
 from tests.integration.pipeline.support import Run, numbers, settle, until
 from utils.aurora_utils.resources import EXPIRY_TAG
@@ -126,6 +127,63 @@ def test_what_was_replaced_expires_and_its_targets_login_serves_on(nights: Refre
     assert left["DbClusterResourceId"] == live["DbClusterResourceId"]
     with nights.client(pooled=False) as client:
         until(lambda: client.acknowledged, "that somebody writes with the target's login")
+
+
+@pytest.fixture
+def reader(nights: Refreshing, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    yield from reading(nights.pipeline, request)
+
+
+def beside(nights: Refreshing) -> dict[str, Any]:
+    """The one cluster of the target's that has not its name."""
+    (found,) = [each for each in nights.ours() if each["DBClusterIdentifier"] != nights.target]
+    return found
+
+
+def test_what_its_owner_has_protected_goes_once_its_owner_says_so(nights: Refreshing, reader: Reader) -> None:
+    """The pipeline has not switched its protection on, and so does not switch it off."""
+    assert nights.night().status == "SUCCEEDED"
+    nights.pipeline.rds().modify_db_cluster(
+        DBClusterIdentifier=nights.target, DeletionProtection=True, ApplyImmediately=True
+    )
+    settle(nights.pipeline)
+    second = nights.night(keep_previous_hours=KEPT_HOURS)
+    assert second.status == "SUCCEEDED", second.reason
+    why = "is not deleted by the pipeline, because somebody has switched its deletion protection on"
+    assert why in second.message
+    nights.place.received_messages()
+    expires = dt.datetime.fromisoformat(tags_of(beside(nights))[EXPIRY_TAG])
+    nights.aws.clock.sleep(expires.timestamp() + 2 * 3600 - nights.aws.clock.time())
+    nights.aws.schedules.settle()
+    (kept,) = nights.place.received_messages()
+    assert kept["subject"].startswith("[aurora-restore] KEPT")
+    (command,) = commands(kept["message"], "modify-db-cluster")
+    assert len(nights.ours()) == 2
+    reader.type(command)
+    assert wait_until(nights, nights.aws.clock.now() + dt.timedelta(hours=6)) == ["EXPIRES", "EXPIRED"]
+    assert len(nights.ours()) == 1
+
+
+def test_what_others_created_is_deleted_by_them_as_the_message_says(nights: Refreshing, reader: Reader) -> None:
+    """The tag by which its owner lets it be replaced is no word on its end."""
+    nights.of_others()
+    night = nights.night(keep_previous_hours=KEPT_HOURS)
+    assert night.status == "SUCCEEDED", night.reason
+    assert "is not deleted by the pipeline, because this stack did not create it" in night.message
+    nights.place.received_messages()
+    expires = dt.datetime.fromisoformat(tags_of(beside(nights))[EXPIRY_TAG])
+    nights.aws.clock.sleep(expires.timestamp() + 2 * 3600 - nights.aws.clock.time())
+    nights.aws.schedules.settle()
+    (kept,) = nights.place.received_messages()
+    assert len(nights.ours()) == 2
+    for command in commands(kept["message"], "delete-db"):
+        reader.type(command)
+    settle(nights.pipeline)
+    assert len(nights.ours()) == 1
+    rds = nights.pipeline.rds()
+    taken = rds.describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]
+    (final,) = [each for each in taken if each["DBClusterSnapshotIdentifier"].startswith(nights.target)]
+    rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=final["DBClusterSnapshotIdentifier"])
 
 
 def test_what_is_due_while_its_target_is_replaced_again_stays_until_that_has_ended(nights: Refreshing) -> None:

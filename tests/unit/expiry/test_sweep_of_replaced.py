@@ -116,6 +116,39 @@ def test_a_swap_that_begins_before_the_lock_is_held_keeps_it(
     assert rds.changes() == []
 
 
+def typed(sweeps: Sweeps, beginning: str) -> list[str]:
+    return [line.strip() for line in sweeps.last_message().splitlines() if line.strip().startswith(beginning)]
+
+
+def test_protection_of_its_owners_is_theirs_to_switch_off(sweeps: Sweeps, rds: FakeRds) -> None:
+    """The message says who acts, and by which command. Once it is off, the cluster goes."""
+    _, old = replaced(sweeps, rds)
+    sweeps.warn_and_expire()
+    old["DeletionProtection"] = True
+    assert sweeps.sweep()["kept"] == [OLD]
+    assert rds.changes() == []
+    assert "whoever has switched its deletion protection on switches it off" in sweeps.last_message()
+    (command,) = typed(sweeps, "aws rds modify-db-cluster")
+    assert f"--db-cluster-identifier {OLD} --no-deletion-protection --apply-immediately --region" in command
+    old["DeletionProtection"] = False
+    assert sweeps.sweep()["deleted"] == [OLD]
+
+
+def test_one_of_others_is_its_owners_to_delete(sweeps: Sweeps, rds: FakeRds) -> None:
+    _, old = replaced(sweeps, rds)
+    old["DeletionProtection"] = True
+    (entry,) = ExpiryRegister().entries()
+    assert entry.replaced is not None
+    ExpiryRegister().remove(entry.resource_id)
+    ExpiryRegister().add(replace(entry, replaced=replace(entry.replaced, is_ours=False)))
+    sweeps.until(EXPIRES)
+    assert sweeps.sweep()["kept"] == [OLD]
+    commands = [line.split()[2] for line in typed(sweeps, "aws rds")]
+    assert commands == ["describe-db-clusters", "modify-db-cluster", "delete-db-instance", "delete-db-cluster"]
+    (deletion,) = typed(sweeps, "aws rds delete-db-cluster")
+    assert "--final-db-snapshot-identifier" in deletion
+
+
 def test_one_whose_swap_was_turned_back_is_reported_and_kept(sweeps: Sweeps, rds: FakeRds) -> None:
     _, old = replaced(sweeps, rds)
     sweeps.warn_and_expire()

@@ -204,7 +204,10 @@ def test_one_that_was_not_masked_lets_nobody_in_where_the_stack_requires_it(repl
         check(asked)
     earlier = OperationState("the-night-before", f"{EXECUTION}-before", NOW)
     earlier.open("snapshot-check", {}, a_plan(), "running")
-    earlier.remember(masked_at=iso(NOW))
+    earlier.remember(masked_at=iso(NOW), cluster_resource_id="cluster-ANOTHER")
+    with pytest.raises(RequestRefused, match="was not masked, and this stack lets nobody into"):
+        check(asked)
+    earlier.remember(cluster_resource_id=replacement.kept["DbClusterResourceId"])
     assert check(asked)["rolls_back"]["resource_id"] == replacement.kept["DbClusterResourceId"]
 
 
