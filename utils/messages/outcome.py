@@ -386,7 +386,8 @@ def _replaced_rows(plan: Plan, record: OperationRecord, replaced: ReplacedNow | 
     name = (replaced.identifier if replaced is not None else None) or planned.other_names[0]
     end = end_of_kept(planned, record.door_open_at)
     yield "Replaced", f"{planned.resource_id}, which is kept as {name} behind the stack's door, {end}"
-    yield "", "until then its instances and its storage cost what they did before"
+    costs = replaced.costs if replaced is not None and replaced.costs else "its instances cost what they did before"
+    yield "", f"while it exists, {costs}"
     yield "", f'to go back: an execution with the input {{"operation_id": "{plan.operation_id}", "rollback": true}}'
 
 

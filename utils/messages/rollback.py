@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.messages.expiry import hours_text
-from utils.messages.swap import ReplacedNow, end_of_kept, planned_end
+from utils.messages.swap import ReplacedNow, TargetNow, end_of_kept, planned_end
 from utils.state.operation import OperationRecord
 
 # A label and its text.
@@ -70,12 +70,15 @@ def rolled_back_rows(plan: Plan, record: OperationRecord, kept: ReplacedNow | No
     yield from (("Warning", warning) for warning in plan.warnings)
 
 
-def state_after_failure(record: OperationRecord) -> str:
-    """Return to which cluster the name leads after a rollback that has failed, and whose swap is not under way."""
+def state_after_failure(record: OperationRecord, now: TargetNow | None) -> str:
+    """Return how a rollback has ended that has failed, and whose swap is not under way.
+
+    Where RDS has not reported who has the name, the end that was recorded says where it leads.
+    """
     target = record.plan["target_cluster_id"]
+    parts = record.plan["rolls_back" if record.swap_end == "forward" else "replaces"]
+    leads = f": it leads to cluster {parts['resource_id']}" if now is None else ""
     if record.swap_end == "forward":
-        return f"{target} was rolled back: it leads to cluster {record.plan['rolls_back']['resource_id']}."
-    return (
-        f"{target} was not rolled back: it leads to cluster {record.plan['replaces']['resource_id']}, as before. "
-        "Nothing was deleted, and nothing is lost."
-    )
+        return f"{target} was rolled back{leads}."
+    before = ", as before" if leads else ""
+    return f"{target} was not rolled back{leads}{before}. Nothing was deleted, and nothing is lost."

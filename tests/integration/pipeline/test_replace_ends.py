@@ -62,6 +62,15 @@ def finishing(nights: Refreshing) -> str:
     return until(found, "the end of the execution that finishes the swap")
 
 
+def resource_id(cluster: dict[str, Any]) -> str:
+    return str(cluster["DbClusterResourceId"])
+
+
+def said_at_last(nights: Refreshing) -> list[str]:
+    """The lines of the newest message, which is that of the execution that has finished the swap."""
+    return str(nights.place.received_messages()[-1]["message"]).splitlines()
+
+
 def swap_end(nights: Refreshing, run: Run) -> str:
     state = nights.pipeline.state(run.operation_id)
     assert state is not None
@@ -79,7 +88,10 @@ def test_a_night_that_is_stopped_before_the_commit_ends_with_the_old_cluster(nig
         assert "aws rds delete" not in message["message"]
         assert finishing(nights) == "FAILED"
         nights.aws.clock.sleep(60)
-    live = nights.live()
+    live, told = nights.live(), said_at_last(nights)
+    assert f"{nights.target} leads to the cluster that it led to before this operation: {resource_id(old)}" in told[0]
+    assert "its door is open" in told[0]
+    assert any("nothing that clients have written is lost" in line for line in told[:5])
     assert live["DbClusterResourceId"] == old["DbClusterResourceId"]
     assert not nights.door_is_shut(live)
     assert {row.key for row in client.acknowledged} <= nights.rows_in(nights.target)
@@ -102,7 +114,10 @@ def test_a_night_that_is_stopped_after_the_commit_ends_with_the_new_cluster(nigh
         run = stopped_at(nights, opening)
         assert finishing(nights) == "FAILED"
         nights.aws.clock.sleep(60)
-    live = nights.live()
+    live, told = nights.live(), said_at_last(nights)
+    assert f"{nights.target} leads to the cluster that this operation gives the name to: {resource_id(live)}" in told[0]
+    assert "its door is open" in told[0]
+    assert any(f"{resource_id(old)}), which was replaced. While it exists, it costs about" in line for line in told)
     assert live["DbClusterResourceId"] != old["DbClusterResourceId"]
     assert operation_of(live) == run.operation_id
     assert not nights.door_is_shut(live)

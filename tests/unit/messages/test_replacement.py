@@ -43,7 +43,9 @@ def test_a_success_names_the_target_and_what_became_of_the_one_before() -> None:
     assert message.subject.startswith(f"[aurora-restore] SUCCEEDED: {TARGET} restored from")
     assert "cluster-OLD, which is kept as staging-orders-old-0123456789ab behind the stack's door" in message.body
     assert "deleted after 2026-03-11 03:00 UTC" in message.body
-    assert "until then its instances and its storage cost what they did before" in message.body
+    assert "while it exists, its instances cost what they did before" in message.body
+    seen = ReplacedNow(f"{TARGET}-old-0123456789ab", "it costs about 0.26 USD an hour")
+    assert "while it exists, it costs about 0.26 USD an hour" in a_success(seen)
 
 
 def test_the_plan_says_who_is_locked_out_when_and_until_when_there_is_a_way_back() -> None:
