@@ -28,6 +28,7 @@ from utils.aurora_utils.windows import minutes_until
 from utils.aws import client
 from utils.contracts.plan import Plan, ReplacedCluster
 from utils.names import MAX_IDENTIFIER, name_for
+from utils.request.next_command import corrected
 from utils.state.operation import OperationState
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -217,6 +218,10 @@ def test_what_would_not_follow_the_name_is_refused(live: dict[str, Any], found: 
     message = refusal_of(replace_target=True)
     assert message.startswith(f"replace_target: '{TARGET}' ")
     assert said in message
+    # No other value of the field helps: the command that starts again is whole.
+    asked = {"target_cluster_id": TARGET, "replace_target": True}
+    again = corrected(asked, message.splitlines())
+    assert (again.request, again.words) == (asked, [])
 
 
 @pytest.mark.parametrize("window", ["03:46-04:16", "02:15-02:45", "wed:03:10-wed:03:40", "mon:03:10-mon:03:40"])
