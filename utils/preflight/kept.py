@@ -12,7 +12,7 @@ from utils.aurora_utils.resources import ROLE_TAG
 from utils.contracts.payloads import Execution
 from utils.contracts.stack_limits import StackLimits
 from utils.foreign_text import one_line
-from utils.preflight.replaceable import is_ours, lasting_refusals
+from utils.preflight.replaceable import is_ours, lasting_refusals, waiting_refusals
 from utils.state.expiry import ExpiryRegister
 from utils.state.maker import maker_of
 
@@ -43,7 +43,7 @@ def kept_problems(
         )
     if not kept.member_identifiers:
         yield f"{named} has no instances any longer. Create one in it, then start again."
-    yield from (f"{named} {why}" for why in lasting_refusals(kept, target))
+    yield from (f"{named} {why}" for why in (*lasting_refusals(kept, target), *waiting_refusals(kept)))
 
 
 def busy_problems(kept: Cluster | None) -> Iterator[str]:

@@ -177,9 +177,10 @@ def test_one_whose_expiry_has_begun_is_left_to_it(replacement: Replacement) -> N
 def test_every_problem_of_the_kept_cluster_is_said_at_once(replacement: Replacement) -> None:
     replacement.kept["TagList"] = tags(operation_id="the-night-before", role="failed", protected="true")
     replacement.kept["Status"] = "upgrading"
+    replacement.kept["PendingModifiedValues"] = {"EngineVersion": "17.6"}
     with pytest.raises(RequestRefused) as refused:
         roll_back()
-    for said in ("is failed, not previous", "is upgrading, not available", "is protected by the tag"):
+    for said in ("is failed, not previous", "is upgrading, not available", "is protected by the tag", "EngineVersion"):
         assert said in str(refused.value)
 
 

@@ -10,9 +10,11 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from tests.unit.fakes.rds import FakeRds, in_groups
+from tests.unit.fakes.scaling import FakeScaling
 from tests.unit.fakes.sharing import FakeSharing
 from tests.unit.operation.test_finishing import REPLACES
 from tests.unit.operation.test_secret_endings import opened
+from tests.unit.planning.test_replacement import scaling
 from tests.unit.support import (
     ADMIN_SECRET,
     DOOR,
@@ -43,6 +45,7 @@ from utils.steps.swap_calls import Calls
 from utils.steps.swap_observed import look
 
 pytestmark = pytest.mark.usefixtures("account")
+__all__ = ["scaling"]
 
 swap_cluster = calling("swap-cluster")
 TEMPORARY, OLD_NAME = f"{TARGET}-new-0123456789ab", REPLACES.other_names[0]
@@ -52,7 +55,7 @@ MEMBERS: dict[Side, str] = {"old": "old-1", "new": "new-1"}
 
 
 @pytest.fixture
-def state(rds: FakeRds, monkeypatch: pytest.MonkeyPatch) -> OperationState:
+def state(rds: FakeRds, scaling: FakeScaling, monkeypatch: pytest.MonkeyPatch) -> OperationState:
     """Both clusters as they are before the first step, the restored one behind the door."""
     monkeypatch.setenv("DOOR_SECURITY_GROUP_ID", DOOR)
     old = rds.add_cluster(
@@ -203,6 +206,38 @@ def test_what_its_owner_has_said_since_the_plan_stops_it_before_anything(
     assert expected in str(failed.value)
     assert rds.changes() == []
     assert stored_swap(state.operation_id) is None
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        (
+            {"PendingModifiedValues": {"EngineVersion": "17.6"}},
+            "has changes that wait .*EngineVersion.* would apply them",
+        ),
+        ({"CustomEndpoints": ["reports.cluster-custom-c0ffee"]}, "has custom endpoints"),
+        ({"GlobalClusterIdentifier": "orders-worldwide"}, "belongs to the global database orders-worldwide"),
+        ({"ReadReplicaIdentifiers": ["a-replica"]}, "replicates with a-replica"),
+    ],
+)
+def test_what_has_come_up_since_the_plan_stops_it_before_anything(
+    rds: FakeRds, state: OperationState, since: dict[str, Any], expected: str
+) -> None:
+    """A restore takes hours, and a person may do any of it meanwhile."""
+    rds.clusters[TARGET] |= since
+    with pytest.raises(StepFailed, match=f"{expected}.* Nothing was swapped"):
+        step()
+    assert rds.changes() == []
+    assert stored_swap(state.operation_id) is None
+
+
+def test_readers_that_are_scaled_since_the_plan_stop_it_before_anything(
+    rds: FakeRds, state: OperationState, scaling: FakeScaling
+) -> None:
+    scaling.targets[TARGET] = (1, 3)
+    with pytest.raises(StepFailed, match=r"has readers that Application Auto Scaling adds .* Nothing was swapped"):
+        step()
+    assert rds.changes() == []
 
 
 def test_certificates_are_looked_at_before_the_address_is_proved(rds: FakeRds, state: OperationState) -> None:
