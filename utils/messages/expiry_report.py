@@ -6,11 +6,12 @@ Each message that announces an end has the command that prevents it, which works
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from utils.arns import Arn
-from utils.aurora_utils.resources import EXPIRY_TAG, Cluster
+from utils.aurora_utils.resources import EXPIRY_TAG, Cluster, Instance
 from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.messages.cluster import cost_now
 from utils.messages.expiry import extend_command, keep_command, later_than, spoken
 from utils.messages.outcome import Message, compose
 from utils.names import name_for
@@ -18,7 +19,9 @@ from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.operation import OperationRecord
 
 
-def warning(entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, expires_at: str) -> Message:
+def warning(
+    entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, members: Sequence[Instance], expires_at: str
+) -> Message:
     """Return the message that comes before a cluster's end."""
     region = Arn.parse(cluster.arn).region
     lines = [
@@ -26,6 +29,7 @@ def warning(entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, e
         f"with its instances, {_what_goes(entry)}. Recovery points of AWS Backup stay.",
         "",
         *_about(entry, record, cluster),
+        f"Costs      {_costs(cluster, members)}",
         "",
         "To keep it longer, give it a later moment, such as",
         f"  {extend_command(cluster.arn, later_than(expires_at, entry.hours), region)}",
@@ -49,15 +53,23 @@ def expired(entry: ExpiringCluster, about_secrets: Iterable[str]) -> Message:
     return compose(f"EXPIRED: {entry.cluster_identifier} was deleted", lines)
 
 
-def kept(entry: ExpiringCluster, cluster: Cluster, why: str, expires_at: str, now: dt.datetime) -> Message:
+def kept(
+    entry: ExpiringCluster,
+    cluster: Cluster,
+    members: Sequence[Instance],
+    why: str,
+    expires_at: str,
+    now: dt.datetime,
+) -> Message:
     """Return the message that a cluster is not deleted, although it was to expire."""
     name, here = cluster.identifier, f"--region {Arn.parse(cluster.arn).region}"
     when = f" at {spoken(expires_at)}" if expires_at else ""
     lines = [
         f"Cluster {name} was to expire{when} and is NOT deleted: it {one_line(why, MAX_SENTENCE)}.",
-        "It stays, and costs what it costs, until the reason is gone or somebody deletes it. This is reported once.",
+        "It stays until the reason is gone or somebody deletes it. This is reported once.",
         "",
         *_facts(entry),
+        f"Costs      {_costs(cluster, members)}",
         "",
         "Look at it:",
         f"  aws rds describe-db-clusters --db-cluster-identifier {name} {here}",
@@ -65,6 +77,10 @@ def kept(entry: ExpiringCluster, cluster: Cluster, why: str, expires_at: str, no
         *_if_it_may_go(entry, cluster, why, now, here),
     ]
     return compose(f"KEPT: {name} was to expire", lines)
+
+
+def _costs(cluster: Cluster, members: Sequence[Instance]) -> str:
+    return f"while it exists, its storage and its instances: {cost_now(cluster, members)}"
 
 
 def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.datetime, here: str) -> Iterator[str]:
