@@ -307,6 +307,9 @@ def test_what_has_finished_a_swap_says_which_cluster_has_the_name_and_what_is_le
     ((_, body),) = inbox.messages()
     for said in expected:
         assert said in body
+    if end == "forward":
+        assert "aws rds delete" not in body, "clients may have written to what would be deleted"
+        assert f"""--input '{{"operation_id": "{OPERATION}", "rollback": true}}'""" in body
     lines = [line for line in body.splitlines() if "leads to" in line or "No cluster is called" in line]
     assert body.splitlines().index(lines[0]) <= 1, "it comes first"
 
