@@ -99,8 +99,8 @@ def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.da
             f"  aws rds delete-db-cluster --db-cluster-identifier {name} --final-db-snapshot-identifier {final} {here}"
         )
     elif why.startswith("has deletion protection"):
-        yield "If it may go, whoever has switched its deletion protection on switches it off. It is deleted by a later"
-        yield "look, after a warning where there was none:"
+        yield "If it may go, the person who has switched its deletion protection on switches it off. It is deleted by"
+        yield "a later look, after a warning where there was none:"
         yield unprotected
     elif cluster.is_stopped:
         yield "If it may go, start it. It is deleted by a later look, after a warning where there was none:"

@@ -258,10 +258,10 @@ def _giving_up_lines(
 
 
 def _after_swap_lines(record: OperationRecord, remains: Remains, execution_id: str) -> Iterator[str]:
-    """Yield how the swap is undone. Nothing is shown that deletes the cluster which clients use by now."""
+    """Yield how the swap is undone. Nothing is shown that deletes the cluster which clients use now."""
     yield "Do not delete the cluster: it has the target's name, and clients may have written to it."
     if remains.target is None or remains.target.replaced is not None:
-        yield "Or go back to the cluster that it has replaced, for as long as that is kept. What was written since is lost:"
+        yield "Or go back to the cluster that it has replaced, while that is kept. What was written since is lost:"
         yield from start_command(execution_id, {"operation_id": record.operation_id, "rollback": True})
 
 

@@ -33,7 +33,7 @@ def is_ours(replaced: Cluster) -> bool:
 
 
 def refusals_before_fence(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
-    """Yield why this cluster may not be replaced whatever passes by itself, as a predicate.
+    """Yield why this cluster may not be replaced, apart from what passes by itself, as a predicate.
 
     The plan asks it, and the swap once more before its fence: between the two are the hours of a restore.
     """

@@ -128,7 +128,7 @@ def test_protection_of_its_owners_is_theirs_to_switch_off(sweeps: Sweeps, rds: F
     old["DeletionProtection"] = True
     assert sweeps.sweep()["kept"] == [OLD]
     assert rds.changes() == []
-    assert "whoever has switched its deletion protection on switches it off" in sweeps.last_message()
+    assert "the person who has switched its deletion protection on switches it off" in sweeps.last_message()
     (command,) = typed(sweeps, "aws rds modify-db-cluster")
     assert f"--db-cluster-identifier {OLD} --no-deletion-protection --apply-immediately --region" in command
     old["DeletionProtection"] = False
