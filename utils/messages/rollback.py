@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.messages.expiry import hours_text
-from utils.messages.swap import ReplacedNow, TargetNow, end_of_kept, planned_end
+from utils.messages.swap import ReplacedNow, TargetNow, end_of_kept, planned_end, undone_sentences
 from utils.state.operation import OperationRecord
 
 # A label and its text.
@@ -52,7 +52,7 @@ def rolled_back_rows(plan: Plan, record: OperationRecord, kept: ReplacedNow | No
     yield from (("Resumed", line) for line in plan.resumed)
     yield "Endpoint", f"{replaced.endpoint}:{replaced.port}"
     yield "Door", f"open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
-    end = end_of_kept(replaced, record.door_open_at or "")
+    end = end_of_kept(replaced, record.door_open_at or "", kept)
     yield (
         "Lost",
         f"what was written to {target} from {undone.replaced_at:%Y-%m-%d %H:%M} UTC until this rollback. Nothing "
@@ -63,11 +63,13 @@ def rolled_back_rows(plan: Plan, record: OperationRecord, kept: ReplacedNow | No
     else:
         old = (kept.identifier if kept is not None else None) or replaced.other_names[0]
         yield "", f"it is in {replaced.resource_id}, which is kept as {old} behind the stack's door, {end}"
+        if kept is not None and kept.costs:
+            yield "", f"while it exists, {kept.costs}"
     if undone.login_version_id is not None and undone.admin_secret_arn:
         yield "Login", f"the master login is in secret {undone.admin_secret_arn}"
     if undone.application_secret_arn:
         yield "", f"the application's logins are in secret {undone.application_secret_arn}"
-    yield from (("Warning", warning) for warning in plan.warnings)
+    yield from (("Warning", warning) for warning in (*plan.warnings, *undone_sentences(kept)))
 
 
 def state_after_failure(record: OperationRecord, now: TargetNow | None) -> str:

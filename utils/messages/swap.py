@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from utils.aurora_utils.resources import Cluster, Instance
+from utils.aurora_utils.resources import ROLE_TAG, Cluster, Instance
 from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import SwapRecord
 from utils.messages.expiry import spoken
@@ -17,11 +17,14 @@ from utils.state.expiry import expiry_text
 class ReplacedNow(Struct, frozen=True):
     """The cluster that was replaced, as RDS has it after the swap: the name that it has, None where it is gone.
 
-    `costs`: what it costs in an hour, as a predicate, where RDS has reported its instances.
+    `costs`: what it costs in an hour, as a predicate, where RDS has reported its instances. `is_previous`: it is tagged
+    as what the expiry may delete. `undone`: what AWS has refused, and the swap has ended without.
     """
 
     identifier: str | None
     costs: str = ""
+    is_previous: bool = True
+    undone: tuple[str, ...] = ()
 
 
 class TargetNow(Struct, frozen=True, kw_only=True):
@@ -41,6 +44,7 @@ class TargetNow(Struct, frozen=True, kw_only=True):
     door_group: str
     committed_at: dt.datetime | None = None
     because: str = ""
+    undone: tuple[str, ...] = ()
 
 
 def where_both_are(target: str, now: TargetNow) -> Iterator[str]:
@@ -74,6 +78,9 @@ def what_is_lost(end: str | None, now: TargetNow) -> Iterator[str]:
         else:
             yield f"Nobody but the pipeline was let into {now.restored_id}: nothing that clients have written is lost."
 
+    if end is not None:
+        yield from undone_sentences(now)
+
 
 def _as_it_is(cluster: Cluster, now: TargetNow) -> str:
     groups = cluster.security_groups.ids
@@ -89,12 +96,19 @@ def planned_end(kept: ReplacedCluster) -> str:
     return f"then DELETED {also}WITHOUT a final snapshot"
 
 
-def end_of_kept(kept: ReplacedCluster, replaced_at: str) -> str:
+def end_of_kept(kept: ReplacedCluster, replaced_at: str, now: ReplacedNow | None) -> str:
     """Return until when a cluster is kept that was replaced at that moment, as a clause."""
-    if kept.why_it_stays:
-        return f"and is not deleted by the pipeline, because {kept.why_it_stays}"
+    untagged = "" if now is None or now.is_previous else f"its tag {ROLE_TAG} is not previous"
+    if why := kept.why_it_stays or untagged:
+        return f"and is not deleted by the pipeline, because {why}"
     until = dt.datetime.fromisoformat(replaced_at) + dt.timedelta(hours=kept.keep_hours)
     return f"and is deleted after {spoken(expiry_text(until))}"
+
+
+def undone_sentences(now: ReplacedNow | TargetNow | None) -> Iterator[str]:
+    """Yield what a swap has ended without."""
+    if now is not None and now.undone:
+        yield f"AWS has refused this, and the swap has ended without it: {', '.join(now.undone)}. Do it by hand."
 
 
 # By the decision table's reason for turning back or failing (utils/steps/swap.py, Reason).

@@ -16,6 +16,7 @@ from utils import environment, metrics
 from utils.arns import Arn
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
+from utils.aurora_utils.resources import ROLE_TAG
 from utils.aurora_utils.source_left import look_at_source
 from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
@@ -347,7 +348,13 @@ class OperationEnd:
             found = aurora.cluster_with_id(str(planned["resource_id"]))
             if found is None or found.is_being_deleted:
                 return ReplacedNow(None)
-            return ReplacedNow(found.identifier, cost_now(found, aurora.instances_of(found.identifier)))
+            swap = stored_swap(self._state.operation_id)
+            return ReplacedNow(
+                found.identifier,
+                costs=cost_now(found, aurora.instances_of(found.identifier)),
+                is_previous=found.tags.get(ROLE_TAG) == "previous",
+                undone=swap.record.refused if swap is not None else (),
+            )
         except (ClientError, BotoCoreError) as error:
             log.warning("replaced cluster not looked at", extra={"cause": one_line(error)})
             return None
@@ -405,6 +412,7 @@ def _target_now(record: OperationRecord, aurora: AuroraReader) -> TargetNow | No
         door_group=door_of(record)[0],
         committed_at=swap.record.committed_at if swap is not None else None,
         because=swap.turned_because if swap is not None else "",
+        undone=swap.record.refused if swap is not None else (),
     )
 
 
