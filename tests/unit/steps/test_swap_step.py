@@ -30,13 +30,13 @@ from tests.unit.support import (
 )
 from utils import environment
 from utils.aurora_utils import Aurora, Cluster
-from utils.aurora_utils.resources import PROTECTED_TAG, REPLACEABLE_TAG, ROLE_TAG
+from utils.aurora_utils.resources import EXPIRY_TAG, PROTECTED_TAG, REPLACEABLE_TAG, ROLE_TAG
 from utils.aws import client
 from utils.contracts.plan import RolledBack
 from utils.contracts.swap import FirstLook, Restart, Side, SwapRecord
 from utils.errors import StepFailed, TemporaryFailure
 from utils.logins.master import AdminSecret
-from utils.state.expiry import ExpiryRegister
+from utils.state.expiry import ExpiringCluster, ExpiryRegister
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState
 from utils.state.swap import StoredSwap, Within, keep_swap, stored_swap
@@ -393,6 +393,26 @@ def test_the_replaced_cluster_is_registered_before_its_tag_says_that_it_expires(
     calls = Calls(Watching(REGION), AdminSecret(ADMIN_SECRET), state, REPLACED, DOOR)
     calls.make(roles, swap, look(swap, Aurora(REGION)))
     assert seen == [("live", []), ("previous", ["cluster-OLD"])]
+
+
+def test_a_target_that_was_to_expire_and_keeps_its_name_after_all_is_not_forgotten_in_silence(
+    rds: FakeRds, state: OperationState
+) -> None:
+    """The next sweep keeps it, because it is live, and reports that: its owner may have counted on its end."""
+    step()
+    stored = stored_swap(state.operation_id)
+    assert stored is not None
+    moment = "2026-03-13T03:00:00Z"
+    rds.clusters[TARGET]["TagList"] = [*OWN_TAGS, {"Key": EXPIRY_TAG, "Value": moment}]
+    ExpiryRegister().add(
+        ExpiringCluster(resource_id="cluster-OLD", cluster_identifier=TARGET, operation_id="restored-it", hours=72)
+    )
+    back = Due(action=Action.SET_ROLES, side="old", name=TARGET, record=replace(stored.record, end="back"))
+    calls = Calls(Aurora(REGION), AdminSecret(ADMIN_SECRET), state, REPLACED, DOOR)
+    calls.make(back, replace(stored, record=back.record), look(stored, Aurora(REGION)))
+    tags = {each["Key"]: each["Value"] for each in rds.clusters[TARGET]["TagList"]}
+    assert (tags[ROLE_TAG], tags[EXPIRY_TAG]) == ("live", moment)
+    assert [each.resource_id for each in ExpiryRegister().entries()] == ["cluster-OLD"]
 
 
 def is_deleted(rds: FakeRds, name: str, seconds: float | None) -> None:
