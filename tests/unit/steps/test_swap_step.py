@@ -240,6 +240,18 @@ def test_readers_that_are_scaled_since_the_plan_stop_it_before_anything(
     assert rds.changes() == []
 
 
+def test_each_action_is_in_the_audit_trail_before_its_call_with_both_resource_ids(
+    rds: FakeRds, state: OperationState
+) -> None:
+    rds.refuse("ModifyDBCluster", "Throttling", "Rate exceeded", times=20)
+    with pytest.raises(TemporaryFailure):
+        step()
+    items = client("dynamodb").scan(TableName=environment.text("AUDIT_TABLE"))["Items"]
+    (shut,) = [each["event_details"]["M"] for each in items if each["status"]["S"] == "shut-door"]
+    said = {name: value["S"] for name, value in shut.items()}
+    assert said == {"side": "old", "name": TARGET, "old": "cluster-OLD", "new": "cluster-NEW"}
+
+
 def test_certificates_are_looked_at_before_the_address_is_proved(rds: FakeRds, state: OperationState) -> None:
     fenced_and_renamed(rds, state)
     answer = step(60)
