@@ -399,9 +399,12 @@ def _target_now(record: OperationRecord, aurora: AuroraReader) -> TargetNow | No
     planned = record.plan.get("replaces") or record.plan.get("replaced")
     if not planned or record.swap_began_at is None:
         return None
+    restored_id, swap = record.cluster_resource_id or "", stored_swap(record.operation_id)
+    if swap is not None and swap.record.new.resource_id != restored_id:
+        # It was turned back in an earlier execution, whose cluster is gone: what has failed since is no swap.
+        return None
     by_id = {each.resource_id: each for each in aurora.clusters()}
     target, replaced = record.plan["target_cluster_id"], by_id.get(planned["resource_id"])
-    restored_id, swap = record.cluster_resource_id or "", stored_swap(record.operation_id)
     return TargetNow(
         holder=next((each for each in by_id.values() if each.identifier == target), None),
         replaced_id=planned["resource_id"],

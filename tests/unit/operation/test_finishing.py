@@ -314,6 +314,23 @@ def test_what_has_finished_a_swap_says_which_cluster_has_the_name_and_what_is_le
     assert body.splitlines().index(lines[0]) <= 1, "it comes first"
 
 
+def test_a_failure_after_a_swap_that_was_turned_back_long_ago_says_nothing_of_it(rds: FakeRds, inbox: Inbox) -> None:
+    """The operation was resumed, and its new cluster failed before it had a swap of its own."""
+    state = started(PLAN)
+    state.remember(cluster_resource_id=None, swap_began_at=iso(NOW), swap_end="back")
+    record = SwapRecord(
+        live_name=TARGET,
+        old=RecordedCluster(resource_id="cluster-OLD", other_names=(OLD,)),
+        new=RecordedCluster(resource_id="cluster-BEFORE", other_names=(TEMPORARY,)),
+        began_at=NOW,
+    )
+    keep_swap(StoredSwap(record=record), state)
+    notify(a_task("failed", error=FAILURE))
+    ((_, body),) = inbox.messages()
+    assert "gives the name to" not in body
+    assert "turned back" not in body
+
+
 def another_execution() -> Any:
     return replace(an_execution(now=END), execution_id=OTHER_EXECUTION, execution_name="somebody-elses")
 
