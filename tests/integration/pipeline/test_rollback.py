@@ -156,14 +156,15 @@ def test_what_is_due_while_it_is_given_its_name_back_stays(nights: Refreshing) -
     kept = nights.present(before)
     expires = dt.datetime.fromisoformat(tags_of(kept)[EXPIRY_TAG])
     aws = nights.aws
-    aws.clock.sleep(expires.timestamp() - 20 * 60 - aws.clock.time())
+    aws.clock.sleep(expires.timestamp() - 60 * 60 - aws.clock.time())
     aws.schedules.settle()
-    opens, closes = (aws.clock.now() + dt.timedelta(minutes=each) for each in (5, 3 * 60))
+    opens, closes = (aws.clock.now() + dt.timedelta(minutes=each) for each in (30, 3 * 60 + 30))
     nights.pipeline.rds().modify_db_cluster(
         DBClusterIdentifier=kept["DBClusterIdentifier"],
         PreferredBackupWindow=f"{opens:%H:%M}-{closes:%H:%M}",
         ApplyImmediately=True,
     )
+    settle(nights.pipeline)
     back = roll_back(nights, night)
     assert back.status == "SUCCEEDED", back.reason
     assert aws.clock.now() > expires + dt.timedelta(hours=2), "it has waited, and sweeps have come meanwhile"
