@@ -93,7 +93,7 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/operation/start.py", "aws stepfunctions stop-execution"): [_STOPS],
 }
 
-_NO_STOPPED = "The embedded AWS stops and starts no cluster."
+_NO_STOPPED = "No whole run has a source, or a cluster that expires, which somebody has stopped."
 _REFUSED = "It is said where Secrets Manager has just refused the function the same call."
 _PROGRAM = "It starts the program itself, which the tests of the program do."
 BY_HAND: dict[tuple[str, str], str] = {
