@@ -41,6 +41,10 @@ _DEPENDENTS = (
     "test_what_would_stay_with_the_old_cluster_is_ended_as_each_refusal_says",
 )
 
+_ENDS = "integration/pipeline/test_replace_ends.py"
+_PROTECTED = (_ENDS, "test_what_its_owner_has_protected_goes_once_its_owner_says_so")
+_OF_OTHERS = (_ENDS, "test_what_others_created_is_deleted_by_them_as_the_message_says")
+
 TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/logins/application.py", "aws secretsmanager put-secret-value"): [_SECRETS],
     ("utils/steps/deletion_proof.py", "aws rds delete-db-instance"): [_READER],
@@ -81,12 +85,15 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/messages/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
     ("utils/messages/source_left.py", "aws rds modify-db-cluster"): [_HALF_DELETED],
     ("utils/messages/source_left.py", "aws rds wait"): [_HALF_DELETED],
+    ("utils/messages/expiry_report.py", "aws rds delete-db-cluster"): [_OF_OTHERS],
+    ("utils/messages/expiry_report.py", "aws rds delete-db-instance"): [_OF_OTHERS],
+    ("utils/messages/expiry_report.py", "aws rds modify-db-cluster"): [_PROTECTED],
     ("utils/messages/expiry.py", "aws rds add-tags-to-resource"): [_EXTENDED, _KEPT],
     ("utils/messages/expiry.py", "aws rds remove-tags-from-resource"): [_KEPT],
     ("utils/operation/start.py", "aws stepfunctions stop-execution"): [_STOPS],
 }
 
-_NO_STOPPED = "The embedded AWS stops and starts no cluster."
+_NO_STOPPED = "No whole run has a source, or a cluster that expires, which somebody has stopped."
 _REFUSED = "It is said where Secrets Manager has just refused the function the same call."
 _PROGRAM = "It starts the program itself, which the tests of the program do."
 BY_HAND: dict[tuple[str, str], str] = {

@@ -86,8 +86,10 @@ def _renamed(plan: Plan) -> Iterator[tuple[str, str, str]]:
         return
     yield "OPEN", "the door", f"to {', '.join(cluster.vpc_security_group_ids)}"
     if plan.replaces:
-        kept = f"kept for {plan.replaces.keep_hours} h"
-        yield "KEEP", "the replaced cluster", kept + (", then DELETED" if plan.replaces.is_ours else ", never deleted")
+        kept = plan.replaces
+        is_protected = kept.deletion_protection and not kept.protection_is_ours
+        then = "then DELETED" if kept.is_ours and kept.is_swept and not is_protected else "and not deleted then"
+        yield "KEEP", "the replaced cluster", f"kept for {kept.keep_hours} h, {then}"
 
 
 def _calls(plan: Plan) -> Iterator[str]:

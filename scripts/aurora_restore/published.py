@@ -98,6 +98,9 @@ class Replaced(Struct, frozen=True, kw_only=True):
     is_ours: bool = False
     other_names: list[str] = []
     keep_hours: int = 0
+    deletion_protection: bool = False
+    protection_is_ours: bool = False
+    is_swept: bool = True
 
 
 class RolledBack(Struct, frozen=True, kw_only=True):

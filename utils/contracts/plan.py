@@ -238,7 +238,9 @@ class VerificationPlan(Struct, frozen=True, kw_only=True):
 class ReplacedCluster(Struct, frozen=True, kw_only=True):
     """The cluster that has the target's name when the operation is planned, and gives it to the restored one.
 
-    `is_ours`: it carries the pipeline's tag; else its owner has tagged it as replaceable, and nothing in it is read.
+    `is_ours`: the operation that its tag names has recorded its resource id, so that it expires once it was replaced;
+    every other one stays. `protection_is_ours`: its deletion protection is what that operation was asked for, so that
+    its expiry switches it off; what somebody else has switched on stays on. `is_swept`: the stack deletes what expires.
     `login_version_id` is the version of the target's admin secret whose login opens it; None where there is none.
     `other_names` are those that it may be given instead of the target's: the first that is free. `endpoint` is the
     address that leads to the target's name. `keep_hours` says for how long it is kept once it was replaced.
@@ -254,6 +256,18 @@ class ReplacedCluster(Struct, frozen=True, kw_only=True):
     data_api: bool
     deletion_protection: bool
     keep_hours: int
+    # A plan that an earlier version of the stack has made does not say whose it is.
+    protection_is_ours: bool = False
+    is_swept: bool = True
+
+    @property
+    def why_it_stays(self) -> str:
+        """Return why it is not deleted after its time, as a clause about it; empty where it expires."""
+        if not self.is_ours:
+            return "this stack did not create it"
+        if self.deletion_protection and not self.protection_is_ours:
+            return "somebody has switched its deletion protection on"
+        return "" if self.is_swept else "the stack's ExpirySchedule is empty"
 
 
 class RolledBack(Struct, frozen=True, kw_only=True):

@@ -138,7 +138,7 @@ class ClusterExpiry:
 
     def _warn(self, record: OperationRecord, cluster: Cluster, expires_at: str) -> Outcome:
         """Announce the cluster's end. It is sent before that is recorded: twice is better than never."""
-        send(warning(self._entry, record, cluster, expires_at))
+        send(warning(self._entry, record, cluster, self._aurora.instances_of(cluster.identifier), expires_at))
         self._register.note(self._entry.resource_id, warned_of=expires_at, warned_at=iso(self._now))
         self._state.audit("expiry", "warned", {**self._named(), "expires_at": expires_at})
         return "warned"
@@ -148,7 +148,8 @@ class ClusterExpiry:
         if self._entry.asked_at is not None:
             self._register.withdraw(self._entry.resource_id)
         if self._entry.reported != decision.why:
-            send(kept(self._entry, cluster, decision.why, decision.expires_at, self._now))
+            members = self._aurora.instances_of(cluster.identifier)
+            send(kept(self._entry, cluster, members, decision.why, decision.expires_at, self._now))
             self._note_report(decision.why)
             why = one_line(decision.why, MAX_SENTENCE)
             self._state.audit("expiry", "kept", {**self._named(), "why": why})

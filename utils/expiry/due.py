@@ -137,13 +137,13 @@ def why_kept(
     maker = cluster.tags.get(OPERATION_TAG, "")
     strange = [each.identifier for each in instances if not was_made_by(each, maker)]
     if entry.replaced is not None and not entry.replaced.is_ours:
-        return "was not created by the pipeline, which deletes nothing of others"
+        return "is not recorded as created by this stack, which deletes nothing of others"
     if cluster.identifier != entry.cluster_identifier:
         return f"was renamed from {entry.cluster_identifier} to {cluster.identifier}"
     if protected:
         return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}"
     if cluster.deletion_protection and not _had_protection(entry, record):
-        return "has deletion protection now, which the pipeline did not give it"
+        return "has deletion protection, which the pipeline did not give it"
     if strange:
         return f"has instances that the pipeline did not create: {', '.join(strange)}"
     if cluster.global_cluster:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from utils.arns import Arn
+from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.contracts.settings import SETTINGS, Sent, Setting
 from utils.foreign_text import MAX_SENTENCE, one_line
@@ -118,6 +120,18 @@ def cost(plan: ClusterPlan, region: str) -> str:
     """Return what the planned cluster costs in an hour, as a predicate."""
     capacity = (plan.serverless_v2_min_capacity, plan.serverless_v2_max_capacity)
     return hourly_cost(region, plan.storage_type, [each.db_instance_class for each in plan.instances], capacity)
+
+
+def cost_now(cluster: Cluster, members: Sequence[Instance]) -> str:
+    """Return which instances there are, and what they cost in an hour if all are up: RDS does not charge for others."""
+    classes = sorted(each.settings.db_instance_class or "unknown" for each in members)
+    if not classes or not all(each.is_up for each in members):
+        return counted_classes(classes)
+    storage, *capacity = (
+        cluster.settings.value(name)
+        for name in ("storage_type", "serverless_v2_min_capacity", "serverless_v2_max_capacity")
+    )
+    return f"it {hourly_cost(Arn.parse(cluster.arn).region, storage, classes, capacity)}"
 
 
 def _instance(instance: PlannedInstance) -> str:

@@ -6,18 +6,22 @@ Each message that announces an end has the command that prevents it, which works
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from utils.arns import Arn
-from utils.aurora_utils.resources import EXPIRY_TAG, Cluster
+from utils.aurora_utils.resources import EXPIRY_TAG, Cluster, Instance
 from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.messages.cluster import cost_now
 from utils.messages.expiry import extend_command, keep_command, later_than, spoken
 from utils.messages.outcome import Message, compose
+from utils.names import name_for
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.operation import OperationRecord
 
 
-def warning(entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, expires_at: str) -> Message:
+def warning(
+    entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, members: Sequence[Instance], expires_at: str
+) -> Message:
     """Return the message that comes before a cluster's end."""
     region = Arn.parse(cluster.arn).region
     lines = [
@@ -25,6 +29,7 @@ def warning(entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, e
         f"with its instances, {_what_goes(entry)}. Recovery points of AWS Backup stay.",
         "",
         *_about(entry, record, cluster),
+        f"Costs      {_costs(cluster, members)}",
         "",
         "To keep it longer, give it a later moment, such as",
         f"  {extend_command(cluster.arn, later_than(expires_at, entry.hours), region)}",
@@ -48,29 +53,62 @@ def expired(entry: ExpiringCluster, about_secrets: Iterable[str]) -> Message:
     return compose(f"EXPIRED: {entry.cluster_identifier} was deleted", lines)
 
 
-def kept(entry: ExpiringCluster, cluster: Cluster, why: str, expires_at: str, now: dt.datetime) -> Message:
+def kept(
+    entry: ExpiringCluster,
+    cluster: Cluster,
+    members: Sequence[Instance],
+    why: str,
+    expires_at: str,
+    now: dt.datetime,
+) -> Message:
     """Return the message that a cluster is not deleted, although it was to expire."""
-    name, region = cluster.identifier, Arn.parse(cluster.arn).region
+    name, here = cluster.identifier, f"--region {Arn.parse(cluster.arn).region}"
     when = f" at {spoken(expires_at)}" if expires_at else ""
     lines = [
         f"Cluster {name} was to expire{when} and is NOT deleted: it {one_line(why, MAX_SENTENCE)}.",
-        "It stays, and costs what it costs, until the reason is gone or somebody deletes it. This is reported once.",
+        "It stays until the reason is gone or somebody deletes it. This is reported once.",
         "",
         *_facts(entry),
+        f"Costs      {_costs(cluster, members)}",
         "",
         "Look at it:",
-        f"  aws rds describe-db-clusters --db-cluster-identifier {name} --region {region}",
+        f"  aws rds describe-db-clusters --db-cluster-identifier {name} {here}",
         "If it is to be kept for good, nothing more is needed.",
+        *_if_it_may_go(entry, cluster, why, now, here),
     ]
-    if cluster.is_stopped:
-        lines += [
-            "If it may go, start it. It is deleted at the next look after that:",
-            f"  aws rds start-db-cluster --db-cluster-identifier {name} --region {region}",
-        ]
+    return compose(f"KEPT: {name} was to expire", lines)
+
+
+def _costs(cluster: Cluster, members: Sequence[Instance]) -> str:
+    return f"while it exists, its storage and its instances: {cost_now(cluster, members)}"
+
+
+def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.datetime, here: str) -> Iterator[str]:
+    """Yield who acts where the cluster is not wanted any longer, as far as a command does it."""
+    name = cluster.identifier
+    protection_off = "--no-deletion-protection --apply-immediately"
+    unprotected = f"  aws rds modify-db-cluster --db-cluster-identifier {name} {protection_off} {here}"
+    if entry.replaced is not None and not entry.replaced.is_ours:
+        final = name_for("final", name, entry.operation_id)
+        yield "If it may go, its owner deletes it, with a final snapshot:"
+        if cluster.deletion_protection:
+            yield unprotected
+        for member in cluster.member_identifiers:
+            yield f"  aws rds delete-db-instance --db-instance-identifier {member} {here}"
+        yield (
+            f"  aws rds delete-db-cluster --db-cluster-identifier {name} --final-db-snapshot-identifier {final} {here}"
+        )
+    elif why.startswith("has deletion protection"):
+        yield "If it may go, the person who has switched its deletion protection on switches it off. It is deleted by"
+        yield "a later look, after a warning where there was none:"
+        yield unprotected
+    elif cluster.is_stopped:
+        yield "If it may go, start it. It is deleted by a later look, after a warning where there was none:"
+        yield f"  aws rds start-db-cluster --db-cluster-identifier {name} {here}"
     elif EXPIRY_TAG in why:
         moment = expiry_text(now + dt.timedelta(hours=entry.hours))
-        lines += ["To have it expire after all:", f"  {extend_command(cluster.arn, moment, region)}"]
-    return compose(f"KEPT: {name} was to expire", lines)
+        yield "To have it expire after all:"
+        yield f"  {extend_command(cluster.arn, moment, Arn.parse(cluster.arn).region)}"
 
 
 def not_deleted(entry: ExpiringCluster, error: Exception, region: str) -> Message:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from utils import environment
-from utils.arns import Arn
 from utils.aurora_utils.resources import Cluster, Instance, Snapshot
 from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
@@ -17,10 +16,11 @@ from utils.contracts.plan import SourceDeletion
 from utils.contracts.route import RouteStep
 from utils.errors import OWN_ERRORS
 from utils.foreign_text import listed, one_line, own_lines
+from utils.messages.cluster import cost_now
 from utils.messages.expiry import spoken
-from utils.messages.prices import counted_classes, hourly_cost
 from utils.messages.rollback import state_after_failure
 from utils.messages.source_left import state_of_source
+from utils.messages.swap import TargetNow, what_is_lost, where_both_are
 from utils.state.operation import OperationRecord
 
 # What a message shows of a cause: however long that is, the commands behind it must still fit.
@@ -53,6 +53,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     about_secrets: list[str] = []
     # The ARN of the execution that finishes the operation's swap; None where none does, or none has to.
     finished_by: str | None = None
+    # Of an operation whose swap has begun: who has the target's name now, and where both clusters are.
+    target: TargetNow | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -97,17 +99,26 @@ def state_lines(error: ExecutionError, record: OperationRecord | None, remains: 
         yield "Nothing was created, changed or deleted by this execution."
         return
     if record is not None and record.plan.get("rolls_back"):
-        yield _swap_has_not_ended(record) if record.is_swapping else state_after_failure(record)
+        yield _swap_has_not_ended(record) if record.is_swapping else state_after_failure(record, remains.target)
+        yield from _where_both_are(record, remains)
         return
     target = record.named(record.plan.get("target_cluster_id", "")) if record else ""
     if record is not None and record.is_swapping:
         yield _swap_has_not_ended(record)
+    if record is not None:
+        yield from _where_both_are(record, remains)
     untouched = "" if remains.deletion is not None else "The source cluster was not changed. "
     yield untouched + _state_of_target(target, record, remains)
 
 
 def _swap_has_not_ended(record: OperationRecord) -> str:
     return f"The swap of {record.plan['target_cluster_id']} has not ended: clients may be locked out until it has."
+
+
+def _where_both_are(record: OperationRecord, remains: Remains) -> Iterator[str]:
+    if remains.target is not None:
+        yield from where_both_are(record.plan["target_cluster_id"], remains.target)
+        yield from what_is_lost(record.swap_end, remains.target)
 
 
 def _state_of_target(target: str, record: OperationRecord | None, remains: Remains) -> str:
@@ -154,7 +165,9 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
             yield f"It expires at {spoken(record.cluster_expires_at)}, and is deleted then."
         if record and record.login_proven_at is None:
             yield "No login with a new master password has worked yet: the source's password may still open it."
-        yield f"While it exists, its storage and its instances cost money: {_cost(remains.cluster, remains.members)}."
+        costs = cost_now(remains.cluster, remains.members)
+        yield f"While it exists, its storage and its instances cost money: {costs}."
+    yield from _replaced_lines(remains)
     if remains.copy is not None:
         size = f" of up to {remains.copy.allocated_gib} GiB" if remains.copy.allocated_gib else ""
         yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}. Its storage{size} costs money."
@@ -171,23 +184,20 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
         yield from _may_appear_lines(record, remains)
 
 
+def _replaced_lines(remains: Remains) -> Iterator[str]:
+    """Yield what the cluster costs that was replaced and is left running."""
+    now = remains.target
+    if now is None or now.replaced is None or now.holder is None or now.holder.resource_id == now.replaced_id:
+        return
+    costs = cost_now(now.replaced, now.replaced_members)
+    yield f"Cluster {now.replaced.identifier} ({now.replaced_id}), which was replaced. While it exists, {costs}."
+
+
 def _how_far_masked(record: OperationRecord) -> str:
     policy = one_line((record.plan.get("masking") or {}).get("policy", ""))
     done, tables = record.masking.get("tables_done", 0), record.masking.get("tables", 0)
     how_far = f"{done} of {tables} tables are" if tables else "nothing is"
     return f"It holds production's data: by masking policy {policy}, {how_far} masked, and its gate is not passed."
-
-
-def _cost(cluster: Cluster, members: list[Instance]) -> str:
-    """Return which instances there are, and what they cost in an hour if all are up: RDS does not charge for others."""
-    classes = sorted(each.settings.db_instance_class or "unknown" for each in members)
-    if not classes or not all(each.is_up for each in members):
-        return counted_classes(classes)
-    storage, *capacity = (
-        cluster.settings.value(name)
-        for name in ("storage_type", "serverless_v2_min_capacity", "serverless_v2_max_capacity")
-    )
-    return f"it {hourly_cost(Arn.parse(cluster.arn).region, storage, classes, capacity)}"
 
 
 def door_of(record: OperationRecord) -> tuple[str, list[str]]:
@@ -238,7 +248,8 @@ def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any])
     if clean_up.get("error"):
         raw = clean_up["error"]
         error = ExecutionError(error=raw.get("Error", ""), cause=raw.get("Cause", ""))
-        yield "The clean-up failed as well: " + " ".join(cause_lines(error))
+        what = "The swap could not be finished" if record and record.is_swapping else "The clean-up failed as well"
+        yield f"{what}: " + " ".join(cause_lines(error))
     elif clean_up.get("skipped"):
         yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE_SHOWN)}."
 

@@ -222,7 +222,9 @@ def _giving_up_lines(
     record: OperationRecord, asked: Mapping[str, Any], remains: Remains, execution_id: str
 ) -> Iterator[str]:
     here = f"--region {Arn.parse(execution_id).region}"
-    if remains.cluster is not None:
+    if record.swap_end == "forward":
+        yield from _after_swap_lines(record, remains, execution_id)
+    elif remains.cluster is not None:
         name = remains.cluster.identifier
         if is_unmasked(record):
             yield "Leave its door shut: it is not masked."
@@ -253,6 +255,14 @@ def _giving_up_lines(
         yield f"If snapshot {one_line(snapshot)} is gone, or no longer shared, resuming is refused. Whether it is"
         yield "cannot be seen from here."
         yield from _another_snapshot_lines(record, anew(asked), execution_id)
+
+
+def _after_swap_lines(record: OperationRecord, remains: Remains, execution_id: str) -> Iterator[str]:
+    """Yield how the swap is undone. Nothing is shown that deletes the cluster which clients use now."""
+    yield "Do not delete the cluster: it has the target's name, and clients may have written to it."
+    if remains.target is None or remains.target.replaced is not None:
+        yield "Or go back to the cluster that it has replaced, while that is kept. What was written since is lost:"
+        yield from start_command(execution_id, {"operation_id": record.operation_id, "rollback": True})
 
 
 def _open_door_lines(record: OperationRecord, cluster: Cluster, here: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ from utils.messages.failure import Remains, cause_lines, remains_lines, state_li
 from utils.messages.next_steps import next_lines
 from utils.messages.plan import expected_range, not_taken_over_lines, plan_lines
 from utils.messages.rollback import parts_of, rolled_back_rows
-from utils.messages.swap import ReplacedNow
+from utils.messages.swap import ReplacedNow, end_of_kept, undone_sentences
 from utils.planning.calls import call_lines
 from utils.redaction import without_secrets
 from utils.request.next_command import anew, start_command
@@ -152,6 +152,7 @@ def succeeded(
             for warning in (
                 *snapshot.notes,
                 *plan.warnings,
+                *undone_sentences(replaced),
                 *record.masking.get("findings", []),
                 *(record.verification.get("findings", []) if record.verified_at else ()),
                 *users.warnings,
@@ -385,13 +386,10 @@ def _replaced_rows(plan: Plan, record: OperationRecord, replaced: ReplacedNow | 
     if planned is None or record.door_open_at is None or (replaced is not None and replaced.identifier is None):
         return
     name = (replaced.identifier if replaced is not None else None) or planned.other_names[0]
-    until = dt.datetime.fromisoformat(record.door_open_at) + dt.timedelta(hours=planned.keep_hours)
-    end = f"and is deleted after {until:%Y-%m-%d %H:%M} UTC" if planned.is_ours else "and never deleted"
-    yield (
-        "Replaced",
-        f"{planned.resource_id}, which is kept as {name} behind the stack's door, {end}",
-    )
-    yield "", "until then its instances and its storage cost what they did before"
+    end = end_of_kept(planned, record.door_open_at, replaced)
+    yield "Replaced", f"{planned.resource_id}, which is kept as {name} behind the stack's door, {end}"
+    costs = replaced.costs if replaced is not None and replaced.costs else "its instances cost what they did before"
+    yield "", f"while it exists, {costs}"
     yield "", f'to go back: an execution with the input {{"operation_id": "{plan.operation_id}", "rollback": true}}'
 
 

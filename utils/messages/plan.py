@@ -8,6 +8,7 @@ from utils.contracts.plan import Plan, TargetSecrets, VerificationPlan
 from utils.messages.cluster import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
 from utils.messages.expiry import hours_text, plan_expiry_lines
 from utils.messages.rollback import rollback_lines
+from utils.messages.swap import planned_end
 
 # A message is read by people; the plan has them all.
 MAX_NOT_TAKEN_OVER = 20
@@ -101,8 +102,8 @@ def swap_lines(plan: Plan) -> Iterator[str]:
         "here on the new one has the clients' data"
     )
     yield (
-        f"keep {replaced.other_names[0]} for {hours_text(replaced.keep_hours)}, behind the stack's door"
-        + (", then DELETE it WITHOUT a final snapshot" if replaced.is_ours else ": it is never deleted")
+        f"have {replaced.other_names[0]} kept for {hours_text(replaced.keep_hours)} behind the stack's door, "
+        f"{planned_end(replaced)}"
     )
 
 

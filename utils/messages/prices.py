@@ -54,7 +54,7 @@ def hourly_cost(region: str, storage_type: str | None, classes: Sequence[str], c
     """
     counted, known = counted_classes(classes), PRICES.get(region, {})
     is_known = set(classes) <= set(known) and (storage_type or STANDARD_STORAGE) == STANDARD_STORAGE
-    if not classes or not is_known:
+    if not classes or not is_known or (SERVERLESS in classes and None in capacity):
         return f"costs money, but no public price of {counted} in {region} is known to the pipeline: see {PAGE}"
     least, most = (sum(_price(known[each], each, acus) for each in classes) for acus in capacity)
     amount = _dollars(least) if least == most else f"{_dollars(least)} to {_dollars(most)}"

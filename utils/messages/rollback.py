@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.messages.expiry import hours_text
-from utils.messages.swap import ReplacedNow
+from utils.messages.swap import ReplacedNow, TargetNow, end_of_kept, planned_end, undone_sentences
 from utils.state.operation import OperationRecord
 
 # A label and its text.
@@ -40,8 +39,8 @@ def rollback_lines(plan: Plan) -> Iterator[str]:
     )
     yield (
         f"LOSE for {target} what was written to it since {undone.replaced_at:%Y-%m-%d %H:%M} UTC: nothing copies it "
-        f"back. It stays in {old}, which is kept for {hours_text(replaced.keep_hours)} behind the stack's door"
-        + (", then DELETED WITHOUT a final snapshot" if replaced.is_ours else " and never deleted")
+        f"back. It stays in {old}, which is kept for {hours_text(replaced.keep_hours)} behind the stack's door, "
+        f"{planned_end(replaced)}"
     )
 
 
@@ -53,8 +52,7 @@ def rolled_back_rows(plan: Plan, record: OperationRecord, kept: ReplacedNow | No
     yield from (("Resumed", line) for line in plan.resumed)
     yield "Endpoint", f"{replaced.endpoint}:{replaced.port}"
     yield "Door", f"open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
-    until = dt.datetime.fromisoformat(record.door_open_at or "") + dt.timedelta(hours=replaced.keep_hours)
-    end = f"and is deleted after {until:%Y-%m-%d %H:%M} UTC" if replaced.is_ours else "and never deleted"
+    end = end_of_kept(replaced, record.door_open_at or "", kept)
     yield (
         "Lost",
         f"what was written to {target} from {undone.replaced_at:%Y-%m-%d %H:%M} UTC until this rollback. Nothing "
@@ -65,19 +63,24 @@ def rolled_back_rows(plan: Plan, record: OperationRecord, kept: ReplacedNow | No
     else:
         old = (kept.identifier if kept is not None else None) or replaced.other_names[0]
         yield "", f"it is in {replaced.resource_id}, which is kept as {old} behind the stack's door, {end}"
+        if kept is not None and kept.costs:
+            yield "", f"while it exists, {kept.costs}"
     if undone.login_version_id is not None and undone.admin_secret_arn:
         yield "Login", f"the master login is in secret {undone.admin_secret_arn}"
     if undone.application_secret_arn:
         yield "", f"the application's logins are in secret {undone.application_secret_arn}"
-    yield from (("Warning", warning) for warning in plan.warnings)
+    yield from (("Warning", warning) for warning in (*plan.warnings, *undone_sentences(kept)))
 
 
-def state_after_failure(record: OperationRecord) -> str:
-    """Return to which cluster the name leads after a rollback that has failed, and whose swap is not under way."""
+def state_after_failure(record: OperationRecord, now: TargetNow | None) -> str:
+    """Return how a rollback has ended that has failed, and whose swap is not under way.
+
+    Where RDS has not reported who has the name, the end that was recorded says where it leads.
+    """
     target = record.plan["target_cluster_id"]
+    parts = record.plan["rolls_back" if record.swap_end == "forward" else "replaces"]
+    leads = f": it leads to cluster {parts['resource_id']}" if now is None else ""
     if record.swap_end == "forward":
-        return f"{target} was rolled back: it leads to cluster {record.plan['rolls_back']['resource_id']}."
-    return (
-        f"{target} was not rolled back: it leads to cluster {record.plan['replaces']['resource_id']}, as before. "
-        "Nothing was deleted, and nothing is lost."
-    )
+        return f"{target} was rolled back{leads}."
+    before = ", as before" if leads else ""
+    return f"{target} was not rolled back{leads}{before}. Nothing was deleted, and nothing is lost."

@@ -2,17 +2,113 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from utils.aurora_utils.resources import ROLE_TAG, Cluster, Instance
+from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import SwapRecord
+from utils.messages.expiry import spoken
+from utils.state.expiry import expiry_text
 
 
 class ReplacedNow(Struct, frozen=True):
-    """The cluster that was replaced, as RDS has it after the swap: the name that it has, None where it is gone."""
+    """The cluster that was replaced, as RDS has it after the swap: the name that it has, None where it is gone.
+
+    `costs`: what it costs in an hour, as a predicate, where RDS has reported its instances. `is_previous`: it is tagged
+    as what the expiry may delete. `undone`: what AWS has refused, and the swap has ended without.
+    """
 
     identifier: str | None
+    costs: str = ""
+    is_previous: bool = True
+    undone: tuple[str, ...] = ()
+
+
+class TargetNow(Struct, frozen=True, kw_only=True):
+    """Who has the target's name, and both clusters of its swap, as RDS describes them; None where it shows none.
+
+    `restored` is the cluster that is to have the name: that of a rollback was kept. `door_group` lets only the pipeline
+    in. `committed_at` is when the door of the restored one was opened, and `because` why the swap was turned back, if
+    that has happened.
+    """
+
+    holder: Cluster | None
+    replaced_id: str
+    restored_id: str
+    replaced: Cluster | None
+    restored: Cluster | None
+    replaced_members: list[Instance]
+    door_group: str
+    committed_at: dt.datetime | None = None
+    because: str = ""
+    undone: tuple[str, ...] = ()
+
+
+def where_both_are(target: str, now: TargetNow) -> Iterator[str]:
+    """Yield which cluster the name leads to and whether it is open, then the same of the two that have not the name."""
+    of_operation = {
+        now.replaced_id: "the cluster that it led to before this operation",
+        now.restored_id: "the cluster that this operation gives the name to",
+    }
+    if now.holder is None:
+        yield f"No cluster is called {target} now."
+    elif now.holder.resource_id in of_operation:
+        yield f"{target} leads to {of_operation[now.holder.resource_id]}: {_as_it_is(now.holder, now)}."
+    else:
+        yield f"{target} is the name of a cluster of others now, which was left alone: {now.holder.resource_id}."
+    for resource_id, cluster in ((now.replaced_id, now.replaced), (now.restored_id, now.restored)):
+        if cluster is None:
+            yield f"Cluster {resource_id}, {of_operation[resource_id]}, is gone."
+        elif now.holder is None or now.holder.resource_id != resource_id:
+            yield f"{cluster.identifier} is {of_operation[resource_id]}: {_as_it_is(cluster, now)}."
+
+
+def what_is_lost(end: str | None, now: TargetNow) -> Iterator[str]:
+    """Yield how a swap has ended, and whether anything is lost that clients have written; nothing before its end."""
+    opened = f"{now.committed_at:%Y-%m-%d %H:%M} UTC" if now.committed_at is not None else ""
+    if end == "forward" and opened:
+        yield f"The swap was finished forward: from {opened} on, clients may have written to the cluster with the name."
+    elif end == "back" and now.replaced is not None:
+        yield f"The swap was turned back: {now.because or 'one of its steps has failed, or its execution was stopped'}."
+        if opened:
+            yield f"Clients may have written to {now.restored_id} from {opened} on: that is gone with it."
+        else:
+            yield f"Nobody but the pipeline was let into {now.restored_id}: nothing that clients have written is lost."
+
+    if end is not None:
+        yield from undone_sentences(now)
+
+
+def _as_it_is(cluster: Cluster, now: TargetNow) -> str:
+    groups = cluster.security_groups.ids
+    door = "its door is shut" if groups == [now.door_group] else f"its door is open ({', '.join(groups)})"
+    return f"{cluster.resource_id}, {cluster.status}, {door}"
+
+
+def planned_end(kept: ReplacedCluster) -> str:
+    """Return what becomes of a cluster once it was kept for as long as the plan says, as a clause."""
+    if kept.why_it_stays:
+        return f"and is not deleted then, because {kept.why_it_stays}"
+    also = "after its deletion protection is switched OFF, " if kept.protection_is_ours else ""
+    return f"then DELETED {also}WITHOUT a final snapshot"
+
+
+def end_of_kept(kept: ReplacedCluster, replaced_at: str, now: ReplacedNow | None) -> str:
+    """Return until when a cluster is kept that was replaced at that moment, as a clause."""
+    untagged = "" if now is None or now.is_previous else f"its tag {ROLE_TAG} is not previous"
+    if why := kept.why_it_stays or untagged:
+        return f"and is not deleted by the pipeline, because {why}"
+    until = dt.datetime.fromisoformat(replaced_at) + dt.timedelta(hours=kept.keep_hours)
+    return f"and is deleted after {spoken(expiry_text(until))}"
+
+
+def undone_sentences(now: ReplacedNow | TargetNow | None) -> Iterator[str]:
+    """Yield what a swap has ended without."""
+    if now is not None and now.undone:
+        yield f"AWS has refused this, and the swap has ended without it: {', '.join(now.undone)}. Do it by hand."
 
 
 # By the decision table's reason for turning back or failing (utils/steps/swap.py, Reason).
@@ -43,9 +139,12 @@ def turned_back(record: SwapRecord, because: str, doubts: Sequence[str] = ()) ->
         if "new" in record.gone
         else "Fix the cause, then resume this operation, or start a new one."
     )
+    lost = "Nothing that was written to it is lost."
+    if record.committed_at is not None:
+        lost += f" What was written to {record.new.resource_id} after {record.committed_at:%Y-%m-%d %H:%M} UTC is gone."
     return (
         f"{record.live_name} was not replaced: {because}. The cluster that it was ({record.old.resource_id}) has its "
-        f"name again, and its door is open. {reached} Nothing that was written to it is lost. {then}"
+        f"name again, and its door is open. {reached} {lost} {then}"
     )
 
 

@@ -16,6 +16,7 @@ from utils import environment, metrics
 from utils.arns import Arn
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
+from utils.aurora_utils.resources import ROLE_TAG
 from utils.aurora_utils.source_left import look_at_source
 from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
@@ -24,10 +25,11 @@ from utils.contracts.route import RouteStep
 from utils.contracts.verification import Verification
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
-from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines
+from utils.messages.cluster import cost_now
+from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines, door_of
 from utils.messages.next_steps import as_asked, next_lines
 from utils.messages.outcome import NOT_SETTLED, phase_seconds, total_seconds
-from utils.messages.swap import ReplacedNow
+from utils.messages.swap import ReplacedNow, TargetNow
 from utils.operation.evidence import Known, evidence_of
 from utils.operation.finishing import finishing_arn, finishing_name, start_finishing
 from utils.operation.identity import is_scheduled, operation_at_end
@@ -39,6 +41,7 @@ from utils.state.durations import SourceDurations, durations_key
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
 from utils.state.restored import restored_cluster
+from utils.state.swap import stored_swap
 from utils.state.verification import kept_verification
 
 # A table's item has 400 KiB, and a character up to four bytes.
@@ -328,7 +331,7 @@ class OperationEnd:
             copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
             if copy is not None and owns_recorded_copy(copy, record):
                 known = replace(known, copy=copy)
-            known = replace(known, lost=self._lost(record, known))
+            known = replace(known, lost=self._lost(record, known), target=_target_now(record, aurora))
             if known.lost is None and _resumes_from_snapshot(record, known) and not _is_own_snapshot(record):
                 known = replace(known, snapshot_is_out_of_sight=True)
         except (ClientError, BotoCoreError) as error:
@@ -342,11 +345,20 @@ class OperationEnd:
         if not planned:
             return None
         try:
-            found = AuroraReader(environment.region()).cluster_with_id(str(planned["resource_id"]))
+            aurora = AuroraReader(environment.region())
+            found = aurora.cluster_with_id(str(planned["resource_id"]))
+            if found is None or found.is_being_deleted:
+                return ReplacedNow(None)
+            swap = stored_swap(self._state.operation_id)
+            return ReplacedNow(
+                found.identifier,
+                costs=cost_now(found, aurora.instances_of(found.identifier)),
+                is_previous=found.tags.get(ROLE_TAG) == "previous",
+                undone=swap.record.refused if swap is not None else (),
+            )
         except (ClientError, BotoCoreError) as error:
             log.warning("replaced cluster not looked at", extra={"cause": one_line(error)})
             return None
-        return ReplacedNow(found.identifier if found is not None and not found.is_being_deleted else None)
 
     def _lost(self, record: OperationRecord, known: Remains) -> Lost | None:
         """Return what a resume would need and would not find, as far as that can be seen from here."""
@@ -381,6 +393,31 @@ class OperationEnd:
             (now - plan.snapshot.created_at).total_seconds(),
             plan.snapshot.allocated_gib,
         )
+
+
+def _target_now(record: OperationRecord, aurora: AuroraReader) -> TargetNow | None:
+    """Return who has the target's name, and both clusters of the swap; None where none has begun."""
+    planned = record.plan.get("replaces") or record.plan.get("replaced")
+    if not planned or record.swap_began_at is None:
+        return None
+    restored_id, swap = record.cluster_resource_id or "", stored_swap(record.operation_id)
+    if swap is not None and swap.record.new.resource_id != restored_id:
+        # It was turned back in an earlier execution, whose cluster is gone: what has failed since is no swap.
+        return None
+    by_id = {each.resource_id: each for each in aurora.clusters()}
+    target, replaced = record.plan["target_cluster_id"], by_id.get(planned["resource_id"])
+    return TargetNow(
+        holder=next((each for each in by_id.values() if each.identifier == target), None),
+        replaced_id=planned["resource_id"],
+        restored_id=restored_id,
+        replaced=replaced,
+        restored=by_id.get(restored_id),
+        replaced_members=aurora.instances_of(replaced.identifier) if replaced is not None else [],
+        door_group=door_of(record)[0],
+        committed_at=swap.record.committed_at if swap is not None else None,
+        because=swap.turned_because if swap is not None else "",
+        undone=swap.record.refused if swap is not None else (),
+    )
 
 
 def _warnings_of(task: NotificationTask) -> list[str]:

@@ -94,7 +94,7 @@ def plan_restore(
     admin_secret = admin_secret_of(secrets)
     obstacles = replaceable_problems(replaced, admin_secret, target, execution.now) if replaced else ()
     refuse_if_any([*replacement_problems(request, target_id), *obstacles])
-    replaces = plan_replacement(request, replaced, operation_id, admin_secret)
+    replaces = plan_replacement(request, replaced, operation_id, admin_secret, execution)
     cluster = renamed_for(cluster, replaces, operation_id)
     masking, masking_problems = plan_masking(request.masking_policy, limits)
     checks, check_problems = plan_verification(request.verification, request.on_findings or "fail", limits)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from utils import environment
 from utils.aurora_utils import AuroraReader, Cluster
+from utils.contracts.payloads import Execution
 from utils.contracts.plan import ClusterPlan, ReplacedCluster, TargetSecrets
 from utils.errors import StepFailed
 from utils.logins.master import AdminSecret
@@ -19,6 +20,7 @@ from utils.names import MAX_IDENTIFIER, name_for
 from utils.preflight.replaceable import is_ours
 from utils.request.fields import RestoreRequest
 from utils.request.reading import said_by
+from utils.state.maker import has_given_protection, maker_of
 
 # The ending of the longest name that is given beside the target's: what a policy of IAM's expects is never shortened.
 LONGEST_ENDING = len("-old-0123456789ab-2")
@@ -54,7 +56,11 @@ def replacement_problems(request: RestoreRequest, target_id: str) -> Iterator[st
 
 
 def plan_replacement(
-    request: RestoreRequest, replaced: Cluster | None, operation_id: str, admin_secret: str
+    request: RestoreRequest,
+    replaced: Cluster | None,
+    operation_id: str,
+    admin_secret: str,
+    execution: Execution,
 ) -> ReplacedCluster | None:
     """Return what the plan says of the cluster that is replaced; None where there is none.
 
@@ -66,9 +72,10 @@ def plan_replacement(
         raise StepFailed(f"RDS reports no endpoint of cluster {replaced.identifier}. Start again once it does.")
     names = [name_for("old", replaced.identifier, operation_id, end) for end in ("", "-2")]
     hours = request.keep_previous_hours
+    maker = maker_of(replaced, execution.execution_id, execution.now)
     return ReplacedCluster(
         resource_id=replaced.resource_id,
-        is_ours=is_ours(replaced),
+        is_ours=maker is not None,
         login_version_id=login_of(replaced, admin_secret),
         other_names=names,
         endpoint=replaced.endpoint,
@@ -76,6 +83,8 @@ def plan_replacement(
         security_group_ids=list(replaced.security_groups.staying),
         data_api=bool(replaced.settings.value("data_api")),
         deletion_protection=replaced.deletion_protection,
+        protection_is_ours=replaced.deletion_protection and has_given_protection(maker),
+        is_swept=bool(environment.optional("EXPIRY_SCHEDULE")),
         keep_hours=KEPT_HOURS if hours is None else hours,
     )
 

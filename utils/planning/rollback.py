@@ -67,7 +67,7 @@ def plan_rollback(
             *(_of_no_field(each) for each in replaceable_problems(live, admin, target, execution.now)),
         ]
     )
-    replaces = plan_replacement(request, live, operation_id, admin)
+    replaces = plan_replacement(request, live, operation_id, admin, execution)
     if kept is None or replaces is None:
         raise AssertionError("both clusters exist: else the request was refused")
     refuse_if_any(previous_name_problems(replaces.other_names, operation_id, target))
@@ -112,7 +112,7 @@ def plan_rollback(
         phases=[],
         expected_seconds={},
         expected_minutes=[],
-        warnings=list(_warnings(kept, replaced)),
+        warnings=list(_warnings(kept, login_of(kept, admin))),
     )
     return replace(plan, calls=planned_calls(plan, place.account_id, target.region))
 
@@ -172,13 +172,13 @@ def _not_the_live_one(record: OperationRecord, target_id: str, live: Cluster | N
     )
 
 
-def _warnings(kept: Cluster, replaced: ReplacedCluster) -> Iterator[str]:
+def _warnings(kept: Cluster, login_version_id: str | None) -> Iterator[str]:
     yield (
         f"The application's logins are those that {kept.identifier} had when it was replaced: a password that was "
         "changed in the application's secret since then does not open it."
     )
-    if not replaced.is_ours:
+    if login_version_id is None:
         yield (
-            f"The pipeline has no login to {kept.identifier}, which is another team's: that the name leads to it is "
-            "proved by its certificate alone, and the admin secret keeps the login of the cluster that is rolled back."
+            f"The pipeline has no login to {kept.identifier}: that the name leads to it is proved by its certificate "
+            "alone, and the admin secret keeps the login of the cluster that is rolled back."
         )

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from utils.aurora_utils import AuroraReader, Cluster
-from utils.aurora_utils.resources import OPERATION_TAG, ROLE_TAG
+from utils.aurora_utils.resources import ROLE_TAG
 from utils.contracts.payloads import Execution
 from utils.contracts.stack_limits import StackLimits
 from utils.foreign_text import one_line
-from utils.preflight.replaceable import is_ours, lasting_refusals
+from utils.preflight.replaceable import is_ours, lasting_refusals, waiting_refusals
 from utils.state.expiry import ExpiryRegister
-from utils.state.operation import OperationState
+from utils.state.maker import maker_of
 
 MAX_TAG_SHOWN = 100
 
@@ -43,7 +43,7 @@ def kept_problems(
         )
     if not kept.member_identifiers:
         yield f"{named} has no instances any longer. Create one in it, then start again."
-    yield from (f"{named} {why}" for why in lasting_refusals(kept, target))
+    yield from (f"{named} {why}" for why in (*lasting_refusals(kept, target), *waiting_refusals(kept)))
 
 
 def busy_problems(kept: Cluster | None) -> Iterator[str]:
@@ -59,7 +59,7 @@ def unmasked_problems(kept: Cluster | None, execution: Execution, limits: StackL
     """
     if limits.require_masking != "true" or kept is None or not is_ours(kept):
         return
-    record = OperationState(kept.tags[OPERATION_TAG], execution.execution_id, execution.now).recall()
+    record = maker_of(kept, execution.execution_id, execution.now)
     if record is None or record.masked_at is None:
         yield (
             f"Cluster {kept.identifier} ({kept.resource_id}) was not masked, and this stack lets nobody into a cluster "

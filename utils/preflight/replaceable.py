@@ -22,7 +22,7 @@ MAX_TAG_SHOWN = 100
 
 def replaceable_problems(replaced: Cluster, admin_secret: str, target: AuroraReader, now: dt.datetime) -> Iterator[str]:
     """Yield why a cluster must not be replaced, each with its remedy. `admin_secret` is its target's."""
-    every = (*lasting_refusals(replaced, target), *_of_its_state(replaced, target, now), *_of_others(replaced, target))
+    every = (*refusals_before_fence(replaced, target), *_of_its_state(replaced, target, now))
     yield from (f"replace_target: {replaced.identifier!r} {why}" for why in every)
     yield from _rotation_problems(admin_secret)
 
@@ -32,8 +32,18 @@ def is_ours(replaced: Cluster) -> bool:
     return OPERATION_TAG in replaced.tags
 
 
+def refusals_before_fence(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
+    """Yield why this cluster may not be replaced, apart from what passes by itself, as a predicate.
+
+    The plan asks it, and the swap once more before its fence: between the two are the hours of a restore.
+    """
+    yield from lasting_refusals(replaced, target)
+    yield from waiting_refusals(replaced)
+    yield from _of_others(replaced, target)
+
+
 def lasting_refusals(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
-    """Yield why this cluster may not be replaced in any state, as a predicate. The swap repeats it before its fence."""
+    """Yield why the name of this cluster may not be changed in any state, as a predicate."""
     members = target.instances_of(replaced.identifier)
     if not is_ours(replaced) and (untagged := _without_consent(replaced, members)):
         here = f"--region {target.region}"
@@ -65,14 +75,22 @@ def _of_its_state(replaced: Cluster, target: AuroraReader, now: dt.datetime) -> 
     """Yield why it may not be replaced now, although it may be later."""
     if not replaced.is_available:
         yield f"is {replaced.status}, not available. Start again once it is."
-    if replaced.waiting_changes:
-        yield (
-            f"has changes that wait for its maintenance window ({', '.join(replaced.waiting_changes)}), and a rename "
-            "would apply them. Apply them, or take them back, then start again."
-        )
     for near in near_windows(replaced, now):
         yield f"has a {near}, and RDS renames no cluster meanwhile. Start after it, or move it."
     yield from maintenance_refusals(replaced, target.instances_of(replaced.identifier), now, target.region)
+
+
+def waiting_refusals(cluster: Cluster) -> Iterator[str]:
+    """Yield that a rename would carry out what somebody has asked of RDS for later.
+
+    "ApplyImmediately ... the modifications in this request and any pending modifications" (API reference,
+    ModifyDBCluster).
+    """
+    if cluster.waiting_changes:
+        yield (
+            f"has changes that wait for its maintenance window ({', '.join(cluster.waiting_changes)}), and a rename "
+            "would apply them. Apply them, or take them back, then start again."
+        )
 
 
 def near_windows(cluster: Cluster, now: dt.datetime) -> Iterator[str]:

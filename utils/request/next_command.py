@@ -87,7 +87,8 @@ def corrected(request: Mapping[str, Any], problems: Iterable[str]) -> Correction
             gone = [each for each in NEVER_BY_DEFAULT if each in values] if field == "delete_source" else [field]
             left_out += sorted(gone, key=list(values).index)
             values = {name: value for name, value in values.items() if name not in gone}
-        else:
+        elif not isinstance(values.get(field), bool):
+            # A switch has no other value than off, which asks for something else: then the world has to change.
             values[field] = Placeholder(field.upper(), _is_text(field))
     words = [each.word for each in values.values() if isinstance(each, Placeholder)]
     return Correction(request=values, words=words, left_out=left_out, renamed=renamed)

@@ -28,8 +28,8 @@ KEY = "expiry#register"
 class Replaced(Struct, frozen=True, kw_only=True):
     """What is registered of a cluster that was replaced.
 
-    `target_cluster_id` is the name that it had. `is_ours`: the pipeline has created it. `deletion_protection` is as it
-    was when the operation that replaced it was planned.
+    `target_cluster_id` is the name that it had. `is_ours`: an operation of this stack has created it.
+    `deletion_protection`: that operation has given it deletion protection, which its expiry switches off.
     """
 
     target_cluster_id: str

@@ -15,7 +15,7 @@ from utils.contracts.swap import RecordedCluster, SwapRecord
 from utils.errors import StepFailed
 from utils.preflight.dependents import due_maintenance
 from utils.preflight.kept import kept_problems
-from utils.preflight.replaceable import LONGEST_AHEAD, lasting_refusals, near_windows
+from utils.preflight.replaceable import LONGEST_AHEAD, near_windows, refusals_before_fence
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import StoredSwap, keep_swap, stored_swap
 from utils.steps.swap import resumed, turned_back
@@ -130,7 +130,7 @@ def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -
             f"{target} was the name of cluster {replaces.resource_id} when this was planned, and now {seen}. Nothing "
             "was swapped. Start a new operation."
         )
-    if refusals := list(lasting_refusals(holder, aurora)):
+    if refusals := list(refusals_before_fence(holder, aurora)):
         raise StepFailed(
             f"Cluster {target} may no longer be replaced: it {' It '.join(refusals)} Nothing was swapped. Once nothing "
             "stands against it, resume this operation."

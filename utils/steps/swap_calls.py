@@ -117,8 +117,11 @@ class Calls:
             self._admin.keep(AdminSecret.version_for(loser.resource_id))
 
     def _set_roles(self, winner: Cluster, loser: Cluster | None, swap: StoredSwap, winning: Side) -> None:
-        """Tag both. The one that was replaced is registered first: without the entry it would stay for ever."""
-        if EXPIRY_TAG in winner.tags:
+        """Tag both. The one that was replaced is registered first: without the entry it would stay for ever.
+
+        Where old has kept its name after all, its expiry is as it was: the sweep keeps it by its role, and says so.
+        """
+        if EXPIRY_TAG in winner.tags and not (winning == "old" and swap.record.committed_at is None):
             # It was replaced before. Its role alone keeps it from being deleted, whatever the register has.
             self._aurora.mark_role(winner, "live", NEVER)
             ExpiryRegister().remove(winner.resource_id)
@@ -145,7 +148,7 @@ class Calls:
                     target_cluster_id=swap.record.live_name,
                     expires_at=expires,
                     is_ours=self._replaces.is_ours,
-                    deletion_protection=self._replaces.deletion_protection,
+                    deletion_protection=self._replaces.protection_is_ours,
                 ),
             )
         )

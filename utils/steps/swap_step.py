@@ -281,5 +281,8 @@ def waiting_for(found: Due) -> str:
 
 
 def _details(found: Due) -> dict[str, str]:
-    said = {"side": found.side or "", "name": found.name, "new_name": found.new_name, "reason": found.reason or ""}
+    """Return what the audit trail has of an action. A name says who is meant at that moment alone, an id always."""
+    ids = {"old": found.record.old.resource_id, "new": found.record.new.resource_id}
+    about = {"name": found.name, "new_name": found.new_name, "setting": found.setting, "reason": found.reason or ""}
+    said = {"side": found.side or "", **about, **ids}
     return {name: value for name, value in said.items() if value}

@@ -59,11 +59,20 @@ def withdraw(instance: Instance) -> None:
     instance.region.world.servers.gateway.leave(instance.place)
 
 
+def end_sessions(instance: Instance) -> None:
+    """End every session with an instance, as where the group of an untracked rule goes.
+
+    Sessions stay when a group goes. Those of a rule that lets in all addresses, beside one that lets all traffic out,
+    are not tracked, and interrupted at once (EC2 User Guide, "Security group connection tracking"). Which group has let
+    a session in is not known here, so that all of them end.
+    """
+    instance.region.world.servers.gateway.cut(instance.place)
+
+
 def _route(member: Instance | None, client: Connection) -> Route | None:
     """Return the way to a member, or None while none of its security groups lets the client in.
 
-    A group counts until it is removed, and not before it is added: that is not verified. Sessions stay when a group
-    goes (EC2 User Guide, "Security group connection tracking"), but for untracked ones, which are not modelled.
+    A group counts until it is removed, and not before it is added: that is not verified.
     """
     if member is None:
         return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, NamedTuple
 
+from scripts.local_aws.aurora.addresses import end_sessions
 from scripts.local_aws.aurora.records import Cluster, Instance
 
 Memberships = list[dict[str, Any]]
@@ -58,6 +59,8 @@ def _change(resource: Cluster | Instance, cluster: Cluster, groups: list[str]) -
             if cluster.wanted_groups is not groups:
                 return
             put_into(resource, settled(groups))
+            if isinstance(resource, Instance) and before.keys() - set(groups) & world.untracked:
+                end_sessions(resource)
             if resource is cluster:
                 for member in cluster.members:
                     _change(member, cluster, groups)

@@ -99,6 +99,8 @@ class World:
     places: dict[tuple[str, int], Place] = dataclasses.field(default_factory=dict)
     # Security groups that let nobody in but functions. All others let everybody in: rules are not evaluated.
     doors: set[str] = dataclasses.field(default_factory=set)
+    # Security groups whose rules are untracked: they let everything in, and all outbound traffic out.
+    untracked: set[str] = dataclasses.field(default_factory=set)
     is_function: Callable[[Connection], bool] = lambda client: False
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
 

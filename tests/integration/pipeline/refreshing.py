@@ -15,8 +15,8 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.client import Client
 from scripts.local_run.stage import SOURCE, Stage
-from tests.integration.pipeline.support import Pipeline, Run, until
-from utils.aurora_utils.resources import OPERATION_TAG
+from tests.integration.pipeline.support import Pipeline, Run, settle, until
+from utils.aurora_utils.resources import OPERATION_TAG, REPLACEABLE_TAG
 
 MODIFY = "rds:ModifyDBCluster"
 
@@ -82,6 +82,31 @@ class Refreshing:
             f"{backup:%H:%M}-{backup + half_an_hour:%H:%M}",
             f"{maintenance:%a:%H:%M}-{maintenance + half_an_hour:%a:%H:%M}".lower(),
         )
+
+    def of_others(self) -> dict[str, Any]:
+        """The target, created by somebody else who has tagged it as replaceable."""
+        rds, consent = self.pipeline.rds(), [{"Key": REPLACEABLE_TAG, "Value": "true"}]
+        backup, maintenance = self.windows()
+        rds.create_db_cluster(
+            DBClusterIdentifier=self.target,
+            Engine="aurora-postgresql",
+            EngineVersion="17.5",
+            MasterUsername="owner",
+            MasterUserPassword="their-own-secret-1",
+            PreferredBackupWindow=backup,
+            PreferredMaintenanceWindow=maintenance,
+            Tags=consent,
+        )
+        settle(self.pipeline)
+        rds.create_db_instance(
+            DBInstanceIdentifier=f"{self.target}-of-others",
+            DBClusterIdentifier=self.target,
+            Engine="aurora-postgresql",
+            DBInstanceClass="db.r6g.large",
+            Tags=consent,
+        )
+        settle(self.pipeline)
+        return self.live()
 
     def live(self) -> dict[str, Any]:
         found = self.pipeline.cluster(self.target)

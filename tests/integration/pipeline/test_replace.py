@@ -248,28 +248,7 @@ def test_what_was_shut_for_the_fence_is_open_again_after_a_failure(nights: Refre
 
 
 def test_a_cluster_of_others_that_is_stopped_meanwhile_is_started_and_given_back_as_it_was(nights: Refreshing) -> None:
-    rds, consent = nights.pipeline.rds(), [{"Key": "aurora-restore:replaceable", "Value": "true"}]
-    backup, maintenance = nights.windows()
-    rds.create_db_cluster(
-        DBClusterIdentifier=nights.target,
-        Engine="aurora-postgresql",
-        EngineVersion="17.5",
-        MasterUsername="owner",
-        MasterUserPassword=OWNERS_PASSWORD,
-        PreferredBackupWindow=backup,
-        PreferredMaintenanceWindow=maintenance,
-        Tags=consent,
-    )
-    settle(nights.pipeline)
-    rds.create_db_instance(
-        DBInstanceIdentifier=f"{nights.target}-of-others",
-        DBClusterIdentifier=nights.target,
-        Engine="aurora-postgresql",
-        DBInstanceClass="db.r6g.large",
-        Tags=consent,
-    )
-    settle(nights.pipeline)
-    old = nights.live()
+    rds, old = nights.pipeline.rds(), nights.of_others()
     rds.enable_http_endpoint(ResourceArn=old["DBClusterArn"])
     settle(nights.pipeline)
     second_rename_refused(nights)

@@ -6,7 +6,9 @@ night: each begins with the cluster that the one before has left.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +19,16 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run.client import Client
 from scripts.local_run.production import Production
 from scripts.local_run.stage import Stage
-from tests.integration.pipeline.refreshing import MODIFY, Refreshing, deployed, meeting, meetings
+from tests.integration.pipeline.reader import commands
+from tests.integration.pipeline.refreshing import (
+    MODIFY,
+    Refreshing,
+    deployed,
+    meeting,
+    meetings,
+    operation_of,
+    tags_of,
+)
 from tests.integration.pipeline.support import Run, settle, until
 from utils.logins.master import AdminSecret
 from utils.names import name_for
@@ -125,6 +136,15 @@ def reboot(nights: Refreshing, cluster: dict[str, Any]) -> None:
 def reader_of(cluster: dict[str, Any]) -> str:
     (found,) = [each["DBInstanceIdentifier"] for each in cluster["DBClusterMembers"] if not each["IsClusterWriter"]]
     return str(found)
+
+
+def a_stranger(nights: Refreshing, name: str) -> None:
+    nights.pipeline.rds().create_db_cluster(
+        DBClusterIdentifier=name,
+        Engine="aurora-postgresql",
+        MasterUsername="boss",
+        MasterUserPassword="not-a-secret-1",
+    )
 
 
 def dies(function: str, die: str) -> Rule:
@@ -259,6 +279,18 @@ def test_16_a_door_that_a_person_opens_again_is_shut_again(nights: Refreshing) -
     with meeting(nights, RENAMED_AWAY, open_again):
         run = a_night(nights, "F")
     assert [what for _, what, _ in nights.swap_events(run)].count("shut-door") == 2
+
+
+def test_16_sessions_of_an_untracked_rule_end_with_its_group_and_nobody_has_to_be_ended(nights: Refreshing) -> None:
+    """They end before the pipeline looks, and their clients come again to a door that is shut."""
+    untracked = nights.aws.aurora.untracked
+    untracked |= {each["VpcSecurityGroupId"] for each in nights.live()["VpcSecurityGroups"]}
+    try:
+        run = a_night(nights, "F")
+    finally:
+        untracked.clear()
+    fences = [details for _, what, details in nights.swap_events(run) if what == "fenced"]
+    assert [int(each["ended"]) for each in fences] == [0]
 
 
 def test_17_a_login_that_no_longer_opens_the_old_cluster_leads_to_restarts(nights: Refreshing) -> None:
@@ -414,16 +446,7 @@ def test_25_a_new_cluster_that_a_person_deletes_leaves_the_old_one(nights: Refre
 
 def test_26_a_stranger_that_takes_the_name_is_left_alone_and_the_old_cluster_opens(nights: Refreshing) -> None:
     old = nights.live()
-
-    def take() -> None:
-        nights.pipeline.rds().create_db_cluster(
-            DBClusterIdentifier=TARGET,
-            Engine="aurora-postgresql",
-            MasterUsername="boss",
-            MasterUserPassword="not-a-secret-1",
-        )
-
-    with meeting(nights, RENAMED_IN, take):
+    with meeting(nights, RENAMED_IN, lambda: a_stranger(nights, TARGET)):
         run = nights.night()
     assert run.status == "FAILED"
     stranger, kept = nights.live(), nights.by_id(old["DbClusterResourceId"])
@@ -442,20 +465,59 @@ def test_26_a_stranger_that_takes_the_name_is_left_alone_and_the_old_cluster_ope
     assert nights.live()["DbClusterResourceId"] == old["DbClusterResourceId"]
 
 
+def test_26_a_stranger_that_takes_the_name_after_the_commit_is_left_alone_and_the_new_cluster_opens(
+    nights: Refreshing,
+) -> None:
+    """Between the look that commits and the next one, a person renames new away, and another takes the name."""
+    old, aws, by_hand = nights.live(), nights.aws, f"{TARGET}-by-hand"
+
+    def take() -> None:
+        quick = aws.aurora.durations
+        aws.aurora.durations = dataclasses.replace(quick, rename_cluster=1)
+        nights.pipeline.rds().modify_db_cluster(
+            DBClusterIdentifier=TARGET, NewDBClusterIdentifier=by_hand, ApplyImmediately=True
+        )
+        aws.clock.sleep(5)
+        aws.aurora.durations = quick
+        a_stranger(nights, TARGET)
+
+    def nothing() -> None:
+        return
+
+    move = ("secretsmanager:UpdateSecretVersionStage", {"VersionStage": "AWSCURRENT"}, nothing)
+    look = "rds:DescribeDBClusters"
+    with meetings(nights, [move, (look, {}, nothing), (look, {}, take)]):
+        run = nights.night()
+    assert run.status == "FAILED"
+    assert [what for _, what, _ in nights.swap_events(run)].count("commit") == 1
+    stranger, new = nights.live(), nights.pipeline.cluster(by_hand)
+    try:
+        assert "aurora-restore:role" not in tags_of(stranger)
+        assert not nights.door_is_shut(stranger)
+        assert new is not None
+        assert operation_of(new) == run.operation_id
+        assert not nights.door_is_shut(new)
+        assert nights.door_is_shut(nights.present(old))
+        message = run.messages[-1]["message"]
+        assert f"{TARGET} is the name of a cluster of others now" in message
+        assert f"{by_hand} is the cluster that this operation gives the name to" in message
+        (command,) = commands(message, "start-execution")
+    finally:
+        aws.faults.clear()
+        settle(nights.pipeline)
+        nights.pipeline.remove(TARGET)
+    # Once the stranger is gone, the command of the message finishes the swap, and forward.
+    given = json.loads(shlex.split(command)[shlex.split(command).index("--input") + 1])
+    nights.pipeline.run(given)
+    assert nights.live()["DbClusterResourceId"] == new["DbClusterResourceId"]
+    assert not nights.door_is_shut(nights.live())
+
+
 def test_27_a_previous_name_that_is_taken_meanwhile_is_replaced_by_the_second(nights: Refreshing) -> None:
     """One that is taken before is refused by the plan."""
     taken = name_for("old", TARGET, "night-27")
-
-    def take() -> None:
-        nights.pipeline.rds().create_db_cluster(
-            DBClusterIdentifier=taken,
-            Engine="aurora-postgresql",
-            MasterUsername="boss",
-            MasterUserPassword="not-a-secret-1",
-        )
-
     old = nights.live()
-    with meeting(nights, FENCED, take):
+    with meeting(nights, FENCED, lambda: a_stranger(nights, taken)):
         run = nights.night("night-27")
     assert run.status == "SUCCEEDED", run.reason
     kept = nights.by_id(old["DbClusterResourceId"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shlex
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from scripts.local_run.stage import Stage
 from tests.integration.pipeline.reader import commands
 from tests.integration.pipeline.refreshing import HOURLY, Refreshing, deployed, refreshing, tags_of
 from tests.integration.pipeline.support import Run, numbers, settle
-from utils.aurora_utils.resources import ROLE_TAG
+from utils.aurora_utils.resources import EXPIRY_TAG, ROLE_TAG
 
 PREFIX = "returns"
 
@@ -143,3 +144,33 @@ def test_what_was_rolled_back_expires_and_the_cluster_with_the_name_does_not(nig
     settle(nights.pipeline)
     (left,) = nights.ours()
     assert left["DbClusterResourceId"] == before["DbClusterResourceId"]
+
+
+@pytest.mark.full
+def test_what_is_due_while_it_is_given_its_name_back_stays(nights: Refreshing) -> None:
+    """The rollback has the lock on the target, and waits for hours with it: the kept cluster is being backed up."""
+    assert nights.night().status == "SUCCEEDED"
+    before = nights.live()
+    night = nights.night(keep_previous_hours=8)
+    assert night.status == "SUCCEEDED", night.reason
+    kept = nights.present(before)
+    expires = dt.datetime.fromisoformat(tags_of(kept)[EXPIRY_TAG])
+    aws = nights.aws
+    aws.clock.sleep(expires.timestamp() - 60 * 60 - aws.clock.time())
+    aws.schedules.settle()
+    opens, closes = (aws.clock.now() + dt.timedelta(minutes=each) for each in (30, 3 * 60 + 30))
+    nights.pipeline.rds().modify_db_cluster(
+        DBClusterIdentifier=kept["DBClusterIdentifier"],
+        PreferredBackupWindow=f"{opens:%H:%M}-{closes:%H:%M}",
+        ApplyImmediately=True,
+    )
+    settle(nights.pipeline)
+    back = roll_back(nights, night)
+    assert back.status == "SUCCEEDED", back.reason
+    assert aws.clock.now() > expires + dt.timedelta(hours=2), "it has waited, and sweeps have come meanwhile"
+    aws.clock.sleep(12 * 3600)
+    aws.schedules.settle()
+    settle(nights.pipeline)
+    (left,) = [each for each in nights.ours() if each["DBClusterIdentifier"] == nights.target]
+    assert left["DbClusterResourceId"] == before["DbClusterResourceId"]
+    assert not nights.door_is_shut(left)

@@ -114,7 +114,7 @@ def test_what_is_due(entry: ExpiringCluster, cluster: Cluster | None, now: dt.da
         (a_cluster(DBClusterIdentifier="live"), [], f"was renamed from {TARGET} to live"),
         (a_cluster(TagList=tags(protected="true")), [], f"protected = true on {TARGET}"),
         (CLUSTER, [an_instance(TagList=tags(protected="true"))], f"protected = true on {TARGET}-1"),
-        (a_cluster(DeletionProtection=True), [], "has deletion protection now"),
+        (a_cluster(DeletionProtection=True), [], "has deletion protection, which"),
         (CLUSTER, [an_instance(TagList=[])], f"did not create: {TARGET}-1"),
         (a_cluster(GlobalClusterIdentifier="world"), [], "the global database world"),
         (a_cluster(ReadReplicaIdentifiers=["copy"]), [], "feeds the replicas copy"),

@@ -97,7 +97,7 @@ def test_the_later_of_tag_and_register_counts() -> None:
         (old(DBClusterIdentifier=TARGET), SWAP, f"is called {TARGET}"),
         (old(DBClusterIdentifier="kept-by-me"), SWAP, "is called kept-by-me"),
         (old(DBClusterIdentifier=f"{OLD}-2"), SWAP, "was renamed"),
-        (old(DeletionProtection=True), SWAP, "has deletion protection now"),
+        (old(DeletionProtection=True), SWAP, "has deletion protection, which"),
     ],
 )
 def test_what_does_not_fit_the_swap_is_kept(cluster: Any, swap: SwapRecord | None, why: str) -> None:
@@ -116,7 +116,7 @@ def test_one_that_the_pipeline_did_not_create_is_kept() -> None:
     entry = replace(PREVIOUS, replaced=replace(REPLACED, is_ours=False))
     decision = what_is_due(old(), entry)
     assert decision.due is Due.KEEP
-    assert "was not created by the pipeline" in decision.why
+    assert "is not recorded as created by this stack" in decision.why
 
 
 def test_protection_that_it_had_when_it_was_replaced_is_switched_off() -> None:

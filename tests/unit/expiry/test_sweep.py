@@ -205,7 +205,7 @@ def test_what_is_kept_is_reported_once_and_fails_nothing(sweeps: Sweeps, rds: Fa
     for _ in range(3):
         assert sweeps.sweep()["kept"] == [DRILL]
     assert sweeps.subjects() == ["EXPIRES", "KEPT"]
-    assert "NOT deleted: it has deletion protection now" in sweeps.last_message()
+    assert "NOT deleted: it has deletion protection, which" in sweeps.last_message()
     cluster["DeletionProtection"] = False
     assert sweeps.sweep()["deleted"] == [DRILL]
 

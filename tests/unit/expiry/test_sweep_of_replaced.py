@@ -68,6 +68,7 @@ def test_it_goes_and_its_targets_secrets_stay(sweeps: Sweeps, rds: FakeRds) -> N
     assert sweeps.sweep()["warned"] == [OLD]
     assert "the secrets of its target" not in sweeps.last_message()
     assert f"Was        {DRILL}" in sweeps.last_message()
+    assert "Costs      while it exists, its storage and its instances: " in sweeps.last_message()
     # The data of the operation's snapshot are in the cluster that has replaced it.
     assert "Data of" not in sweeps.last_message()
     sweeps.until(EXPIRES)
@@ -114,6 +115,39 @@ def test_a_swap_that_begins_before_the_lock_is_held_keeps_it(
     monkeypatch.setattr(TargetLock, "claim", swapping_meanwhile)
     assert sweeps.sweep()["deleted"] == []
     assert rds.changes() == []
+
+
+def typed(sweeps: Sweeps, beginning: str) -> list[str]:
+    return [line.strip() for line in sweeps.last_message().splitlines() if line.strip().startswith(beginning)]
+
+
+def test_protection_of_its_owners_is_theirs_to_switch_off(sweeps: Sweeps, rds: FakeRds) -> None:
+    """The message says who acts, and by which command. Once it is off, the cluster goes."""
+    _, old = replaced(sweeps, rds)
+    sweeps.warn_and_expire()
+    old["DeletionProtection"] = True
+    assert sweeps.sweep()["kept"] == [OLD]
+    assert rds.changes() == []
+    assert "the person who has switched its deletion protection on switches it off" in sweeps.last_message()
+    (command,) = typed(sweeps, "aws rds modify-db-cluster")
+    assert f"--db-cluster-identifier {OLD} --no-deletion-protection --apply-immediately --region" in command
+    old["DeletionProtection"] = False
+    assert sweeps.sweep()["deleted"] == [OLD]
+
+
+def test_one_of_others_is_its_owners_to_delete(sweeps: Sweeps, rds: FakeRds) -> None:
+    _, old = replaced(sweeps, rds)
+    old["DeletionProtection"] = True
+    (entry,) = ExpiryRegister().entries()
+    assert entry.replaced is not None
+    ExpiryRegister().remove(entry.resource_id)
+    ExpiryRegister().add(replace(entry, replaced=replace(entry.replaced, is_ours=False)))
+    sweeps.until(EXPIRES)
+    assert sweeps.sweep()["kept"] == [OLD]
+    commands = [line.split()[2] for line in typed(sweeps, "aws rds")]
+    assert commands == ["describe-db-clusters", "modify-db-cluster", "delete-db-instance", "delete-db-cluster"]
+    (deletion,) = typed(sweeps, "aws rds delete-db-cluster")
+    assert "--final-db-snapshot-identifier" in deletion
 
 
 def test_one_whose_swap_was_turned_back_is_reported_and_kept(sweeps: Sweeps, rds: FakeRds) -> None:

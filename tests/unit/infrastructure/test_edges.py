@@ -394,8 +394,8 @@ REST: dict[str, dict[str, Any]] = {
         "Type": "Pass",
         "Parameters": {
             "Error": "SwapStopped",
-            "Cause": "An earlier execution of this operation ended within its swap. This one has finished the swap, "
-            "and nothing else.",
+            "Cause": "An earlier execution of this operation ended within its swap. This one was started to finish the "
+            "swap, and does nothing else.",
         },
         "ResultPath": "$.error",
     },

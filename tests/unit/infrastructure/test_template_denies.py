@@ -277,6 +277,7 @@ SEEING_DEPENDENTS = [
     *each("rds:DescribeIntegrations", rds("integration", "any")),
     *each("rds:DescribePendingMaintenanceActions", cluster("any")),
     *each("rds:DescribePendingMaintenanceActions", instance("any")),
+    *each("application-autoscaling:DescribeScalableTargets", "*"),
     *each("ram:GetResourceShareAssociations", "*"),
 ]
 
@@ -305,7 +306,6 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("rds:DescribeDBSubnetGroups", rds("subgrp", "any")),
         *each("rds:DescribeDBClusterParameterGroups DescribeDBClusterParameters", rds("cluster-pg", "any")),
         *each("rds:DescribeDBParameterGroups DescribeDBParameters", rds("pg", "any")),
-        *each("application-autoscaling:DescribeScalableTargets", "*"),
         *SEEING_DEPENDENTS,
         *each("ec2:DescribeSecurityGroups", "*"),
         *each("rds:DescribeAccountAttributes DescribeDBClusterAutomatedBackups DescribeDBEngineVersions", "*"),

@@ -22,6 +22,7 @@ SAMPLES = {
     "command": "db-cluster-parameter-group",
     "given": "--db-instance-class db.r6g.large --promotion-tier 1",
     "here": "--region us-east-1",
+    "protection_off": "--no-deletion-protection --apply-immediately",
     "unprotected": "--no-deletion-protection --apply-immediately",
     "secret": "--secret-id aurora-restore/application --region us-east-1",
     "shlex.quote(given)": '\'{"target_cluster_id": "staging"}\'',

@@ -55,6 +55,11 @@ def test_without_a_price_there_is_no_figure(region: str, storage: str, classes: 
     assert "USD" not in said
 
 
+@pytest.mark.parametrize("capacity", [NONE, (None, 4.0), (0.5, None)])
+def test_serverless_of_a_capacity_that_nobody_knows_has_no_figure(capacity: tuple[float | None, float | None]) -> None:
+    assert "USD" not in hourly_cost("us-east-1", "aurora", [SERVERLESS], capacity)
+
+
 def test_the_page_on_costs_has_every_price_and_its_date() -> None:
     rows = [
         f"| {region} | {name} | {price.micro_dollars / 1_000_000:g} | {price.as_of} |"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from msgspec.structs import replace
+
 from tests.unit.support import (
     EXECUTION,
     NOW,
@@ -12,7 +15,7 @@ from tests.unit.support import (
     nothing_archived,
     some_users,
 )
-from utils.contracts.plan import ReplacedCluster
+from utils.contracts.plan import Plan, ReplacedCluster
 from utils.messages import outcome
 from utils.messages.swap import ReplacedNow
 
@@ -40,7 +43,9 @@ def test_a_success_names_the_target_and_what_became_of_the_one_before() -> None:
     assert message.subject.startswith(f"[aurora-restore] SUCCEEDED: {TARGET} restored from")
     assert "cluster-OLD, which is kept as staging-orders-old-0123456789ab behind the stack's door" in message.body
     assert "deleted after 2026-03-11 03:00 UTC" in message.body
-    assert "until then its instances and its storage cost what they did before" in message.body
+    assert "while it exists, its instances cost what they did before" in message.body
+    seen = ReplacedNow(f"{TARGET}-old-0123456789ab", "it costs about 0.26 USD an hour")
+    assert "while it exists, it costs about 0.26 USD an hour" in a_success(seen)
 
 
 def test_the_plan_says_who_is_locked_out_when_and_until_when_there_is_a_way_back() -> None:
@@ -48,13 +53,41 @@ def test_the_plan_says_who_is_locked_out_when_and_until_when_there_is_a_way_back
     shut = text.index(f"shut the door of the present {TARGET} (cluster-OLD)")
     assert shut < text.index(f"rename it to {TARGET}-old-0123456789ab") < text.index("open the door of the new")
     assert "any failure ends with the present one under its name" in text
-    assert "then DELETE it WITHOUT a final snapshot" in text
+    assert "then DELETED WITHOUT a final snapshot" in text
 
 
-def a_success(replaced: ReplacedNow | None) -> str:
+@pytest.mark.parametrize(
+    ("kept", "why"),
+    [
+        ({"is_ours": False}, "this stack did not create it"),
+        ({"deletion_protection": True}, "somebody has switched its deletion protection on"),
+        ({"is_swept": False}, "the stack's ExpirySchedule is empty"),
+    ],
+)
+def test_what_nothing_is_going_to_delete_is_not_said_to_be_deleted(kept: dict[str, bool], why: str) -> None:
+    plan = replace(PLAN, replaces=replace(REPLACED, **kept))
+    assert f"and is not deleted then, because {why}" in outcome.planned(plan, EXECUTION, {}).body
+    body = a_success(ReplacedNow("x"), plan)
+    assert f"and is not deleted by the pipeline, because {why}" in body
+    assert "deleted after" not in body
+
+
+def test_protection_that_goes_with_the_cluster_is_announced() -> None:
+    plan = replace(PLAN, replaces=replace(REPLACED, deletion_protection=True, protection_is_ours=True))
+    text = outcome.planned(plan, EXECUTION, {}).body
+    assert "then DELETED after its deletion protection is switched OFF, WITHOUT a final snapshot" in text
+
+
+def a_success(replaced: ReplacedNow | None, plan: Plan = PLAN) -> str:
     times = dict.fromkeys(("snapshot-check", "swap-cluster", "open-cluster"), "2026-03-10T03:00:00.000Z")
     record = a_record(step_times=times, door_open_at="2026-03-10T03:00:00.000Z")
-    return outcome.succeeded(PLAN, some_users(), nothing_archived(), record, EXECUTION, NOW, replaced=replaced).body
+    return outcome.succeeded(plan, some_users(), nothing_archived(), record, EXECUTION, NOW, replaced=replaced).body
+
+
+def test_a_success_says_what_aws_has_refused_and_that_nothing_deletes_what_is_not_tagged() -> None:
+    body = a_success(ReplacedNow(f"{TARGET}-old-0123456789ab", is_previous=False, undone=("set-roles",)))
+    assert "is not deleted by the pipeline, because its tag aurora-restore:role is not previous" in body
+    assert "AWS has refused this, and the swap has ended without it: set-roles. Do it by hand." in body
 
 
 def test_a_success_has_the_name_that_the_replaced_cluster_has_now() -> None:

@@ -63,7 +63,10 @@ def test_a_success_says_which_cluster_it_is_and_where_the_lost_writes_are() -> N
 def test_one_of_others_is_never_deleted() -> None:
     plan = replace(PLAN, replaces=replace(REPLACED, is_ours=False))
     record = a_record(door_open_at="2026-03-10T03:00:00.000Z")
-    assert "behind the stack's door, and never deleted" in outcome.rolled_back(plan, record, EXECUTION, NOW).body
+    assert (
+        "behind the stack's door, and is not deleted by the pipeline, because this stack did"
+        in outcome.rolled_back(plan, record, EXECUTION, NOW).body
+    )
 
 
 def test_a_failure_says_where_the_name_leads_and_never_how_to_delete_a_cluster() -> None:

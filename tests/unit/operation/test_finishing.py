@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.fakes.machine import FakeMachine
-from tests.unit.fakes.rds import FakeRds
+from tests.unit.fakes.rds import FakeRds, in_groups
 from tests.unit.operation.test_close import (
     END,
     FAILURE,
@@ -32,6 +33,7 @@ from tests.unit.support import (
     OTHER_EXECUTION,
     OWN_TAGS,
     REGION,
+    SECURITY_GROUP,
     TARGET,
     a_cluster_plan,
     a_plan,
@@ -42,23 +44,27 @@ from tests.unit.support import (
     some_users,
 )
 from utils.aws import client
+from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import ReplacedCluster
+from utils.contracts.swap import RecordedCluster, SwapRecord
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.names import fingerprint, name_for
 from utils.operation.start import begin_operation
 from utils.request.fields import RestoreRequest
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState, iso
+from utils.state.swap import StoredSwap, keep_swap
 
 pytestmark = pytest.mark.usefixtures("account", "rds", "inbox")
 __all__ = ["inbox"]
 
 TEMPORARY = name_for("new", TARGET, OPERATION)
+OLD = name_for("old", TARGET, OPERATION)
 REPLACES = ReplacedCluster(
     resource_id="cluster-OLD",
     is_ours=True,
     login_version_id=None,
-    other_names=[name_for("old", TARGET, OPERATION)],
+    other_names=[OLD],
     endpoint=f"{TARGET}.cluster-c0ffee.{REGION}.rds.amazonaws.com",
     port=5432,
     security_group_ids=[],
@@ -224,6 +230,105 @@ def test_the_execution_only_finishes_the_swap(rds: FakeRds, machine: FakeMachine
     assert (record().execution_id, record().is_swapping) == (arn, True)
     with pytest.raises(StepFailed):
         OperationState(OPERATION, EXECUTION, END).remember(swap_end="back")
+
+
+STOPPED = ExecutionError(error="SwapStopped", cause="This one was started to finish the swap, and does nothing else.")
+# By the swap's end: the names of old and new, when new was opened, and what the first lines say.
+ENDS: dict[str, tuple[str | None, str | None, dt.datetime | None, str | None, list[str]]] = {
+    "turned back, and new cleaned up": (
+        TARGET,
+        None,
+        None,
+        "back",
+        [
+            f"{TARGET} leads to the cluster that it led to before this operation: cluster-OLD, available, its door is",
+            "Cluster cluster-NEW, the cluster that this operation gives the name to, is gone.",
+            "The swap was turned back: a person has stopped it.",
+            "nothing that clients have written is lost.",
+        ],
+    ),
+    "finished forward": (
+        OLD,
+        TARGET,
+        NOW,
+        "forward",
+        [
+            f"{TARGET} leads to the cluster that this operation gives the name to: cluster-NEW, available, its door is",
+            f"{OLD} is the cluster that it led to before this operation: cluster-OLD, available, its door is shut.",
+            "The swap was finished forward: from 2026-03-10 03:00 UTC on, clients may have written to the cluster with",
+            f"Cluster {OLD} (cluster-OLD), which was replaced. While it exists, ",
+        ],
+    ),
+    "back, because new was deleted once it was open": (
+        TARGET,
+        None,
+        NOW,
+        "back",
+        ["Clients may have written to cluster-NEW from 2026-03-10 03:00 UTC on: that is gone with it."],
+    ),
+    "not to be finished": (
+        OLD,
+        None,
+        None,
+        None,
+        [
+            f"The swap of {TARGET} has not ended",
+            f"No cluster is called {TARGET} now.",
+            "The swap could not be finished: ",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("which", ENDS)
+def test_what_has_finished_a_swap_says_which_cluster_has_the_name_and_what_is_left(
+    which: str, rds: FakeRds, inbox: Inbox
+) -> None:
+    """By what RDS has at that moment, not by what was to happen."""
+    old_name, new_name, committed_at, end, expected = ENDS[which]
+    state = started(PLAN)
+    state.remember(cluster_resource_id="cluster-NEW", swap_began_at=iso(NOW), swap_end=end, users_ready_at=iso(NOW))
+    opened, shut = in_groups([SECURITY_GROUP]), in_groups([PLAN.cluster.door_security_group_id])
+    for name, resource_id, own in ((old_name, "cluster-OLD", []), (new_name, "cluster-NEW", OWN_TAGS)):
+        if name is not None:
+            groups = opened if name == TARGET else shut
+            rds.add_cluster(name, DbClusterResourceId=resource_id, TagList=own, VpcSecurityGroups=groups)
+            rds.add_instance(f"{name}-1", name)
+    record = SwapRecord(
+        live_name=TARGET,
+        old=RecordedCluster(resource_id="cluster-OLD", other_names=(OLD,)),
+        new=RecordedCluster(resource_id="cluster-NEW", other_names=(TEMPORARY,)),
+        began_at=NOW,
+        committed_at=committed_at,
+    )
+    keep_swap(StoredSwap(record=record, turned_because="a person has stopped it"), state)
+    failed = {"error": {"Error": "StepFailed", "Cause": "RDS is busy."}} if end is None else {}
+    notify(a_task("failed", error=STOPPED, clean_up=failed))
+    ((_, body),) = inbox.messages()
+    for said in expected:
+        assert said in body
+    if end == "forward":
+        assert "aws rds delete" not in body, "clients may have written to what would be deleted"
+        assert f"""--input '{{"operation_id": "{OPERATION}", "rollback": true}}'""" in body
+    lines = [line for line in body.splitlines() if "leads to" in line or "No cluster is called" in line]
+    assert body.splitlines().index(lines[0]) <= 1, "it comes first"
+
+
+def test_a_failure_after_a_swap_that_was_turned_back_long_ago_says_nothing_of_it(rds: FakeRds, inbox: Inbox) -> None:
+    """The operation was resumed, and its new cluster failed before it had a swap of its own."""
+    state = started(PLAN)
+    state.remember(cluster_resource_id=None, swap_began_at=iso(NOW), swap_end="back")
+    record = SwapRecord(
+        live_name=TARGET,
+        old=RecordedCluster(resource_id="cluster-OLD", other_names=(OLD,)),
+        new=RecordedCluster(resource_id="cluster-BEFORE", other_names=(TEMPORARY,)),
+        began_at=NOW,
+    )
+    keep_swap(StoredSwap(record=record), state)
+    notify(a_task("failed", error=FAILURE))
+    ((_, body),) = inbox.messages()
+    assert "gives the name to" not in body
+    assert "turned back" not in body
 
 
 def another_execution() -> Any:

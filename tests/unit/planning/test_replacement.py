@@ -12,11 +12,24 @@ from tests.unit.fakes.rds import FakeRds, in_groups
 from tests.unit.fakes.scaling import FakeScaling
 from tests.unit.fakes.sharing import FakeSharing
 from tests.unit.planning.test_planner import nothing_changes, plan_of, refusal_of
-from tests.unit.support import DEFAULTS, NOW, OPERATION, REGION, SECURITY_GROUP, TARGET, set_defaults
+from tests.unit.support import (
+    DEFAULTS,
+    EXECUTION,
+    NOW,
+    OPERATION,
+    REGION,
+    SECURITY_GROUP,
+    TARGET,
+    a_cluster_plan,
+    a_plan,
+    set_defaults,
+)
 from utils.aurora_utils.windows import minutes_until
 from utils.aws import client
-from utils.contracts.plan import Plan
+from utils.contracts.plan import Plan, ReplacedCluster
 from utils.names import MAX_IDENTIFIER, name_for
+from utils.request.next_command import corrected
+from utils.state.operation import OperationState
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 __all__ = ["nothing_changes"]
@@ -38,12 +51,20 @@ def scaling(stack: None) -> Iterator[FakeScaling]:
 
 
 @pytest.fixture(autouse=True)
-def live(rds: FakeRds, scaling: FakeScaling, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def live(account: None, rds: FakeRds, scaling: FakeScaling, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The target as it is before the second night."""
     monkeypatch.setenv("EXPIRY_SCHEDULE", "rate(1 hour)")
     rds.add_snapshot("tuesday")
     made: dict[str, Any] = rds.add_cluster(TARGET, TagList=OURS, VpcSecurityGroups=in_groups([SECURITY_GROUP]))
+    created_by_the_night_before(made)
     return made
+
+
+def created_by_the_night_before(cluster: dict[str, Any], *, deletion_protection: bool = False) -> None:
+    """What the night before has recorded of its cluster."""
+    state = OperationState("the-night-before", EXECUTION, NOW)
+    plan = a_plan(cluster=a_cluster_plan(deletion_protection=deletion_protection))
+    state.open("snapshot-check", {}, plan, "running", facts={"cluster_resource_id": cluster["DbClusterResourceId"]})
 
 
 def replaced_by_plan(**asked: Any) -> Plan:
@@ -103,6 +124,43 @@ def test_one_that_its_owner_has_tagged_is_replaced_and_nobody_knows_its_login(li
     assert plan.replaces.login_version_id is None
 
 
+def kept_by_plan() -> ReplacedCluster:
+    replaces = replaced_by_plan().replaces
+    assert replaces is not None
+    return replaces
+
+
+def test_one_that_expires_stays_in_no_way() -> None:
+    assert kept_by_plan().why_it_stays == ""
+
+
+def test_protection_that_the_pipeline_has_given_ends_with_the_cluster(live: dict[str, Any]) -> None:
+    created_by_the_night_before(live, deletion_protection=True)
+    live["DeletionProtection"] = True
+    kept = kept_by_plan()
+    assert (kept.protection_is_ours, kept.why_it_stays) == (True, "")
+
+
+def test_protection_that_somebody_has_switched_on_since_stays_their_word(live: dict[str, Any]) -> None:
+    live["DeletionProtection"] = True
+    kept = kept_by_plan()
+    assert not kept.protection_is_ours
+    assert kept.why_it_stays == "somebody has switched its deletion protection on"
+
+
+@pytest.mark.parametrize("maker", ["the-night-before", "nobody-knows", "expiry#register", "lock#" + TARGET, ""])
+def test_one_whose_tag_alone_says_that_it_is_ours_does_not_expire(live: dict[str, Any], maker: str) -> None:
+    """Somebody has restored it by hand, with the tags that its model had, or has made the tag up."""
+    live["TagList"] = [{"Key": "aurora-restore:operation-id", "Value": maker}]
+    live["DbClusterResourceId"] = "cluster-BYHAND"
+    assert kept_by_plan().why_it_stays == "this stack did not create it"
+
+
+def test_nothing_expires_where_nothing_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPIRY_SCHEDULE", "")
+    assert kept_by_plan().why_it_stays == "the stack's ExpirySchedule is empty"
+
+
 def test_a_source_of_another_region_may_have_the_targets_name(rds: FakeRds, source_rds: FakeRds) -> None:
     source_rds.add_snapshot("sunday", cluster=TARGET)
     key = f"arn:aws:kms:{REGION}:123456789012:key/0d1f3c5e-0000-4000-8000-000000000000"
@@ -160,6 +218,10 @@ def test_what_would_not_follow_the_name_is_refused(live: dict[str, Any], found: 
     message = refusal_of(replace_target=True)
     assert message.startswith(f"replace_target: '{TARGET}' ")
     assert said in message
+    # No other value of the field helps: the command that starts again is whole.
+    asked = {"target_cluster_id": TARGET, "replace_target": True}
+    again = corrected(asked, message.splitlines())
+    assert (again.request, again.words) == (asked, [])
 
 
 @pytest.mark.parametrize("window", ["03:46-04:16", "02:15-02:45", "wed:03:10-wed:03:40", "mon:03:10-mon:03:40"])

@@ -177,9 +177,10 @@ def test_one_whose_expiry_has_begun_is_left_to_it(replacement: Replacement) -> N
 def test_every_problem_of_the_kept_cluster_is_said_at_once(replacement: Replacement) -> None:
     replacement.kept["TagList"] = tags(operation_id="the-night-before", role="failed", protected="true")
     replacement.kept["Status"] = "upgrading"
+    replacement.kept["PendingModifiedValues"] = {"EngineVersion": "17.6"}
     with pytest.raises(RequestRefused) as refused:
         roll_back()
-    for said in ("is failed, not previous", "is upgrading, not available", "is protected by the tag"):
+    for said in ("is failed, not previous", "is upgrading, not available", "is protected by the tag", "EngineVersion"):
         assert said in str(refused.value)
 
 
@@ -204,7 +205,10 @@ def test_one_that_was_not_masked_lets_nobody_in_where_the_stack_requires_it(repl
         check(asked)
     earlier = OperationState("the-night-before", f"{EXECUTION}-before", NOW)
     earlier.open("snapshot-check", {}, a_plan(), "running")
-    earlier.remember(masked_at=iso(NOW))
+    earlier.remember(masked_at=iso(NOW), cluster_resource_id="cluster-ANOTHER")
+    with pytest.raises(RequestRefused, match="was not masked, and this stack lets nobody into"):
+        check(asked)
+    earlier.remember(cluster_resource_id=replacement.kept["DbClusterResourceId"])
     assert check(asked)["rolls_back"]["resource_id"] == replacement.kept["DbClusterResourceId"]
 
 

@@ -76,6 +76,12 @@ def given(request: dict[str, Any], *problems: str) -> str:
             '{"port": 80, "operation_id": "x"}',
         ),
         (
+            {"replace_target": True},
+            "replace_target: 't' belongs to the global database g. Remove it from there first.",
+            '{"replace_target": true}',
+        ),
+        ({"replace_target": "often"}, "replace_target: 'often' is no bool.", '{"replace_target": REPLACE_TARGET}'),
+        (
             {"quarantine": True},
             "quarantine: 'default' lets jobs start. Make one, and give it as db_cluster_parameter_group_name: aws rds "
             "create-db-cluster-parameter-group",

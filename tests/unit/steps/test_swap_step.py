@@ -10,9 +10,11 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from tests.unit.fakes.rds import FakeRds, in_groups
+from tests.unit.fakes.scaling import FakeScaling
 from tests.unit.fakes.sharing import FakeSharing
 from tests.unit.operation.test_finishing import REPLACES
 from tests.unit.operation.test_secret_endings import opened
+from tests.unit.planning.test_replacement import scaling
 from tests.unit.support import (
     ADMIN_SECRET,
     DOOR,
@@ -28,13 +30,13 @@ from tests.unit.support import (
 )
 from utils import environment
 from utils.aurora_utils import Aurora, Cluster
-from utils.aurora_utils.resources import PROTECTED_TAG, REPLACEABLE_TAG, ROLE_TAG
+from utils.aurora_utils.resources import EXPIRY_TAG, PROTECTED_TAG, REPLACEABLE_TAG, ROLE_TAG
 from utils.aws import client
 from utils.contracts.plan import RolledBack
 from utils.contracts.swap import FirstLook, Restart, Side, SwapRecord
 from utils.errors import StepFailed, TemporaryFailure
 from utils.logins.master import AdminSecret
-from utils.state.expiry import ExpiryRegister
+from utils.state.expiry import ExpiringCluster, ExpiryRegister
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState
 from utils.state.swap import StoredSwap, Within, keep_swap, stored_swap
@@ -43,6 +45,7 @@ from utils.steps.swap_calls import Calls
 from utils.steps.swap_observed import look
 
 pytestmark = pytest.mark.usefixtures("account")
+__all__ = ["scaling"]
 
 swap_cluster = calling("swap-cluster")
 TEMPORARY, OLD_NAME = f"{TARGET}-new-0123456789ab", REPLACES.other_names[0]
@@ -52,7 +55,7 @@ MEMBERS: dict[Side, str] = {"old": "old-1", "new": "new-1"}
 
 
 @pytest.fixture
-def state(rds: FakeRds, monkeypatch: pytest.MonkeyPatch) -> OperationState:
+def state(rds: FakeRds, scaling: FakeScaling, monkeypatch: pytest.MonkeyPatch) -> OperationState:
     """Both clusters as they are before the first step, the restored one behind the door."""
     monkeypatch.setenv("DOOR_SECURITY_GROUP_ID", DOOR)
     old = rds.add_cluster(
@@ -203,6 +206,50 @@ def test_what_its_owner_has_said_since_the_plan_stops_it_before_anything(
     assert expected in str(failed.value)
     assert rds.changes() == []
     assert stored_swap(state.operation_id) is None
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        (
+            {"PendingModifiedValues": {"EngineVersion": "17.6"}},
+            "has changes that wait .*EngineVersion.* would apply them",
+        ),
+        ({"CustomEndpoints": ["reports.cluster-custom-c0ffee"]}, "has custom endpoints"),
+        ({"GlobalClusterIdentifier": "orders-worldwide"}, "belongs to the global database orders-worldwide"),
+        ({"ReadReplicaIdentifiers": ["a-replica"]}, "replicates with a-replica"),
+    ],
+)
+def test_what_has_come_up_since_the_plan_stops_it_before_anything(
+    rds: FakeRds, state: OperationState, since: dict[str, Any], expected: str
+) -> None:
+    """A restore takes hours, and a person may do any of it meanwhile."""
+    rds.clusters[TARGET] |= since
+    with pytest.raises(StepFailed, match=f"{expected}.* Nothing was swapped"):
+        step()
+    assert rds.changes() == []
+    assert stored_swap(state.operation_id) is None
+
+
+def test_readers_that_are_scaled_since_the_plan_stop_it_before_anything(
+    rds: FakeRds, state: OperationState, scaling: FakeScaling
+) -> None:
+    scaling.targets[TARGET] = (1, 3)
+    with pytest.raises(StepFailed, match=r"has readers that Application Auto Scaling adds .* Nothing was swapped"):
+        step()
+    assert rds.changes() == []
+
+
+def test_each_action_is_in_the_audit_trail_before_its_call_with_both_resource_ids(
+    rds: FakeRds, state: OperationState
+) -> None:
+    rds.refuse("ModifyDBCluster", "Throttling", "Rate exceeded", times=20)
+    with pytest.raises(TemporaryFailure):
+        step()
+    items = client("dynamodb").scan(TableName=environment.text("AUDIT_TABLE"))["Items"]
+    (shut,) = [each["event_details"]["M"] for each in items if each["status"]["S"] == "shut-door"]
+    said = {name: value["S"] for name, value in shut.items()}
+    assert said == {"side": "old", "name": TARGET, "old": "cluster-OLD", "new": "cluster-NEW"}
 
 
 def test_certificates_are_looked_at_before_the_address_is_proved(rds: FakeRds, state: OperationState) -> None:
@@ -358,6 +405,26 @@ def test_the_replaced_cluster_is_registered_before_its_tag_says_that_it_expires(
     calls = Calls(Watching(REGION), AdminSecret(ADMIN_SECRET), state, REPLACED, DOOR)
     calls.make(roles, swap, look(swap, Aurora(REGION)))
     assert seen == [("live", []), ("previous", ["cluster-OLD"])]
+
+
+def test_a_target_that_was_to_expire_and_keeps_its_name_after_all_is_not_forgotten_in_silence(
+    rds: FakeRds, state: OperationState
+) -> None:
+    """The next sweep keeps it, because it is live, and reports that: its owner may have counted on its end."""
+    step()
+    stored = stored_swap(state.operation_id)
+    assert stored is not None
+    moment = "2026-03-13T03:00:00Z"
+    rds.clusters[TARGET]["TagList"] = [*OWN_TAGS, {"Key": EXPIRY_TAG, "Value": moment}]
+    ExpiryRegister().add(
+        ExpiringCluster(resource_id="cluster-OLD", cluster_identifier=TARGET, operation_id="restored-it", hours=72)
+    )
+    back = Due(action=Action.SET_ROLES, side="old", name=TARGET, record=replace(stored.record, end="back"))
+    calls = Calls(Aurora(REGION), AdminSecret(ADMIN_SECRET), state, REPLACED, DOOR)
+    calls.make(back, replace(stored, record=back.record), look(stored, Aurora(REGION)))
+    tags = {each["Key"]: each["Value"] for each in rds.clusters[TARGET]["TagList"]}
+    assert (tags[ROLE_TAG], tags[EXPIRY_TAG]) == ("live", moment)
+    assert [each.resource_id for each in ExpiryRegister().entries()] == ["cluster-OLD"]
 
 
 def is_deleted(rds: FakeRds, name: str, seconds: float | None) -> None:

@@ -66,6 +66,21 @@ def test_a_fence_refuses_new_connections_member_by_member_and_keeps_sessions(aws
     assert lets_in(aws, at(aws, found, writer))
 
 
+def test_sessions_of_an_untracked_rule_end_when_its_group_goes(aws: LocalAws, door: str) -> None:
+    found, _, _ = with_a_reader(aws)
+    session = log_in(aws, found, PASSWORD)
+    (before,) = [each["VpcSecurityGroupId"] for each in found["VpcSecurityGroups"]]
+    aws.aurora.untracked.add(before)
+    try:
+        change(aws, found["DBClusterIdentifier"], [door])
+        aws.clock.sleep(aws.aurora.durations.change_groups + 1)
+        assert is_open(session), "the group is still being removed from the member"
+        aws.clock.sleep(aws.aurora.durations.change_groups + 1)
+        assert not is_open(session)
+    finally:
+        aws.aurora.untracked.clear()
+
+
 def test_a_member_whose_groups_stay_on_the_way_is_not_fenced(aws: LocalAws, door: str) -> None:
     found, writer, reader = with_a_reader(aws)
     aws.faults.add(lifecycle="change-groups", identifier=reader)
