@@ -80,12 +80,21 @@ _FOREIGN_KEYS = sql.SQL("""
     SELECT 4, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
       FROM keys WHERE said IS NOT NULL
 """)
+# Those on other columns because each row that is updated costs them an entry, which is more than creating them again
+# costs. So not the unique ones, on which foreign keys and views lean, and with which a CHECK looks up rows; nor those
+# that no definition describes completely, or that are partly invalid.
 _INDEXES = sql.SQL("""
-    , touched(oid) AS (
-        SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+    , staying(top) AS (
+        SELECT coalesce(pg_partition_root(c.oid)::oid, c.oid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+         WHERE i.indisunique OR i.indisexclusion OR NOT i.indisvalid OR c.reltablespace <> 0
+            OR EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('e', 'x'))
+    ), touched(oid) AS (
+        SELECT i.indexrelid FROM pg_index i
          WHERE EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid)
            AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
-                OR EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid AND m.attnum = ANY(i.indkey::int2[])))
+                OR EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid AND m.attnum = ANY(i.indkey::int2[]))
+                OR coalesce(pg_partition_root(i.indexrelid)::oid, i.indexrelid) NOT IN (SELECT top FROM staying))
     ), tops(oid) AS (
         SELECT oid FROM touched
         UNION SELECT h.inhparent FROM tops JOIN pg_inherits h ON h.inhrelid = tops.oid
