@@ -77,9 +77,9 @@ def text_not_masked(text: sql.Composable, action: Action) -> sql.Composable | No
 def _unlike(text: sql.Composable, before: str, digits: str, count: int, after: str = "") -> sql.Composable:
     """Return a condition that is true for a text that is not so many digits between two given texts.
 
-    A regular expression of all of it would cost as much as masking: for each text PostgreSQL makes the states of its
-    automaton anew, and each counted repetition has its own (PostgreSQL's source, regexec.c, newdfa). It repeats nothing
-    more than 255 times either.
+    A regular expression of all of it would cost as much as masking: PostgreSQL computes the states of its automaton for
+    each text again, and each repetition that is counted has its own (PostgreSQL's source, regexec.c, newdfa). It
+    repeats nothing more than 255 times either.
     """
     like = sql.Literal(f"{_escaped(before)}%{_escaped(after)}")
     return sql.SQL(
