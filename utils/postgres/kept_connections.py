@@ -38,7 +38,7 @@ class KeptConnections:
             while self._idle:
                 self._idle.pop()[0].close()
 
-    def take(self) -> connection | None:
+    def take_idle(self) -> connection | None:
         """Return a connection that is as it was when it was opened, or None where none waits."""
         while self._idle:
             connected, since = self._idle.pop()
@@ -47,7 +47,7 @@ class KeptConnections:
             connected.close()
         return None
 
-    def keep(self, connected: connection) -> bool:
+    def keep_idle(self, connected: connection) -> bool:
         """Keep a connection without a transaction, and return whether that is done now."""
         if self._is_keeping:
             self._idle.append((connected, time.monotonic()))

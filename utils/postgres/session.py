@@ -218,7 +218,7 @@ def refusable_session(
     """
     # psycopg2 does not learn of an encoding that is reset.
     reused = kept if encoding == UNICODE else None
-    connected = (reused and reused.take()) or _connect(server, database, user, password)
+    connected = (reused and reused.take_idle()) or _connect(server, database, user, password)
     is_kept = False
     try:
         if encoding != UNICODE:
@@ -230,7 +230,7 @@ def refusable_session(
                 connected.commit()
                 connected.autocommit = True
             yield opened
-        is_kept = reused is not None and reused.keep(connected)
+        is_kept = reused is not None and reused.keep_idle(connected)
     except psycopg2.Error as error:
         state = error.pgcode or ""
         message = one_line(error.diag.message_primary or type(error).__name__, MAX_SENTENCE)

@@ -79,14 +79,14 @@ def test_no_connection_is_kept_after_an_error_or_for_long_or_without_need(
     with kept.keeping():
         with pytest.raises(SqlRefused), entered(cluster, kept) as opened:
             opened.run(sql.SQL("SELECT 1 / 0"))
-        assert kept.take() is None
+        assert kept.take_idle() is None
         with entered(cluster, kept, ANY_BYTES):
             pass
-        assert kept.take() is None, "its encoding would be another one"
+        assert kept.take_idle() is None, "its encoding would be another one"
         with entered(cluster, kept) as opened:
             pass
         monkeypatch.setattr(kept_connections, "MOST_IDLE_SECONDS", 0)
-        assert kept.take() is None
+        assert kept.take_idle() is None
         assert is_closed(opened)
         with entered(cluster, kept) as opened:
             assert not is_closed(opened)
