@@ -20,6 +20,7 @@ from psycopg2 import sql
 
 from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.postgres.kept_connections import KeptConnections
 from utils.sqlstates import passes, refuses_the_login
 
 if TYPE_CHECKING:
@@ -207,14 +208,24 @@ def session(server: Server, database: str, user: str, password: str) -> Iterator
 
 @contextlib.contextmanager
 def refusable_session(
-    server: Server, database: str, user: str, password: str, encoding: str = UNICODE, *, autocommit: bool = False
+    server: Server,
+    database: str,
+    user: str,
+    password: str,
+    encoding: str = UNICODE,
+    *,
+    autocommit: bool = False,
+    kept: KeptConnections | None = None,
 ) -> Iterator[Session]:
     """Yield the same as `session`, for work that continues after a refusal: raises SqlRefused, not StepFailed.
 
     With `autocommit` each statement is a transaction of its own, and none of the session's methods that try things
-    can be used.
+    can be used. `kept`: connections of this login to this database, of which one is used if there is any.
     """
-    connected = _connect(server, database, user, password)
+    # psycopg2 does not learn of an encoding that is reset.
+    reused = kept if encoding == UNICODE else None
+    connected = (reused and reused.take_idle()) or _connect(server, database, user, password)
+    is_kept = False
     try:
         if encoding != UNICODE:
             connected.set_client_encoding(encoding)
@@ -225,6 +236,7 @@ def refusable_session(
                 connected.commit()
                 connected.autocommit = True
             yield opened
+        is_kept = reused is not None and reused.keep_idle(connected)
     except psycopg2.Error as error:
         state = error.pgcode or ""
         message = one_line(error.diag.message_primary or type(error).__name__, MAX_SENTENCE)
@@ -238,7 +250,8 @@ def refusable_session(
         text = f"Database {database!r} of {server.host} has names that are not UTF-8 text and could not be read."
         raise SqlRefused(text, unreadable=True) from None
     finally:
-        connected.close()
+        if not is_kept:
+            connected.close()
 
 
 @contextlib.contextmanager

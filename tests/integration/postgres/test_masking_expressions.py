@@ -282,6 +282,36 @@ def test_each_action_on_each_type_it_fits(database: Database, case: Case) -> Non
             assert distinct_by(column, action) is None or not isinstance(case.action, str)
 
 
+@pytest.mark.parametrize(
+    ("action", "form"),
+    [
+        ({"hash": {"length": 20}}, "m[0-9a-f]{19}"),
+        ("email", r"user-[0-9a-f]{20}@example\.com"),
+        ("name", "Person [0-9a-f]{8}"),
+        ("text", "masked [0-9a-f]{17}"),
+        ({"phone": {"prefix": "+49 (0) ", "digits": 6}}, r"\+49 \(0\) [0-9]{6}"),
+    ],
+)
+def test_what_has_nearly_the_masked_form_does_not_have_it(database: Database, action: object, form: str) -> None:
+    asked = action_of(action)
+    first = database.table(kind="text", values=["ann"])
+    with database.work() as opened:
+        column = database.column(opened, first)
+        good = one(opened, "SELECT max({}) FROM {}", masked_value(column, asked, "g"), sql.Identifier("public", first))
+    cuts = range(len(good) + 1)
+    values = {good, "", good + "\n", "\n" + good, good + good, f"{good}\n{good}", good.upper()}
+    values.update(good[:at] + good[at + 1 :] for at in cuts)
+    values.update(good[:at] + new + good[at + more :] for at in cuts for more in (0, 1) for new in "gA5_%\\ä \n")
+    ordered = sorted(values)
+    table = database.table(kind="text", values=ordered)
+    with database.work() as opened:
+        unmasked = not_masked(database.column(opened, table), asked)
+        assert unmasked is not None
+        found = opened.rows(sql.SQL("SELECT value FROM {} WHERE {}").format(sql.Identifier("public", table), unmasked))
+    assert {value for (value,) in found} == {value for value in ordered if not re.fullmatch(form, value)}
+    assert re.fullmatch(form, good)
+
+
 def test_another_salt_or_group_gives_other_values(database: Database) -> None:
     table = database.table(kind="text", values=["ann"])
     found = set()

@@ -159,24 +159,19 @@ def _look_at_values(opened: Session, task: Task) -> None:
 def mask_tables(place: Place, clock: Clock) -> None:
     """Delete the rows of the tables that are to be empty, and mask those of all others."""
     with place.as_master() as opened:
-        todo = tasks(opened, place)
+        left = [task for task in tasks(opened, place) if not _position(opened, place, task).done]
     # Empty ones first: with what is left of them then goes what a partitioned table's statistics show.
-    for task in sorted(todo, key=lambda task: not task.is_empty):
-        if _is_done(place, task):
-            continue
-        lend_only(place, clock, task.owners)
-        if task.is_empty:
-            _truncate(place, clock, task)
-        elif task.columns:
-            _mask(place, clock, task)
+    left.sort(key=lambda task: not task.is_empty)
+    for owners, of_one_owner in groupby(left, key=lambda task: task.owners):
+        lend_only(place, clock, owners)
+        for task in of_one_owner:
+            if task.is_empty:
+                _truncate(place, clock, task)
+            elif task.columns:
+                _mask(place, clock, task)
     _unlink_large_objects(place, clock)
     with place.as_master() as opened:
         pass_stage(opened, place, MASKED)
-
-
-def _is_done(place: Place, task: Task) -> bool:
-    with place.as_master() as opened:
-        return _position(opened, place, task).done
 
 
 def _truncate(place: Place, clock: Clock, task: Task) -> None:

@@ -1,13 +1,16 @@
 """What hangs on the tables at work and is taken away until they are masked, each with the statement that restores it.
 
-Foreign keys, indexes and constraints on masked columns; triggers and rules, which would copy rows or change further
-ones; extended statistics, and columns that ANALYZE passes over, which would keep the values that they had. Both
-statements are PostgreSQL's own writing, with every name qualified and quoted.
+Foreign keys, indexes and constraints on masked columns, and other indexes whose upkeep costs more than creating them
+again; triggers and rules, which would copy rows or change further ones; extended statistics, and columns that ANALYZE
+passes over, which would keep the values that they had. Both statements are PostgreSQL's own writing, with every name
+qualified and quoted.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -80,12 +83,21 @@ _FOREIGN_KEYS = sql.SQL("""
     SELECT 4, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
       FROM keys WHERE said IS NOT NULL
 """)
+# Those on other columns because each row that is updated costs them an entry, which is more than creating them again
+# costs. So not the unique ones, on which foreign keys and views lean, and with which a CHECK looks up rows; nor those
+# that no definition describes completely, or that are partly invalid.
 _INDEXES = sql.SQL("""
-    , touched(oid) AS (
-        SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+    , staying(top) AS (
+        SELECT coalesce(pg_partition_root(c.oid)::oid, c.oid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+         WHERE i.indisunique OR i.indisexclusion OR NOT i.indisvalid OR c.reltablespace <> 0
+            OR EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('e', 'x'))
+    ), touched(oid) AS (
+        SELECT i.indexrelid FROM pg_index i
          WHERE EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid)
            AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
-                OR EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid AND m.attnum = ANY(i.indkey::int2[])))
+                OR EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid AND m.attnum = ANY(i.indkey::int2[]))
+                OR coalesce(pg_partition_root(i.indexrelid)::oid, i.indexrelid) NOT IN (SELECT top FROM staying))
     ), tops(oid) AS (
         SELECT oid FROM touched
         UNION SELECT h.inhparent FROM tops JOIN pg_inherits h ON h.inhrelid = tops.oid
@@ -337,27 +349,30 @@ def _build(place: Place, clock: Clock, phase: int) -> None:
     foreign key is created by the masking role itself: its rows are compared as the role that creates it, perhaps with
     the data's casts.
     """
-    undo = place.state("undo")
     with place.as_master() as opened:
         refuse_dangerous_triggers(opened)
         left = _left(opened, place, phase)
-        owners = [owners_of(opened, place, each.rels) for each in left]
-    for each, lent in zip(left, owners, strict=True):
-        lend_only(place, clock, lent)
-        statement, number = sql.SQL(each.statement), sql.Literal(each.number)
-        mark = sql.SQL("UPDATE {} SET restored_at = now() WHERE number = {}").format(undo, number)
-        if each.by_masker:
-            run_outlasting(place, statement, clock, each.number, done=partial(_is_restored, each, place), mark=mark)
-        else:
-            place.outlasting(
-                statement,
-                clock,
-                each.number,
-                done=sql.SQL("EXISTS (SELECT FROM {} WHERE number = {} AND restored_at IS NOT NULL)").format(
-                    undo, number
-                ),
-                mark=mark,
-            )
+        owned = [(sorted(owners_of(opened, place, each.rels)), each) for each in left]
+    owned.sort(key=itemgetter(0))
+    for owners, of_these in groupby(owned, key=itemgetter(0)):
+        lend_only(place, clock, owners)
+        for _, each in of_these:
+            _build_one(place, clock, each)
+
+
+def _build_one(place: Place, clock: Clock, each: _Left) -> None:
+    undo, statement, number = place.state("undo"), sql.SQL(each.statement), sql.Literal(each.number)
+    mark = sql.SQL("UPDATE {} SET restored_at = now() WHERE number = {}").format(undo, number)
+    if each.by_masker:
+        run_outlasting(place, statement, clock, each.number, done=partial(_is_restored, each, place), mark=mark)
+    else:
+        place.outlasting(
+            statement,
+            clock,
+            each.number,
+            done=sql.SQL("EXISTS (SELECT FROM {} WHERE number = {} AND restored_at IS NOT NULL)").format(undo, number),
+            mark=mark,
+        )
 
 
 def _is_restored(each: _Left, place: Place, known: Session) -> bool:

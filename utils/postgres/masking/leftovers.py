@@ -6,6 +6,8 @@ pg_stats shows of common values, also of partitioned tables and of materialized 
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -31,7 +33,7 @@ _HAS_MISSING = sql.SQL("""
 """)
 # Tables first, then those that inherit from them or consist of them: these are analyzed with all of their parts.
 _TABLES = sql.SQL("""
-    SELECT c.oid, n.nspname, c.relname, coalesce(l.owner, pg_get_userbyid(c.relowner)),
+    SELECT coalesce(l.owner, pg_get_userbyid(c.relowner)), c.oid, n.nspname, c.relname,
            EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition), {rewritten}
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN {lent} l ON l.rel = c.oid
      WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -39,7 +41,7 @@ _TABLES = sql.SQL("""
        AND (EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid)
             OR NOT EXISTS (SELECT FROM pg_depend d
                             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
-     ORDER BY c.relkind = 'p', EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), 4, c.oid
+     ORDER BY c.relkind = 'p', EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), 1, c.oid
 """)
 # Each materialized view with those that it reads, through views as well; whether a policy hides rows from its owner.
 _VIEWS = sql.SQL("""
@@ -92,14 +94,16 @@ def analyze_tables(place: Place, clock: Clock) -> None:
                 rewritten=_has_missing(place, sql.SQL("c.oid")),
             )
         )
-    for oid, schema, table, owner, vacuum, has_missing in found:
+    for owner, of_one_owner in groupby(found, key=itemgetter(0)):
         lend_only(place, clock, [owner])
-        if has_missing:
-            unless = sql.SQL("SELECT 1 WHERE NOT {}").format(_has_missing(place, sql.Literal(oid)))
-            _vacuum(place, clock, oid, sql.SQL("VACUUM FULL {}").format(sql.Identifier(schema, table)), unless)
-        elif vacuum:
-            _vacuum_once(place, clock, oid, sql.Identifier(schema, table))
-        _marked(place, clock, oid, sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table)))
+        for _, oid, schema, table, vacuum, has_missing in of_one_owner:
+            name = sql.Identifier(schema, table)
+            if has_missing:
+                unless = sql.SQL("SELECT 1 WHERE NOT {}").format(_has_missing(place, sql.Literal(oid)))
+                _vacuum(place, clock, oid, sql.SQL("VACUUM FULL {}").format(name), unless)
+            elif vacuum:
+                _vacuum_once(place, clock, oid, name)
+            _marked(place, clock, oid, sql.SQL("ANALYZE {}").format(name))
     with place.as_master() as opened:
         pass_stage(opened, place, ANALYZED)
 

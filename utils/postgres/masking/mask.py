@@ -188,12 +188,13 @@ def _remove_state(place: Place) -> None:
 
 def _advance(place: Place, clock: Clock, stages: tuple[tuple[str, Callable[[Place, Clock], None]], ...]) -> None:
     """Bring a database through the stages that it has not passed."""
-    for stage, work in stages:
-        with place.as_master() as opened:
-            past = is_past(opened, place, stage)
-        if not past:
-            clock.remaining()
-            work(place, clock)
+    with place.kept.keeping():
+        for stage, work in stages:
+            with place.as_master() as opened:
+                past = is_past(opened, place, stage)
+            if not past:
+                clock.remaining()
+                work(place, clock)
 
 
 def _staged(place: Place, stage: str, work: Callable[[Place, Clock], None], clock: Clock) -> None:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg2
-from msgspec import Struct
+from msgspec import Struct, field
 from psycopg2 import sql
 
 from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import one_line
 from utils.postgres.databases import DatabaseCluster
+from utils.postgres.kept_connections import KeptConnections
 from utils.postgres.masking.salt_table import give_salt
 from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import Server, Session, SqlRefused, refusable_session
@@ -69,6 +70,8 @@ class Place(Struct, frozen=True, kw_only=True):
     """The schema with the state of the masking."""
     canaries: tuple[str, ...] = ()
     """Values of production that the gate looks for. They are kept in no table of the database."""
+    kept: KeptConnections = field(default_factory=KeptConnections)
+    """The master user's. What code of the data leaves in a session of the masking role's ends with its work."""
 
     def __repr__(self) -> str:
         return f"Place({self.database})"
@@ -108,9 +111,12 @@ class Place(Struct, frozen=True, kw_only=True):
         master = self.cluster.master
         server = self.cluster.server if as_master else self.server
         login = OwnLogin(master.username, master.password) if as_master else self.masker
+        kept = self.kept if as_master else None
         try:
             with (
-                refusable_session(server, self.database, *login, self.encoding, autocommit=autocommit) as opened,
+                refusable_session(
+                    server, self.database, *login, self.encoding, autocommit=autocommit, kept=kept
+                ) as opened,
                 self.without_values(),
             ):
                 if not as_master:

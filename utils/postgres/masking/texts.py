@@ -15,6 +15,7 @@ from utils.postgres.masking.permutation import unique_phone
 # A hash begins with a letter that is no hexadecimal digit: numbers, and hashes of the data's own, do not look masked.
 HASHED = "m"
 _SHA256_DIGITS = 64
+_HEXADECIMAL, _DECIMAL = "[0-9a-f]", "[0-9]"
 
 
 def masked_text(text: sql.Composable, action: Action, group: str) -> sql.Composable:
@@ -60,18 +61,39 @@ def text_not_masked(text: sql.Composable, action: Action) -> sql.Composable | No
         case Constant():
             return sql.SQL("{} <> {}").format(text, sql.Literal(action.value))
         case Hash():
-            form = f"{HASHED}[0-9a-f]{{{action.length - len(HASHED)}}}"
+            return _unlike(text, HASHED, _HEXADECIMAL, action.length - len(HASHED))
         case Email():
-            form = f"{EMAIL_BEFORE}[0-9a-f]{{{action.length}}}{re.escape(EMAIL_AFTER)}"
+            return _unlike(text, EMAIL_BEFORE, _HEXADECIMAL, action.length, EMAIL_AFTER)
         case Name():
-            form = f"{PERSON}[0-9a-f]{{{PERSON_DIGITS}}}"
+            return _unlike(text, PERSON, _HEXADECIMAL, PERSON_DIGITS)
         case Text():
-            # Counted beside the form: a regular expression of PostgreSQL repeats nothing more than 255 times.
-            return sql.SQL("({text} !~ {form} OR length({text}) <> {length})").format(
-                text=text, form=sql.Literal(f"^{MASK}[0-9a-f]+$"), length=sql.Literal(action.length)
-            )
+            return _unlike(text, MASK, _HEXADECIMAL, action.length - len(MASK))
         case Phone():
-            form = f"{re.escape(action.prefix)}[0-9]{{{action.digits}}}"
+            return _unlike(text, action.prefix, _DECIMAL, action.digits)
         case _:
             return None
-    return sql.SQL("{} !~ {}").format(text, sql.Literal(f"^{form}$"))
+
+
+def _unlike(text: sql.Composable, before: str, digits: str, count: int, after: str = "") -> sql.Composable:
+    """Return a condition that is true for a text that is not so many digits between two given texts.
+
+    A regular expression of all of it would cost as much as masking: PostgreSQL computes the states of its automaton for
+    each text again, and each repetition that is counted has its own (PostgreSQL's source, regexec.c, newdfa). It
+    repeats nothing more than 255 times either.
+    """
+    like = sql.Literal(f"{_escaped(before)}%{_escaped(after)}")
+    return sql.SQL(
+        "({text} NOT LIKE {like} OR length({text}) <> {length} OR substr({text}, {start}, {count}) !~ {digits})"
+    ).format(
+        text=text,
+        like=like,
+        length=sql.Literal(len(before) + count + len(after)),
+        start=sql.Literal(len(before) + 1),
+        count=sql.Literal(count),
+        digits=sql.Literal(f"^{digits}*$"),
+    )
+
+
+def _escaped(text: str) -> str:
+    """Return the pattern of LIKE for this very text."""
+    return re.sub(r"([%_\\])", r"\\\1", text)
