@@ -103,7 +103,7 @@ class StateMachines:
         return execution
 
     def wait_for(self, execution_arn: str, seconds: float) -> None:
-        """Wait until an execution has ended: to whoever is in this process, its history need not be read for that."""
+        """Wait until an execution has ended. Code in this process need not read its history again and again for that."""
         with self._lock:
             found = [each for each in self._executions if each.execution_arn == execution_arn]
         for execution in found:
