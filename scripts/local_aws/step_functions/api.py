@@ -103,7 +103,7 @@ class StateMachines:
         return execution
 
     def wait_for(self, execution_arn: str, seconds: float) -> None:
-        """Wait until an execution has ended. Code in this process need not read its history again and again for that."""
+        """Wait until an execution has ended, without reading its history again and again."""
         with self._lock:
             found = [each for each in self._executions if each.execution_arn == execution_arn]
         for execution in found:
