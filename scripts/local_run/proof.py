@@ -281,10 +281,10 @@ class Proof:
         tables = aws.client("dynamodb")
         for output in ("StateTableName", "AuditTableName"):
             yield output, json.dumps(tables.scan(TableName=self.stage.stack.outputs[output])["Items"], default=_text_of)
-        logs, since = aws.client("logs"), int(self.run.started_at.timestamp() * 1000)
+        logs = aws.client("logs")
         pages = logs.get_paginator("filter_log_events")
         for group in logs.describe_log_groups()["logGroups"]:
-            found = pages.paginate(logGroupName=group["logGroupName"], startTime=since)
+            found = pages.paginate(logGroupName=group["logGroupName"])
             yield group["logGroupName"], "\n".join(event["message"] for page in found for event in page["events"])
         restored = aws.aurora.cluster(self.plan["cluster"]["identifier"]).postgres
         yield "PostgreSQL's log", restored.log.read_text(errors="replace")
