@@ -41,7 +41,7 @@ from utils.state.durations import SourceDurations, durations_key
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
 from utils.state.restored import restored_cluster
-from utils.state.swap import stored_swap
+from utils.state.swap import StoredSwap, stored_swap
 from utils.state.verification import kept_verification
 
 # A table's item has 400 KiB, and a character up to four bytes.
@@ -331,7 +331,7 @@ class OperationEnd:
             copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
             if copy is not None and owns_recorded_copy(copy, record):
                 known = replace(known, copy=copy)
-            known = replace(known, lost=self._lost(record, known), target=_target_now(record, aurora))
+            known = replace(known, lost=self._lost(record, known), target=self._target_now(record, aurora))
             if known.lost is None and _resumes_from_snapshot(record, known) and not _is_own_snapshot(record):
                 known = replace(known, snapshot_is_out_of_sight=True)
         except (ClientError, BotoCoreError) as error:
@@ -359,6 +359,34 @@ class OperationEnd:
         except (ClientError, BotoCoreError) as error:
             log.warning("replaced cluster not looked at", extra={"cause": one_line(error)})
             return None
+
+    def _target_now(self, record: OperationRecord, aurora: AuroraReader) -> TargetNow | None:
+        """Return who has the target's name, and both clusters of the swap; None where none has begun."""
+        planned = record.plan.get("replaces") or record.plan.get("replaced")
+        if not planned or record.swap_began_at is None:
+            return None
+        swap = stored_swap(record.operation_id)
+        if swap is not None and record.swap_end == "back" and not self._has_written(swap):
+            # An earlier execution has turned it back: what has failed since is no swap.
+            return None
+        restored_id = swap.record.new.resource_id if swap is not None else record.cluster_resource_id or ""
+        by_id = {each.resource_id: each for each in aurora.clusters()}
+        target, replaced = record.plan["target_cluster_id"], by_id.get(planned["resource_id"])
+        return TargetNow(
+            holder=next((each for each in by_id.values() if each.identifier == target), None),
+            replaced_id=planned["resource_id"],
+            restored_id=restored_id,
+            replaced=replaced,
+            restored=by_id.get(restored_id),
+            replaced_members=aurora.instances_of(replaced.identifier) if replaced is not None else [],
+            door_group=door_of(record)[0],
+            committed_at=swap.record.committed_at if swap is not None else None,
+            because=swap.turned_because if swap is not None else "",
+            undone=swap.record.refused if swap is not None else (),
+        )
+
+    def _has_written(self, swap: StoredSwap) -> bool:
+        return swap.attempt.partition(" ")[0] == self._task.execution.execution_id
 
     def _lost(self, record: OperationRecord, known: Remains) -> Lost | None:
         """Return what a resume would need and would not find, as far as that can be seen from here."""
@@ -393,31 +421,6 @@ class OperationEnd:
             (now - plan.snapshot.created_at).total_seconds(),
             plan.snapshot.allocated_gib,
         )
-
-
-def _target_now(record: OperationRecord, aurora: AuroraReader) -> TargetNow | None:
-    """Return who has the target's name, and both clusters of the swap; None where none has begun."""
-    planned = record.plan.get("replaces") or record.plan.get("replaced")
-    if not planned or record.swap_began_at is None:
-        return None
-    restored_id, swap = record.cluster_resource_id or "", stored_swap(record.operation_id)
-    if swap is not None and swap.record.new.resource_id != restored_id:
-        # It was turned back in an earlier execution, whose cluster is gone: what has failed since is no swap.
-        return None
-    by_id = {each.resource_id: each for each in aurora.clusters()}
-    target, replaced = record.plan["target_cluster_id"], by_id.get(planned["resource_id"])
-    return TargetNow(
-        holder=next((each for each in by_id.values() if each.identifier == target), None),
-        replaced_id=planned["resource_id"],
-        restored_id=restored_id,
-        replaced=replaced,
-        restored=by_id.get(restored_id),
-        replaced_members=aurora.instances_of(replaced.identifier) if replaced is not None else [],
-        door_group=door_of(record)[0],
-        committed_at=swap.record.committed_at if swap is not None else None,
-        because=swap.turned_because if swap is not None else "",
-        undone=swap.record.refused if swap is not None else (),
-    )
 
 
 def _warnings_of(task: NotificationTask) -> list[str]:

@@ -301,7 +301,8 @@ def test_what_has_finished_a_swap_says_which_cluster_has_the_name_and_what_is_le
         began_at=NOW,
         committed_at=committed_at,
     )
-    keep_swap(StoredSwap(record=record, turned_because="a person has stopped it"), state)
+    swap = StoredSwap(attempt=f"{EXECUTION} 0", record=record, turned_because="a person has stopped it")
+    keep_swap(swap, state)
     failed = {"error": {"Error": "StepFailed", "Cause": "RDS is busy."}} if end is None else {}
     notify(a_task("failed", error=STOPPED, clean_up=failed))
     ((_, body),) = inbox.messages()
@@ -324,11 +325,31 @@ def test_a_failure_after_a_swap_that_was_turned_back_long_ago_says_nothing_of_it
         new=RecordedCluster(resource_id="cluster-BEFORE", other_names=(TEMPORARY,)),
         began_at=NOW,
     )
-    keep_swap(StoredSwap(record=record), state)
+    keep_swap(StoredSwap(attempt=f"{OTHER_EXECUTION} 0", record=record), state)
     notify(a_task("failed", error=FAILURE))
     ((_, body),) = inbox.messages()
     assert "gives the name to" not in body
     assert "turned back" not in body
+
+
+def test_a_swap_that_this_execution_has_turned_back_is_told_although_the_clean_up_has_ended_it(
+    rds: FakeRds, inbox: Inbox
+) -> None:
+    """What is recorded of the restored cluster is forgotten with it."""
+    state = started(PLAN)
+    state.remember(cluster_resource_id=None, swap_began_at=iso(NOW), swap_end="back")
+    rds.add_cluster(TARGET, DbClusterResourceId="cluster-OLD", VpcSecurityGroups=in_groups([SECURITY_GROUP]))
+    record = SwapRecord(
+        live_name=TARGET,
+        old=RecordedCluster(resource_id="cluster-OLD", other_names=(OLD,)),
+        new=RecordedCluster(resource_id="cluster-NEW", other_names=(TEMPORARY,)),
+        began_at=NOW,
+    )
+    keep_swap(StoredSwap(attempt=f"{EXECUTION} 0", record=record), state)
+    notify(a_task("failed", error=FAILURE))
+    ((_, body),) = inbox.messages()
+    assert f"{TARGET} leads to the cluster that it led to before this operation: cluster-OLD" in body
+    assert "Nobody but the pipeline was let into cluster-NEW: nothing that clients have written is lost." in body
 
 
 def another_execution() -> Any:
