@@ -19,12 +19,13 @@ from utils.postgres.masking.state import ADDED, pass_stage
 from utils.postgres.masking.transactions import run_outlasting
 from utils.postgres.session import Session
 
-# Sequences of lent tables are parts of these, and what is temporary goes with its session.
+# Sequences of lent tables are parts of these, and what is temporary goes with its session: also in the middle of this
+# query, which then finds it without an identity.
 _MADE = sql.SQL("""
     SELECT i.type, i.identity FROM pg_shdepend d, pg_identify_object(d.classid, d.objid, d.objsubid) i
      WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.deptype = 'o'
        AND d.refclassid = 'pg_authid'::regclass AND d.refobjid = (SELECT oid FROM pg_roles WHERE rolname = %s)
-       AND coalesce(i.schema, '') !~ '^pg_temp'
+       AND i.identity IS NOT NULL AND coalesce(i.schema, '') !~ '^pg_temp'
        AND NOT EXISTS (SELECT FROM {lent} l WHERE d.classid = 'pg_class'::regclass AND l.rel = d.objid)
        AND NOT EXISTS (SELECT FROM pg_depend o JOIN {lent} l ON l.rel = o.refobjid
                         WHERE o.classid = d.classid AND o.objid = d.objid AND o.refclassid = 'pg_class'::regclass
