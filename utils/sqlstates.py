@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+LOCK_NOT_AVAILABLE = "55P03"
 PASSING_CLASSES = frozenset(
     {
         "08",  # connection exception
@@ -22,7 +23,7 @@ PASSING_STATES = frozenset(
         "25P03",  # the session was idle for too long in its transaction
         "25P04",  # the transaction took too long
         "55006",  # object in use
-        "55P03",  # lock not available
+        LOCK_NOT_AVAILABLE,
     }
 )
 STAYING_STATES = frozenset(

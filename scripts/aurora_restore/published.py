@@ -252,7 +252,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def is_good_drill(self) -> bool:
-        """Whether it is a drill that has passed, with evidence of that."""
+        """Return whether it is a drill that has passed, with evidence of that."""
         return self.plan.kind == "drill" and self.outcome == "passed" and self.evidence is not None
 
     @property

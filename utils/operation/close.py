@@ -41,7 +41,7 @@ from utils.state.durations import SourceDurations, durations_key
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
 from utils.state.restored import restored_cluster
-from utils.state.swap import StoredSwap, stored_swap
+from utils.state.swap import stored_swap
 from utils.state.verification import kept_verification
 
 # A table's item has 400 KiB, and a character up to four bytes.
@@ -366,7 +366,7 @@ class OperationEnd:
         if not planned or record.swap_began_at is None:
             return None
         swap = stored_swap(record.operation_id)
-        if swap is not None and record.swap_end == "back" and not self._has_written(swap):
+        if swap is not None and record.swap_end == "back" and not swap.is_of(self._task.execution.execution_id):
             # An earlier execution has turned it back: what has failed since is no swap.
             return None
         restored_id = swap.record.new.resource_id if swap is not None else record.cluster_resource_id or ""
@@ -384,9 +384,6 @@ class OperationEnd:
             because=swap.turned_because if swap is not None else "",
             undone=swap.record.refused if swap is not None else (),
         )
-
-    def _has_written(self, swap: StoredSwap) -> bool:
-        return swap.attempt.partition(" ")[0] == self._task.execution.execution_id
 
     def _lost(self, record: OperationRecord, known: Remains) -> Lost | None:
         """Return what a resume would need and would not find, as far as that can be seen from here."""

@@ -21,7 +21,7 @@ from psycopg2 import sql
 from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.postgres.kept_connections import KeptConnections
-from utils.sqlstates import passes, refuses_the_login
+from utils.sqlstates import LOCK_NOT_AVAILABLE, passes, refuses_the_login
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
@@ -64,7 +64,6 @@ TRIED = {
 }
 UNICODE = "UTF8"
 NOT_IN_REPERTOIRE = "22021"
-_LOCK_NOT_AVAILABLE = "55P03"
 HELD = "another transaction, perhaps a prepared one, is changing it and does not end"
 # What a member of rds_iam is told on RDS, and what any server's own access rules say.
 _PASSWORD_DOESNT_COUNT = ("PAM authentication failed", "pg_hba.conf rejects")
@@ -170,7 +169,7 @@ class Session:
         try:
             self._cursor.execute(statement, values or None)
         except expected as error:
-            held = error.pgcode == _LOCK_NOT_AVAILABLE
+            held = error.pgcode == LOCK_NOT_AVAILABLE
             if _may_pass(error) and (waiting or not held):
                 raise  # a lock, a timeout, a lost connection: the whole work may succeed in a moment
             self._cursor.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt"))

@@ -51,9 +51,9 @@ class Asked(Struct, frozen=True):
 class StoredSwap(Struct, frozen=True, kw_only=True):
     """The swap's record, and what belongs to it. `number` counts the writes; 0: nothing is stored.
 
-    `attempt` is the execution that wrote last, and its redrive. `restarted` and `restarting_since` are of the time
-    since a cluster has had the name that it has. `new_was_open`: somebody but the pipeline may have got into the new
-    cluster. `no_login`: the cluster that is replaced has refused ours. `turned_because` is for the reader.
+    `attempt` is the execution that began the swap, or to finish it, and its redrive. `restarted` and `restarting_since`
+    are of the time since a cluster has had the name that it has. `new_was_open`: somebody but the pipeline may have got
+    into the new cluster. `no_login`: the cluster that is replaced has refused ours. `turned_because` is for the reader.
     """
 
     number: int = 0
@@ -71,6 +71,15 @@ class StoredSwap(Struct, frozen=True, kw_only=True):
     turned_because: str = ""
     sessions_ended: int = 0
     sessions_in_doubt: int = 0
+
+    def is_of(self, execution_id: str) -> bool:
+        """Return whether this execution, or a redrive of it, has begun the swap or begun to finish it."""
+        return self.attempt.partition(" ")[0] == execution_id
+
+
+def attempt_of(state: OperationState) -> str:
+    """Return an execution and its redrive, as a swap has who has begun it."""
+    return f"{state.execution_id} {state.redrive_count}"
 
 
 def stored_swap(operation_id: str) -> StoredSwap | None:

@@ -17,7 +17,7 @@ from utils.preflight.dependents import due_maintenance
 from utils.preflight.kept import kept_problems
 from utils.preflight.replaceable import LONGEST_AHEAD, near_windows, refusals_before_fence
 from utils.state.operation import OperationRecord, OperationState, iso
-from utils.state.swap import StoredSwap, keep_swap, stored_swap
+from utils.state.swap import StoredSwap, attempt_of, keep_swap, stored_swap
 from utils.steps.swap import resumed, turned_back
 
 STEP = "swap-cluster"
@@ -38,7 +38,7 @@ def begin_or_continue(
     the clusters is not what was planned.
     """
     stored = stored_swap(state.operation_id)
-    attempt = f"{state.execution_id} {state.redrive_count}"
+    attempt = attempt_of(state)
     if task.finishing:
         return _to_be_finished(stored, attempt, state, prove_at_work)
     if stored is not None and record.is_swapping:

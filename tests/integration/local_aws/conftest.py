@@ -35,7 +35,7 @@ def _what_a_module_makes_goes_with_it(aws: LocalAws) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _what_a_test_makes_goes_with_it(aws: LocalAws) -> Iterator[None]:
-    """What its module has made for all of its tests stays."""
+    """Remove what a test has made, and keep what its module has made for all of its tests."""
     found = aws.aurora.existing()
     yield
     aws.aurora.remove_all_but(found)

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -36,15 +37,21 @@ def roll_back(nights: Refreshing, run: Run, **request: object) -> Run:
     return nights.pipeline.run({"operation_id": run.operation_id, "rollback": True, **request})
 
 
+def two_nights(nights: Refreshing, **request: Any) -> tuple[Any, Run]:
+    """Return the cluster of a first night, and the second night, which has replaced it by this request."""
+    assert nights.night().status == "SUCCEEDED"
+    before = nights.live()
+    night = nights.night(**request)
+    assert night.status == "SUCCEEDED", night.reason
+    return before, night
+
+
 def roles(nights: Refreshing) -> dict[str, str]:
     return {each["DbClusterResourceId"]: tags_of(each).get(ROLE_TAG, "") for each in nights.ours()}
 
 
 def test_the_cluster_of_before_has_its_name_back_and_what_was_written_since_is_kept(nights: Refreshing) -> None:
-    assert nights.night().status == "SUCCEEDED"
-    before = nights.live()
-    night = nights.night()
-    assert night.status == "SUCCEEDED", night.reason
+    before, night = two_nights(nights)
     after = nights.live()
     with nights.client() as client:
         planned = roll_back(nights, night, dry_run=True)
@@ -106,10 +113,7 @@ def test_a_rollback_is_undone_by_another_and_followed_by_a_night(nights: Refresh
 
 @pytest.mark.full
 def test_a_rollback_that_fails_before_its_commit_changes_nothing_and_is_resumed(nights: Refreshing) -> None:
-    assert nights.night().status == "SUCCEEDED"
-    before = nights.live()
-    night = nights.night()
-    assert night.status == "SUCCEEDED", night.reason
+    before, night = two_nights(nights)
     after = nights.live()
     denied = {"NewDBClusterIdentifier": nights.target}
     nights.aws.faults.add(operation="rds:ModifyDBCluster", parameters=denied, code="AccessDenied", times=1)
@@ -133,10 +137,7 @@ def test_a_rollback_that_fails_before_its_commit_changes_nothing_and_is_resumed(
 
 @pytest.mark.full
 def test_what_was_rolled_back_expires_and_the_cluster_with_the_name_does_not(nights: Refreshing) -> None:
-    assert nights.night().status == "SUCCEEDED"
-    before = nights.live()
-    night = nights.night(keep_previous_hours=8)
-    assert night.status == "SUCCEEDED", night.reason
+    before, night = two_nights(nights, keep_previous_hours=8)
     back = roll_back(nights, night, keep_previous_hours=8)
     assert back.status == "SUCCEEDED", back.reason
     nights.aws.clock.sleep(12 * 3600)
@@ -149,10 +150,7 @@ def test_what_was_rolled_back_expires_and_the_cluster_with_the_name_does_not(nig
 @pytest.mark.full
 def test_what_is_due_while_it_is_given_its_name_back_stays(nights: Refreshing) -> None:
     """The rollback has the lock on the target, and waits for hours with it: the kept cluster is being backed up."""
-    assert nights.night().status == "SUCCEEDED"
-    before = nights.live()
-    night = nights.night(keep_previous_hours=8)
-    assert night.status == "SUCCEEDED", night.reason
+    before, night = two_nights(nights, keep_previous_hours=8)
     kept = nights.present(before)
     expires = dt.datetime.fromisoformat(tags_of(kept)[EXPIRY_TAG])
     aws = nights.aws

@@ -9,17 +9,14 @@ import pytest
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.postgres.volumes import Volume
 from tests.integration.postgres.masking_support import produce
-from tests.integration.postgres.test_roles import Cluster, started
+from tests.integration.postgres.test_roles import Cluster, kept, started
 
 
 @pytest.fixture(scope="module")
 def produced(servers: Servers) -> Volume:
-    cluster, volume = started(servers), servers.new_volume()
+    cluster = started(servers)
     produce(cluster)
-    cluster.postgres.stop()
-    cluster.postgres.copy_to(volume)
-    cluster.postgres.destroy()
-    return volume
+    return kept(cluster, servers)
 
 
 @pytest.fixture

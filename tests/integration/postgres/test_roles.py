@@ -143,6 +143,15 @@ def started(servers: Servers, volume: Volume | None = None) -> Cluster:
     return cluster
 
 
+def kept(cluster: Cluster, servers: Servers) -> Volume:
+    """Return a cluster's data, from which each test starts one of its own; the cluster itself ends."""
+    volume = servers.new_volume()
+    cluster.postgres.stop()
+    cluster.postgres.copy_to(volume)
+    cluster.postgres.destroy()
+    return volume
+
+
 @pytest.fixture
 def cluster(servers: Servers) -> Iterator[Cluster]:
     """With an empty database."""
@@ -161,7 +170,7 @@ PRODUCTION = (
 
 @pytest.fixture(scope="module")
 def production_volume(servers: Servers) -> Volume:
-    cluster, volume = started(servers), servers.new_volume()
+    cluster = started(servers)
     cluster.as_master("postgres", *PRODUCTION[:2], "create database archive")
     for database in ("orders", "archive"):
         cluster.as_master(
@@ -184,10 +193,7 @@ def production_volume(servers: Servers) -> Volume:
             "revoke owner from boss",
             'revoke "Other ""Owner""" from boss',
         )
-    cluster.postgres.stop()
-    cluster.postgres.copy_to(volume)
-    cluster.postgres.destroy()
-    return volume
+    return kept(cluster, servers)
 
 
 @pytest.fixture

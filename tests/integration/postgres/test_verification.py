@@ -11,7 +11,7 @@ import pytest
 
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.postgres.volumes import Volume
-from tests.integration.postgres.test_roles import MASTER, Cluster, started
+from tests.integration.postgres.test_roles import MASTER, Cluster, kept, started
 from tests.integration.tiers import one_and_the_rest
 from utils.contracts.verification import CheckResult, Verification
 from utils.postgres.databases import enter_cluster
@@ -68,13 +68,10 @@ databases:
 
 @pytest.fixture(scope="module")
 def produced(servers: Servers) -> Volume:
-    cluster, volume = started(servers), servers.new_volume()
+    cluster = started(servers)
     cluster.as_master("postgres", "create role shop login password 'Shop-password-1'", "create database shop")
     cluster.superuser("shop", *PRODUCTION)
-    cluster.postgres.stop()
-    cluster.postgres.copy_to(volume)
-    cluster.postgres.destroy()
-    return volume
+    return kept(cluster, servers)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from psycopg2 import sql
 
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.postgres.volumes import Volume
-from tests.integration.postgres.test_roles import Cluster, started
+from tests.integration.postgres.test_roles import Cluster, kept, started
 from tests.integration.postgres.test_verification import FINGERPRINT, NOW, PRODUCTION, SNAPSHOT_AT
 from tests.integration.tiers import one_and_the_rest
 from utils.contracts.verification import CheckResult
@@ -25,6 +26,7 @@ from utils.postgres.verification.verify import verify_slice
 from utils.verification.found import Found
 from utils.verification.reading import read_verification_policy
 
+GUIDES = Path(__file__).parents[3] / "documentation" / "implementation_guide"
 LOGIN = OwnLogin("comparing", "Readers-password-1")
 POLICY = """
 version: 1
@@ -47,13 +49,10 @@ READER = (
 @pytest.fixture(scope="module")
 def produced(servers: Servers) -> Volume:
     """Production, whose owner has made a login for the comparison."""
-    cluster, volume = started(servers), servers.new_volume()
+    cluster = started(servers)
     cluster.as_master("postgres", "create role shop login password 'Shop-password-1'", "create database shop")
     cluster.superuser("shop", *PRODUCTION, "reset role", *READER)
-    cluster.postgres.stop()
-    cluster.postgres.copy_to(volume)
-    cluster.postgres.destroy()
-    return volume
+    return kept(cluster, servers)
 
 
 @pytest.fixture
@@ -104,6 +103,16 @@ def test_a_copy_that_equals_its_source_holds_and_says_how_many_tables_were_compa
     # The one with row level security was counted in neither.
     assert of_shop(results, "rows as in the source").actual == "3 tables compared, 1 not"
     assert of_shop(results, "rows as in the source").scope == "shop"
+
+
+def test_the_login_of_the_guide_may_compare_everything_and_do_nothing_else(copy: Cluster, source: Cluster) -> None:
+    """Its statements are run as they stand there, but for the password."""
+    _, _, rest = (GUIDES / "verification.md").read_text().partition("```sql\nCREATE ROLE copy_reader")
+    statements = "CREATE ROLE copy_reader" + rest.partition("```")[0].replace("'...'", f"'{LOGIN.password}'")
+    source.superuser("postgres", statements)
+    results = compared(copy, live(source, OwnLogin("copy_reader", LOGIN.password)))
+    assert all(each.held for each in results), results
+    assert of_shop(results, "rows as in the source").actual == "3 tables compared, 1 not"
 
 
 def test_what_the_source_has_gained_is_within_the_tolerance_or_a_finding(copy: Cluster, source: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""Which source clusters a stack may log in to, and by which secrets."""
+"""A stack logs in to the source clusters that it names, by the secrets beside them, and to no others."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def secret(name: str, account: str = OWN, region: str = HERE) -> str:
 
 
 def for_secret(arn: str, service: str = "secretsmanager") -> Context:
-    """As Secrets Manager uses a key for a secret."""
+    """Return the context in which Secrets Manager uses a key for a secret."""
     return {"kms:viaservice": f"{service}.{HERE}.amazonaws.com", "kms:encryptioncontext:secretarn": arn}
 
 

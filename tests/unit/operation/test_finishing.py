@@ -284,7 +284,7 @@ ENDS: dict[str, tuple[str | None, str | None, dt.datetime | None, str | None, li
 def test_what_has_finished_a_swap_says_which_cluster_has_the_name_and_what_is_left(
     which: str, rds: FakeRds, inbox: Inbox
 ) -> None:
-    """By what RDS has at that moment, not by what was to happen."""
+    """What RDS has at that moment is said, not what was to happen."""
     old_name, new_name, committed_at, end, expected = ENDS[which]
     state = started(PLAN)
     state.remember(cluster_resource_id="cluster-NEW", swap_began_at=iso(NOW), swap_end=end, users_ready_at=iso(NOW))
@@ -315,39 +315,34 @@ def test_what_has_finished_a_swap_says_which_cluster_has_the_name_and_what_is_le
     assert body.splitlines().index(lines[0]) <= 1, "it comes first"
 
 
-def test_a_failure_after_a_swap_that_was_turned_back_long_ago_says_nothing_of_it(rds: FakeRds, inbox: Inbox) -> None:
-    """The operation was resumed, and its new cluster failed before it had a swap of its own."""
+def told_of_a_swap_turned_back(inbox: Inbox, by: str) -> str:
+    """Return the message on a failure after which nothing is recorded of the restored cluster any longer."""
     state = started(PLAN)
     state.remember(cluster_resource_id=None, swap_began_at=iso(NOW), swap_end="back")
-    record = SwapRecord(
-        live_name=TARGET,
-        old=RecordedCluster(resource_id="cluster-OLD", other_names=(OLD,)),
-        new=RecordedCluster(resource_id="cluster-BEFORE", other_names=(TEMPORARY,)),
-        began_at=NOW,
-    )
-    keep_swap(StoredSwap(attempt=f"{OTHER_EXECUTION} 0", record=record), state)
-    notify(a_task("failed", error=FAILURE))
-    ((_, body),) = inbox.messages()
-    assert "gives the name to" not in body
-    assert "turned back" not in body
-
-
-def test_a_swap_that_this_execution_has_turned_back_is_told_although_the_clean_up_has_ended_it(
-    rds: FakeRds, inbox: Inbox
-) -> None:
-    """What is recorded of the restored cluster is forgotten with it."""
-    state = started(PLAN)
-    state.remember(cluster_resource_id=None, swap_began_at=iso(NOW), swap_end="back")
-    rds.add_cluster(TARGET, DbClusterResourceId="cluster-OLD", VpcSecurityGroups=in_groups([SECURITY_GROUP]))
     record = SwapRecord(
         live_name=TARGET,
         old=RecordedCluster(resource_id="cluster-OLD", other_names=(OLD,)),
         new=RecordedCluster(resource_id="cluster-NEW", other_names=(TEMPORARY,)),
         began_at=NOW,
     )
-    keep_swap(StoredSwap(attempt=f"{EXECUTION} 0", record=record), state)
+    keep_swap(StoredSwap(attempt=f"{by} 0", record=record), state)
     notify(a_task("failed", error=FAILURE))
     ((_, body),) = inbox.messages()
+    return body
+
+
+def test_a_failure_after_a_swap_that_was_turned_back_long_ago_says_nothing_of_it(rds: FakeRds, inbox: Inbox) -> None:
+    """The operation was resumed, and its new cluster failed before it had a swap of its own."""
+    body = told_of_a_swap_turned_back(inbox, by=OTHER_EXECUTION)
+    assert "gives the name to" not in body
+    assert "turned back" not in body
+
+
+def test_a_swap_that_this_execution_has_turned_back_is_told_although_its_cluster_was_cleaned_up(
+    rds: FakeRds, inbox: Inbox
+) -> None:
+    rds.add_cluster(TARGET, DbClusterResourceId="cluster-OLD", VpcSecurityGroups=in_groups([SECURITY_GROUP]))
+    body = told_of_a_swap_turned_back(inbox, by=EXECUTION)
     assert f"{TARGET} leads to the cluster that it led to before this operation: cluster-OLD" in body
     assert "Nobody but the pipeline was let into cluster-NEW: nothing that clients have written is lost." in body
 

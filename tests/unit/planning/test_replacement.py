@@ -61,7 +61,7 @@ def live(account: None, rds: FakeRds, scaling: FakeScaling, monkeypatch: pytest.
 
 
 def created_by_the_night_before(cluster: dict[str, Any], *, deletion_protection: bool = False) -> None:
-    """What the night before has recorded of its cluster."""
+    """Record what the night before has recorded of its cluster."""
     state = OperationState("the-night-before", EXECUTION, NOW)
     plan = a_plan(cluster=a_cluster_plan(deletion_protection=deletion_protection))
     state.open("snapshot-check", {}, plan, "running", facts={"cluster_resource_id": cluster["DbClusterResourceId"]})

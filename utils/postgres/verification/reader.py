@@ -29,7 +29,7 @@ from utils.postgres.masking.sessions import CHECKS_THE_CONNECTION_SINCE
 from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import HELD, NOT_IN_REPERTOIRE, UNICODE, Server, Session, SqlRefused, refusable_session
 from utils.postgres.verification.watchdog import Watchdog
-from utils.sqlstates import passes
+from utils.sqlstates import LOCK_NOT_AVAILABLE, passes
 
 # A server that a check has brought down admits somebody again after so many attempts, or is away.
 ATTEMPTS, PAUSE_SECONDS = 6, 5
@@ -40,7 +40,6 @@ NO_LOGIN = "this database refuses the login of the role that reads, while its se
 GRACE_SECONDS = 5
 _CUT_OFF = "57014"
 _SECURED = "42501"
-_HELD = "55P03"
 _ENDED = "57P01"
 _LOST = "its session was lost"
 
@@ -206,7 +205,7 @@ class Reader(Struct, frozen=True, kw_only=True):
         state = error.pgcode
         if state == _CUT_OFF:
             return self._cut_off
-        if state == _HELD:
+        if state == LOCK_NOT_AVAILABLE:
             return HELD
         if state in (None, _ENDED):
             return _LOST

@@ -37,7 +37,7 @@ _TABLES = sql.SQL("""
 SIZE = sql.SQL("pg_relation_size(c.oid)")
 LAST_SIZE = sql.SQL("nullif(c.relpages, 0) * current_setting('block_size')::bigint")
 _SECURED = "row security would hide rows from the role that counts"
-CLOSED = (
+_CLOSED = (
     "the role that counts could not be let read it: another transaction holds it (the check access says so then), or "
     "the master user may not act for its owner. In the source, end that transaction (pg_prepared_xacts lists prepared "
     "ones), or grant the owner's role to the master user: then the next snapshot's table is counted"
@@ -57,6 +57,11 @@ class Table(Struct, frozen=True, kw_only=True):
     """Why it cannot be counted; empty where it can."""
     is_named: bool
     to_count: bool
+
+    @property
+    def is_closed(self) -> bool:
+        """Return whether the role that counts may not read it."""
+        return self.hindrance == _CLOSED
 
     def rows(self, counted: int | None, why: str = "", took_ms: int = 0) -> TableRows:
         """Return its rows: as counted, else as estimated where nothing went wrong, else unknown."""
@@ -88,7 +93,7 @@ def tables_here(reader: Reader, named: Sequence[Pattern], count_below: int) -> l
     found = []
     for _, schema, name, parent_schema, parent, secured, readable, tuples, pages, size in rows:
         is_named = any(matches(each, at) for each in named for at in ((schema, name), (parent_schema, parent)))
-        hindrance = _SECURED if secured else "" if readable else CLOSED
+        hindrance = _SECURED if secured else "" if readable else _CLOSED
         # Without a page there is no row. Statistics that were never gathered say nothing (reltuples is -1, or 0 with 0
         # pages before PostgreSQL 14).
         known = tuples if tuples > 0 or (tuples == 0 and pages > 0) else None

@@ -26,7 +26,7 @@ from utils.postgres.session import Server, Session, SqlRefused
 from utils.postgres.verification.fingerprint import schema_fingerprint
 from utils.postgres.verification.own import NO_ROW, newest_row
 from utils.postgres.verification.reader import CutShort, Reader
-from utils.postgres.verification.rows import CLOSED, Table, count_tables, tables_here
+from utils.postgres.verification.rows import Table, count_tables, tables_here
 from utils.verification.found import DatabaseFound, Found
 from utils.verification.policy import MIB, DatabaseChecks, NewestRow, SourceRules, VerificationPolicy
 from utils.verification.source import (
@@ -267,7 +267,7 @@ class SourceDatabase:
         wanted = comparable(self._found, self._masking)
         tables = tables_here(self._reader, self._checks.count, self._policy.count_below_mb * MIB)
         here = [each for each in tables if f"{each.parent_schema}.{each.parent}" in wanted]
-        if closed := [f"{each.schema}.{each.name}" for each in here if each.hindrance == CLOSED]:
+        if closed := [f"{each.schema}.{each.name}" for each in here if each.is_closed]:
             error = f"its login may not read {listed(closed, MAX_NAMED)}. GRANT it SELECT there"
             results.append(self._unknown(ROWS, error))
         partly = {(each.parent_schema, each.parent) for each in here if not each.to_count}
