@@ -11,11 +11,18 @@ from scripts.local_aws.postgres.binaries import installations
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.server import LocalAws
 
+A_DAY = 24 * 60 * 60
+NOON = A_DAY // 2
+
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[LocalAws]:
-    """So many tests share it, and leave behind what they made, that they would meet its quotas."""
+    """So many tests share it, and leave behind what they made, that they would meet its quotas.
+
+    Its clock starts at noon, so that no test depends on the hour in which it is run.
+    """
     with LocalAws() as running:
+        running.clock.sleep((NOON - running.clock.time()) % A_DAY)
         running.aurora.quotas = Quotas(
             clusters=10_000, instances=10_000, manual_cluster_snapshots=10_000, copies_in_progress=10_000
         )

@@ -22,7 +22,7 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import make_production
 from scripts.local_run.stage import PROJECT, REGION
-from tests.integration.pipeline.support import until
+from tests.integration.pipeline.support import distant_windows, until
 
 PAGE = GUIDE / "command.md"
 PREFIX = "command"
@@ -245,9 +245,11 @@ def test_a_plan_by_its_digest_is_started_as_long_as_it_says_the_same_and_its_clu
 def test_a_refresh_names_what_it_replaces_before_during_and_after(terminal: Terminal) -> None:
     target = f"{TARGET}-5"
     request = ["--set", f"target_cluster_id={target}"]
-    terminal.answer("start", *request, "--name", "friday")
+    windows = [part for name, window in distant_windows(terminal.aws).items() for part in ("--set", f"{name}={window}")]
+    terminal.answer("start", *request, *windows, "--name", "friday")
     assert terminal.answer("watch", "friday")[1] == 0
-    planned, _ = terminal.answer("plan", *request, "--set", "replace_target=true", "--name", "plan-saturday")
+    planned, code = terminal.answer("plan", *request, "--set", "replace_target=true", "--name", "plan-saturday")
+    assert code == 0, planned
     assert planned.data.destroys == [target]
     for again in (["--plan", "plan-saturday"], [*request, "--set", "replace_target=true"]):
         assert terminal.answer("start", *again)[1] == 9

@@ -15,7 +15,7 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.client import Client
 from scripts.local_run.stage import SOURCE, Stage
-from tests.integration.pipeline.support import Pipeline, Run, settle, until
+from tests.integration.pipeline.support import Pipeline, Run, distant_windows, settle, until
 from utils.aurora_utils.resources import OPERATION_TAG, REPLACEABLE_TAG
 
 MODIFY = "rds:ModifyDBCluster"
@@ -65,36 +65,25 @@ class Refreshing:
         return self.pipeline.start({**self._replacing(), **request})
 
     def _replacing(self) -> dict[str, Any]:
-        backup, maintenance = self.windows()
-        return {
-            "target_cluster_id": self.target,
-            "replace_target": True,
-            "preferred_backup_window": backup,
-            "preferred_maintenance_window": maintenance,
-        }
+        return {"target_cluster_id": self.target, "replace_target": True, **distant_windows(self.aws)}
 
-    def windows(self) -> tuple[str, str]:
-        """Half a day from now: before one of its windows, no cluster is replaced."""
-        now = dt.datetime.fromtimestamp(self.aws.clock.time(), dt.UTC)
-        backup, maintenance = now + dt.timedelta(hours=12), now + dt.timedelta(hours=13)
-        half_an_hour = dt.timedelta(minutes=30)
-        return (
-            f"{backup:%H:%M}-{backup + half_an_hour:%H:%M}",
-            f"{maintenance:%a:%H:%M}-{maintenance + half_an_hour:%a:%H:%M}".lower(),
-        )
+    def windows(self) -> dict[str, str]:
+        """Return distant ones, as RDS's calls have them."""
+        return {
+            "".join(word.capitalize() for word in name.split("_")): window
+            for name, window in distant_windows(self.aws).items()
+        }
 
     def of_others(self) -> dict[str, Any]:
         """The target, created by somebody else who has tagged it as replaceable."""
         rds, consent = self.pipeline.rds(), [{"Key": REPLACEABLE_TAG, "Value": "true"}]
-        backup, maintenance = self.windows()
         rds.create_db_cluster(
             DBClusterIdentifier=self.target,
             Engine="aurora-postgresql",
             EngineVersion="17.5",
             MasterUsername="owner",
             MasterUserPassword="their-own-secret-1",
-            PreferredBackupWindow=backup,
-            PreferredMaintenanceWindow=maintenance,
+            **self.windows(),
             Tags=consent,
         )
         settle(self.pipeline)

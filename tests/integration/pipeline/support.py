@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import itertools
 import json
 import time
@@ -251,6 +252,16 @@ def until(found: Callable[[], Found | None], what: str) -> Found:
 def settle(pipeline: Pipeline) -> None:
     """Twenty minutes, in which everything that has been begun is finished."""
     pipeline.aws.clock.sleep(1200)
+
+
+def distant_windows(aws: LocalAws) -> dict[str, str]:
+    """Windows half a day from now, as a request has them: no cluster is replaced shortly before one of its own."""
+    backup, maintenance = (aws.clock.now() + dt.timedelta(hours=hours) for hours in (12, 13))
+    half_an_hour = dt.timedelta(minutes=30)
+    return {
+        "preferred_backup_window": f"{backup:%H:%M}-{backup + half_an_hour:%H:%M}",
+        "preferred_maintenance_window": (f"{maintenance:%a:%H:%M}-{maintenance + half_an_hour:%a:%H:%M}".lower()),
+    }
 
 
 def deletion_of(name: str, target: str, **more: Any) -> dict[str, Any]:

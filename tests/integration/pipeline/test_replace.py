@@ -96,7 +96,6 @@ def test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody
 ) -> None:
     """Its password is neither known nor reset: its instances are restarted, which ends every session."""
     rds, target = nights.pipeline.rds(), nights.target
-    backup, maintenance = nights.windows()
     rds.create_db_cluster(
         DBClusterIdentifier=target,
         Engine="aurora-postgresql",
@@ -104,8 +103,7 @@ def test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody
         MasterUsername="owner",
         MasterUserPassword=OWNERS_PASSWORD,
         DatabaseName="orders",
-        PreferredBackupWindow=backup,
-        PreferredMaintenanceWindow=maintenance,
+        **nights.windows(),
     )
     settle(nights.pipeline)
     member = f"{target}-of-others"
@@ -157,15 +155,13 @@ def test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody
 def test_what_would_stay_with_the_old_cluster_is_ended_as_each_refusal_says(nights: Refreshing, reader: Reader) -> None:
     """A plan refuses everything at once, by name; nothing is created. A look that is not allowed refuses as well."""
     aws, rds, target = nights.aws, nights.pipeline.rds(), nights.target
-    backup, maintenance = nights.windows()
     arn = rds.create_db_cluster(
         DBClusterIdentifier=target,
         Engine="aurora-postgresql",
         EngineVersion="17.5",
         MasterUsername="owner",
         MasterUserPassword=OWNERS_PASSWORD,
-        PreferredBackupWindow=backup,
-        PreferredMaintenanceWindow=maintenance,
+        **nights.windows(),
         Tags=[{"Key": "aurora-restore:replaceable", "Value": "true"}],
     )["DBCluster"]["DBClusterArn"]
     settle(nights.pipeline)

@@ -65,11 +65,9 @@ def nights(target: Refreshing, kept: set[Resource]) -> Iterator[Refreshing]:
         first = target.night()
         assert first.status == "SUCCEEDED", first.reason
     # A night that ended with the old cluster, or took hours, has brought its windows near.
-    backup, maintenance = target.windows()
     target.pipeline.rds().modify_db_cluster(
         DBClusterIdentifier=TARGET,
-        PreferredBackupWindow=backup,
-        PreferredMaintenanceWindow=maintenance,
+        **target.windows(),
         ApplyImmediately=True,
     )
     settle(target.pipeline)
