@@ -23,7 +23,8 @@ fast="${TMPDIR:-/tmp}"
 MEMORY_GIB=16
 # The jobs that have begun and not ended yet.
 current=""
-beside=""
+lanes=()
+lane_names=()
 failed=()
 trap 'stop; rm -rf "$work" ${memory:+"$memory"}' EXIT
 trap 'exit 130' INT TERM
@@ -41,8 +42,8 @@ begin() {
 # Unlike a command that the shell runs itself, a job that it waits for holds no signal up.
 stop() {
   local job
-  for job in $current $beside; do kill -INT -- "-$job" 2>/dev/null; done
-  for job in $current $beside; do wait "$job"; done
+  for job in $current "${lanes[@]}"; do kill -INT -- "-$job" 2>/dev/null; done
+  for job in $current "${lanes[@]}"; do wait "$job"; done
 }
 
 # check NAME COMMAND...: one line for a check that passes, its whole output for one that doesn't.
@@ -53,15 +54,20 @@ check() {
   current=""
 }
 
-# The longest check runs beside the others, for machines with two processors; its line comes last.
-begin_beside() {
-  begin "$work/beside" "$@"
-  beside=$begun
+# begin_lane NAME COMMAND...: the longest checks run beside the others, since each of them waits half of its time for
+# processes that it has started. Their lines come last.
+begin_lane() {
+  begin "$work/lane-${#lanes[@]}" "${@:2}"
+  lanes+=("$begun")
+  lane_names+=("$1 (begun beside the others)")
 }
 
-end_beside() {
-  report "$1" "$beside" "$work/beside"
-  beside=""
+end_lanes() {
+  local number
+  for number in "${!lanes[@]}"; do
+    report "${lane_names[$number]}" "${lanes[$number]}" "$work/lane-$number"
+    unset "lanes[$number]"
+  done
 }
 
 # report NAME JOB OUTPUT: wait for the job, and print pytest's own closing line where there is one.
@@ -133,9 +139,9 @@ check "bash: syntax" bash_syntax
 check "import-linter: who may import whom" "$bin/lint-imports"
 
 if [ "$tier" = quick ]; then
-  begin_beside "$bin/python" -m scripts.checks.type_check
+  begin_lane "mypy: strict" "$bin/python" -m scripts.checks.type_check
   check "pytest: unit" tests tests/unit
-  end_beside "mypy: strict (begun beside the others)"
+  end_lanes
   finish
 fi
 
@@ -143,7 +149,9 @@ make_venv .venv-linters "the linters" requirements-linters.txt
 make_sam_venv
 make_room_in_memory
 export GRANTS_USED="$work/grants" # the whole runs say there which grants they needed
-begin_beside in_memory tests tests/integration/pipeline
+begin_lane "pytest: whole runs" in_memory tests tests/integration/pipeline
+"$bin/python" -m scripts.checks.postgres_servers
+begin_lane "pytest: database roles" in_memory tests tests/integration/postgres
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions \
   --config scripts/checks/deptry.toml
 check "deptry: what aurora-restore promises to need" "$bin/deptry" scripts/aurora_restore
@@ -164,11 +172,10 @@ check "checkov: template of the source's role" .venv-linters/bin/python -m scrip
 check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.run_checkov "$work/translated.json"
 check "secrets: none in the repository" .venv-linters/bin/python -m scripts.checks.run_secrets
 check "pytest: unit" tests tests/unit
-"$bin/python" -m scripts.checks.postgres_servers
-check "pytest: embedded AWS, database roles, pages" in_memory tests tests/integration \
-  --ignore=tests/integration/pipeline --ignore=tests/integration/commands
+check "pytest: embedded AWS, deployment, pages" in_memory tests tests/integration \
+  --ignore=tests/integration/pipeline --ignore=tests/integration/postgres --ignore=tests/integration/commands
 check "pytest: commands" tests tests/integration/commands
-end_beside "pytest: whole runs (begun beside the others)"
+end_lanes
 if [ "$tier" = full ]; then
   check "grants: some run needs each of them" "$bin/python" -m tests.integration.pipeline.grants "$GRANTS_USED"
 fi
