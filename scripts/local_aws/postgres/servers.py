@@ -37,7 +37,7 @@ _START_SECONDS = 30
 _STOP_SECONDS = 20
 _POLL_SECONDS = 0.01
 
-# The superuser, whose connections are the most in tests, connects from this machine alone: without TLS in half the time.
+# Most connections of tests are the superuser's, and made on this machine: without TLS they take half the time.
 _ACCESS_RULES = "hostssl all all all scram-sha-256\nhostnossl all rdsadmin 127.0.0.0/8 scram-sha-256\n"
 # On Aurora PAM asks a member for a token, and refuses a password (AWS's documentation, "IAM database authentication").
 # Since 16 the creator of a role counts as its member here, though without its rights; so would the master user.
