@@ -10,6 +10,7 @@ from scripts.local_aws.aurora.backend import Quotas
 from scripts.local_aws.postgres.binaries import installations
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.server import LocalAws
+from tests.integration.tiers import one_and_the_rest
 
 A_DAY = 24 * 60 * 60
 NOON = A_DAY // 2
@@ -50,9 +51,11 @@ def _no_faults_are_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("aws").faults.clear()
 
 
-@pytest.fixture(scope="module", params=installations(), ids=lambda path: f"PostgreSQL in {path.parent}")
+@pytest.fixture(
+    scope="module", params=one_and_the_rest(installations()), ids=lambda path: f"PostgreSQL in {path.parent}"
+)
 def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Those of each PostgreSQL that this machine has, one after the other."""
+    """Those of each PostgreSQL that this machine has, one after the other; before a commit, of the first alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCAL_AWS_POSTGRES_BIN", str(request.param))
         running = Servers(tmp_path_factory.mktemp("servers"))

@@ -251,13 +251,11 @@ def readable(cluster: Cluster, database: str, original: str) -> list[str]:
         " 'pg_statistic', 'pg_largeobject', 'pg_attribute', 'pg_index', 'pg_class', 'pg_constraint',"
         " 'pg_statistic_ext_data'))",
     )
-    found = []
-    for (name,) in relations:
-        rows = cluster.superuser(database, f"select count(*) from {name} t where t::text ~* '{original}'")
-        if rows != [(0,)]:
-            found.append(name)
-    for (name,) in cluster.superuser(database, "select oid::regclass::text from pg_class where relkind = 't'"):
-        chunks = f"select count(*) from {name} where encode(chunk_data, 'escape') ~* '{original}'"
-        if cluster.superuser(database, chunks) != [(0,)]:
-            found.append(name)
-    return found
+    toasts = cluster.superuser(database, "select oid::regclass::text from pg_class where relkind = 't'")
+    rows = [(name, "each::text") for (name,) in relations]
+    chunks = [(name, "encode(chunk_data, 'escape')") for (name,) in toasts]
+    looks = [
+        f"select $name${name}$name$ where exists (select from {name} each where {text} ~* '{original}')"
+        for name, text in (*rows, *chunks)
+    ]
+    return [name for (name,) in cluster.superuser(database, " union all ".join(looks))]

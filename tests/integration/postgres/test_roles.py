@@ -91,8 +91,10 @@ class Cluster:
             "databases": self.superuser("postgres", "select datname, datacl::text from pg_database order by 1"),
         }
         for (database,) in self.superuser("postgres", "select datname from pg_database where datallowconn"):
-            for catalog, query in ACCESS_CONTROL_LISTS.items():
-                found[f"{database}: {catalog}"] = self.superuser(database, query)
+            with closing(self.postgres.connect(database)) as connected, connected.cursor() as cursor:
+                for catalog, query in ACCESS_CONTROL_LISTS.items():
+                    cursor.execute(query)
+                    found[f"{database}: {catalog}"] = cursor.fetchall()
         return found
 
     def memberships(self) -> Rows:
