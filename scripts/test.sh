@@ -18,8 +18,9 @@ bin=.venv/bin
 template=infrastructure/aurora-restore-pipeline.yaml
 source_role=infrastructure/source-account-role.yaml
 work="$(mktemp -d)"
+chmod 711 "$work" # as for /tmp: PostgreSQL may have to run as another user
 memory=""
-fast="${TMPDIR:-/tmp}"
+fast="$work"
 MEMORY_GIB=16
 # The jobs that have begun and not ended yet.
 current=""
@@ -106,7 +107,7 @@ make_room_in_memory() {
   local place
   place="$(place_in_memory "$MEMORY_GIB")" || return
   memory="$(mktemp -d -p "$place")"
-  chmod 711 "$memory" # as for /tmp: PostgreSQL may have to run as another user
+  chmod 711 "$memory"
   fast="$memory"
 }
 
@@ -174,7 +175,8 @@ check "secrets: none in the repository" .venv-linters/bin/python -m scripts.chec
 check "pytest: unit" tests tests/unit
 check "pytest: embedded AWS, deployment, pages" in_memory tests tests/integration \
   --ignore=tests/integration/pipeline --ignore=tests/integration/postgres --ignore=tests/integration/commands
-check "pytest: commands" tests tests/integration/commands
+# A short path: that of the certificates in it has to fit into a parameter of the template.
+check "pytest: commands" in_memory tests tests/integration/commands --basetemp "$fast/commands"
 end_lanes
 if [ "$tier" = full ]; then
   check "grants: some run needs each of them" "$bin/python" -m tests.integration.pipeline.grants "$GRANTS_USED"
