@@ -15,7 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # jsonschema brings no types
 from rich.console import Console
 
 from scripts.local_run import report
@@ -155,4 +154,7 @@ class Drill:
 
 
 def _is_valid(evidence: dict[str, Any]) -> bool:
+    # Not with the others: it compiles a grammar when it is imported, for longer than anything else that a run imports.
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # jsonschema brings no types
+
     return not list(Draft202012Validator(json.loads(SCHEMA.read_text())).iter_errors(evidence))
