@@ -138,6 +138,7 @@ class _Mentioned(NamedTuple):
         return name in self.attributes or (not definition.is_method and name in self.plain)
 
 
+@functools.cache
 def _mentioned_in(node: ast.AST) -> _Mentioned:
     found = _Mentioned(set(), set(), set())
     for each in ast.walk(node):
@@ -160,6 +161,7 @@ def _service_of(node: ast.AST) -> str | None:
     return None
 
 
+@functools.cache
 def _clients(tree: ast.Module) -> dict[str, str]:
     """Return the attributes of a module's classes that hold a client, with its service."""
     found = {}

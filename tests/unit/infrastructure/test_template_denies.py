@@ -7,6 +7,7 @@ allows something that a step needs. Whatever is loosened, widened or taken out s
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -1002,11 +1003,23 @@ def statements(name: str, **given: str) -> list[dict[str, Any]]:
     return [statement for document in documents for statement in resolved(filled(document, GIVEN | given))["Statement"]]
 
 
+def parsed(name: str, written: list[dict[str, Any]]) -> Policy:
+    return Policy.parse(name, {"Version": "2012-10-17", "Statement": written})
+
+
+@functools.cache
+def of_all_steps() -> Policy:
+    return parsed("StatePolicy", statements("StatePolicy"))
+
+
+def policies_of(name: str, own: list[dict[str, Any]]) -> list[Policy]:
+    """A role's own, with what all steps share."""
+    return [parsed(name, own), *([of_all_steps()] if name in OF_FUNCTIONS else [])]
+
+
 def asked_of(name: str, own: list[dict[str, Any]], asked: Asked) -> Verdict:
-    """Of the role with what all steps share, as IAM does."""
-    documents = {name: own} | ({"StatePolicy": statements("StatePolicy")} if name in OF_FUNCTIONS else {})
-    policies = [Policy.parse(each, {"Version": "2012-10-17", "Statement": documents[each]}) for each in documents]
-    return evaluate(policies, Request(*asked))
+    """Of the role with all its policies, as IAM does."""
+    return evaluate(policies_of(name, own), Request(*asked))
 
 
 def flattened(table: dict[str, list[Asked]]) -> list[tuple[str, Asked]]:
@@ -1179,8 +1192,9 @@ MISTAKES = [(name, what, own) for name, what, own in mistakes() if (name, what) 
 
 
 def shows(name: str, own: list[dict[str, Any]]) -> bool:
-    return any(asked_of(name, own, asked).allowed for asked in REFUSED[name]) or not all(
-        asked_of(name, own, asked).allowed for asked in ALLOWED[name]
+    policies = policies_of(name, own)
+    return any(evaluate(policies, Request(*asked)).allowed for asked in REFUSED[name]) or not all(
+        evaluate(policies, Request(*asked)).allowed for asked in ALLOWED[name]
     )
 
 
