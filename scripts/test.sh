@@ -115,6 +115,13 @@ in_memory() {
   TMPDIR="$fast" "$@"
 }
 
+# every_second FIRST FILE...: a file a line, from the one of this number on.
+every_second() {
+  local first=$1 number
+  shift
+  for ((number = first + 1; number <= $#; number += 2)); do printf '%s\n' "${!number}"; done
+}
+
 bash_syntax() {
   local script
   for script in scripts/*.sh .ci/run; do
@@ -150,7 +157,10 @@ make_venv .venv-linters "the linters" requirements-linters.txt
 make_sam_venv
 make_room_in_memory
 export GRANTS_USED="$work/grants" # the whole runs say there which grants they needed
-begin_lane "pytest: whole runs" in_memory tests tests/integration/pipeline
+for half in 0 1; do
+  mapfile -t files < <(every_second "$half" tests/integration/pipeline/test_*.py)
+  begin_lane "pytest: whole runs, half $((half + 1)) of 2" in_memory tests "${files[@]}"
+done
 [ "$tier" = full ] && "$bin/python" -m scripts.checks.postgres_servers
 begin_lane "pytest: database roles" in_memory tests tests/integration/postgres
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions \
