@@ -17,6 +17,8 @@ from scripts.local_run.following import follow
 from scripts.local_run.production import Production
 from tests.integration.deployment.conftest import CONFIG, PROJECT, STACK, Type, Values, typed, values, write
 
+# Three deployments come first. integration/local_aws/cloudformation/test_stacks.py deploys what SAM sends, too.
+pytestmark = pytest.mark.full
 SAMS_OWN = "aws-sam-cli-managed-default"
 NAMES = (f"{STACK}-state", f"{STACK}-audit", f"{STACK}/admin", f"{STACK}/application")
 
@@ -79,7 +81,6 @@ def test_the_same_again_changes_nothing(deploy: Type) -> None:
     assert f"No changes to deploy. Stack {STACK} is up to date" in done.output
 
 
-@pytest.mark.full
 def test_a_running_execution_keeps_the_code_it_began_with_and_the_next_has_the_new(
     aws: LocalAws, deploy: Type, built: pathlib.Path, production: Production
 ) -> None:
@@ -216,7 +217,6 @@ def test_nothing_is_deleted_while_an_execution_runs(aws: LocalAws, deploy: Type,
     assert STACK in stacks(aws)
 
 
-@pytest.mark.full
 def test_a_deleted_stack_leaves_what_holds_data_and_its_name_is_free_once_that_is_deleted_as_it_says(
     aws: LocalAws, deploy: Type, type_it: Type, tmp_path: pathlib.Path
 ) -> None:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from tests.evidence_samples import BY_OUTCOME, KEY_SHA256, PASSED, SHA256, an_index
 from tests.integration.evidence.conftest import Chromium
+from tests.integration.tiers import one_and_the_rest
 from utils.contracts.evidence import Evidence
 from utils.evidence.page import index_page, report_page
 
@@ -87,7 +88,7 @@ def measured(chromium: Chromium, work: Path, pages: list[tuple[str, int, int]]) 
     return answers
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", one_and_the_rest(WIDTHS))
 def test_no_page_is_wider_than_the_screen(chromium: Chromium, tmp_path: Path, width: int) -> None:
     found = measured(chromium, tmp_path, [(page, width, 740) for page in PAGES.values()])
     assert {each["inner"] for each in found} == {width}
@@ -138,6 +139,7 @@ def test_paper_is_a4_and_shows_what_is_folded_on_the_screen(chromium: Chromium, 
     assert pages_of(pdf) > pages_of(printed(chromium, tmp_path, folded))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "pages"),
     [

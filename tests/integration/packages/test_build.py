@@ -75,6 +75,7 @@ def sums(output: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.full
 def test_the_same_source_gives_the_same_bytes(built: Path, elsewhere: Path) -> None:
     build(elsewhere)
     assert sums(elsewhere) == sums(built)
