@@ -61,6 +61,7 @@ def test_a_snapshot_that_is_restored_directly_is_exported_itself(pipeline: Pipel
     assert SNAPSHOT in pipeline.snapshots()
 
 
+@pytest.mark.full
 def test_an_export_that_fails_fails_the_run_and_is_made_again_by_resuming(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="export-snapshot", status="failed", at_percent=40)
     first = pipeline.run({"target_cluster_id": target, "archive_snapshot": "export"})

@@ -15,7 +15,6 @@ from scripts.local_run.command import attempt
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.stage import OTHER_REGION, REGION, Stage
 from tests.integration.pipeline.support import deletion_of, numbers, request_for
-from tests.integration.tiers import one_and_the_rest
 
 # What is asked for of the source's end; None: it stays.
 ENDS: dict[str, dict[str, Any] | None] = {
@@ -40,12 +39,10 @@ def run(place: Stage, source: Production, request: dict[str, Any]) -> tuple[dict
     return attempt(place, source, request, Console(quiet=True))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("end", "archive", "region"),
-    one_and_the_rest(
-        [(*case, region) for case in CASES for region in (REGION, OTHER_REGION)],
-        one=("the source goes", "delete", OTHER_REGION),
-    ),
+    [(*case, region) for case in CASES for region in (REGION, OTHER_REGION)],
 )
 def test_what_was_done_is_what_was_asked_for(
     end: str, archive: str, region: str, lasting: dict[str, Production], place: Stage, key: str, target: str

@@ -54,6 +54,7 @@ def test_protection_that_isnt_to_be_overridden_refuses_the_request(
     assert run.changes == []
 
 
+@pytest.mark.full
 def test_a_member_of_a_global_database_isnt_deleted(pipeline: Pipeline, doomed: str, target: str) -> None:
     rds = pipeline.rds()
     arn = rds.describe_db_clusters(DBClusterIdentifier=doomed)["DBClusters"][0]["DBClusterArn"]

@@ -121,6 +121,7 @@ def groups_now(pipeline: Pipeline, target: str) -> set[str]:
     return {each["VpcSecurityGroupId"] for each in found["VpcSecurityGroups"]}
 
 
+@pytest.mark.full
 def test_until_the_users_are_ready_every_group_on_record_is_the_doors_and_then_the_wanted_ones(
     pipeline: Pipeline, target: str
 ) -> None:
@@ -226,6 +227,7 @@ def nothing(_: Pipeline) -> None:
     """The run is stopped instead."""
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("on_failure", one_and_the_rest(["clean_up", "keep"]))
 @pytest.mark.parametrize(
     ("harm", "end", "stays_shut"),
@@ -298,6 +300,7 @@ def test_whoever_lets_others_in_before_the_users_are_ready_stops_the_run(pipelin
     assert "Setup DB Users" not in second.states()
 
 
+@pytest.mark.full
 def test_rule_5_an_opening_whose_answer_is_lost_has_worked_once(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(operation="rds:ModifyDBCluster", parameters=OPENING_CALL, answer="lost")
     pipeline.aws.faults.add(function="aurora-restore-open-cluster", die="after")

@@ -44,6 +44,7 @@ def test_a_drill_leaves_nothing_but_its_word(pipeline: Pipeline) -> None:
     assert not any("compared with the plan" in each for each in found.limits)
 
 
+@pytest.mark.full
 def test_a_drill_that_fails_leaves_nothing_either(pipeline: Pipeline) -> None:
     target = next(TARGETS)
     pipeline.aws.faults.add(operation="rds:CreateDBInstance", code="InvalidParameterCombination", times=1)

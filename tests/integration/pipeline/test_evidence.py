@@ -92,6 +92,7 @@ def test_a_restore(pipeline: Pipeline, tmp_path: pathlib.Path) -> None:
     pipeline.remove(target)
 
 
+@pytest.mark.full
 def test_a_drill(pipeline: Pipeline) -> None:
     target = f"target-drilled-{next(numbers)}"
     run = pipeline.run({"drill": True, "target_cluster_id": target})
@@ -112,6 +113,7 @@ def test_a_drill(pipeline: Pipeline) -> None:
     assert found.checks.held > 0
 
 
+@pytest.mark.full
 def test_a_failure(pipeline: Pipeline) -> None:
     target = f"target-{next(numbers)}"
     pipeline.aws.faults.add(operation="rds:CreateDBInstance", code="InvalidParameterCombination", times=1)

@@ -177,6 +177,7 @@ def test_a_cluster_whose_tag_is_taken_away_is_kept_and_one_that_gets_it_again_go
     assert pipeline.cluster(target) is None
 
 
+@pytest.mark.full
 def test_a_strangers_cluster_with_forged_tags_and_a_newer_one_of_the_name_survive(fridays: Fridays) -> None:
     """And what the plan protects goes all the same: the request that asked for it has asked for its end."""
     pipeline = fridays.pipeline
@@ -206,6 +207,7 @@ def test_a_strangers_cluster_with_forged_tags_and_a_newer_one_of_the_name_surviv
     assert len(fridays.secrets(reused)) == 2
 
 
+@pytest.mark.full
 def test_sweeps_that_die_are_continued_by_the_next_one(fridays: Fridays) -> None:
     pipeline, run = fridays.pipeline, fridays.restore()
     target, expires = run.output["plan"]["target_cluster_id"], fridays.expires(run)
@@ -218,6 +220,7 @@ def test_sweeps_that_die_are_continued_by_the_next_one(fridays: Fridays) -> None
     assert "FAILED" in fridays.statuses()
 
 
+@pytest.mark.full
 def test_one_that_cannot_be_deleted_is_reported_and_the_other_goes(fridays: Fridays) -> None:
     pipeline, stuck, other = fridays.pipeline, fridays.restore(), fridays.restore()
     names = [run.output["plan"]["target_cluster_id"] for run in (stuck, other)]

@@ -103,6 +103,7 @@ def test_the_planned_writer_leads_where_the_instances_differ(pipeline: Pipeline,
     assert "Differs" not in run.messages[0]["message"]
 
 
+@pytest.mark.full
 def test_what_was_made_is_kept_when_that_is_asked_for(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
     run = pipeline.run({"target_cluster_id": target, "on_failure": "keep"})
@@ -123,6 +124,7 @@ def test_a_password_that_rds_lost_is_set_once_more(pipeline: Pipeline, target: s
     assert run.states().count("Setup DB Users") == 2
 
 
+@pytest.mark.full
 def test_a_password_reset_that_never_happens_ends_at_the_login(pipeline: Pipeline, target: str) -> None:
     """RDS says that everything is settled; only the login can tell."""
     pipeline.aws.faults.add(lifecycle="reset-master-password")
@@ -146,6 +148,7 @@ def test_a_secret_that_is_no_use_fails_with_its_remedy(pipeline: Pipeline, targe
     assert pipeline.cluster(target) is None
 
 
+@pytest.mark.full
 def test_a_topic_that_refuses_doesnt_hide_the_first_error(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="restore-cluster", status="failed")
     pipeline.aws.faults.add(operation="sns:Publish", code="InvalidParameter", times=3)
@@ -185,6 +188,7 @@ def test_a_run_that_is_stopped_by_hand_is_reported_and_gives_back_its_lock(pipel
     assert state["status"]["S"] == "failed"
 
 
+@pytest.mark.full
 def test_throttling_is_waited_out(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(operation="rds:RestoreDBClusterFromSnapshot", code="Throttling", times=7)
     pipeline.aws.faults.add(operation="dynamodb:UpdateItem", code="ThrottlingException", times=4)

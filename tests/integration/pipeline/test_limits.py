@@ -117,6 +117,7 @@ def test_a_cluster_of_another_name_isnt_changed_although_it_bears_our_tag(pipeli
     assert code == "AccessDenied"
 
 
+@pytest.mark.full
 def test_a_secret_of_rdss_is_out_of_reach_where_the_pipeline_keeps_the_login(pipeline: Pipeline, doomed: str) -> None:
     pipeline.rds().modify_db_cluster(DBClusterIdentifier=doomed, ManageMasterUserPassword=True, ApplyImmediately=True)
     pipeline.aws.clock.sleep(1200)
@@ -127,6 +128,7 @@ def test_a_secret_of_rdss_is_out_of_reach_where_the_pipeline_keeps_the_login(pip
     assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
+@pytest.mark.full
 def test_a_request_may_choose_another_subnet_group_that_the_pattern_allows(pipeline: Pipeline, target: str) -> None:
     subnets = [each["SubnetId"] for each in pipeline.aws.client("ec2").describe_subnets()["Subnets"]]
     pipeline.rds().create_db_subnet_group(

@@ -163,6 +163,7 @@ def test_a_column_that_the_policy_does_not_classify_lets_nobody_in(pipeline: Pip
     assert not [canary for canary in CANARIES if canary in said]
 
 
+@pytest.mark.full
 def test_a_check_that_finds_something_names_itself_and_a_number(pipeline: Pipeline, target: str) -> None:
     run = pipeline.run({"target_cluster_id": target, "masking_policy": "strict"})
     assert (run.status, run.followed.error) == ("FAILED", "MaskingGateFailed")
@@ -174,6 +175,7 @@ def test_a_check_that_finds_something_names_itself_and_a_number(pipeline: Pipeli
     assert not [canary for canary in CANARIES if canary in said]
 
 
+@pytest.mark.full
 def test_a_kept_cluster_stays_shut_and_its_salt_is_named_until_it_is_given_up(
     pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
@@ -218,6 +220,7 @@ def test_nothing_is_restored_unmasked_and_no_policy_with_faults_begins(pipeline:
     assert "mask every database by policy whole, version " in message["message"]
 
 
+@pytest.mark.full
 def test_a_policy_whose_version_is_gone_is_refused_with_a_command_that_shows_it(
     pipeline: Pipeline, policies: dict[str, str], reader: Reader, target: str
 ) -> None:

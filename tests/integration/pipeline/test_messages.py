@@ -44,6 +44,7 @@ def half_deleted(pipeline: Pipeline, doomed: str, target: str, **more: Any) -> s
     return message
 
 
+@pytest.mark.full
 def test_a_half_deleted_source_comes_first_in_the_message_and_is_brought_back_by_it(
     pipeline: Pipeline, reader: Reader, doomed: str, target: str
 ) -> None:
@@ -271,6 +272,7 @@ def test_a_broken_copy_is_deleted_as_each_message_says(
 # It was stopped
 
 
+@pytest.mark.full
 def test_what_a_stopped_run_may_still_make_is_named_and_can_be_looked_for(
     pipeline: Pipeline, reader: Reader, target: str
 ) -> None:

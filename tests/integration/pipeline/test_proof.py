@@ -17,6 +17,7 @@ from scripts.local_run.production import MASTER, Production, make_production
 from scripts.local_run.proof import PlanProof, Proof
 from scripts.local_run.stage import OTHER_REGION, Stage
 from tests.integration.pipeline.support import Pipeline, Run, numbers, request_for
+from tests.integration.tiers import one_and_the_rest
 
 
 @dataclasses.dataclass
@@ -96,7 +97,7 @@ SPOILED: dict[str, tuple[set[str], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", SPOILED)
+@pytest.mark.parametrize("what", one_and_the_rest(SPOILED))
 def test_what_is_wrong_in_the_restored_database_is_missed(what: str, ended: Ended) -> None:
     lines, spoil, mend = SPOILED[what]
     ended.superuser(spoil)
@@ -118,6 +119,7 @@ def test_a_password_of_productions_that_still_opens_is_missed(ended: Ended) -> N
         server.set_password(MASTER, ended.place.secret(ended.users["master_secret"])["password"])
 
 
+@pytest.mark.full
 def test_another_setting_another_source_and_a_copy_that_should_be_gone_are_missed(ended: Ended) -> None:
     cluster = ended.plan["cluster"]
     assert ended.failing(plan={"cluster": cluster | {"backup_retention_days": 34}}) == {"settings_as_planned"}
@@ -145,7 +147,7 @@ def test_a_message_too_few_too_many_or_of_something_else_is_missed(ended: Ended)
         assert ended.failing(messages=messages) == {"notification_received"}
 
 
-@pytest.mark.parametrize("kind", ["setup-db-users", "check-copy-status", "sns-notification"])
+@pytest.mark.parametrize("kind", one_and_the_rest(["setup-db-users", "check-copy-status", "sns-notification"]))
 def test_an_event_that_the_audit_trail_lacks_is_missed(kind: str, ended: Ended) -> None:
     events, table = ended.place.aws.client("dynamodb"), ended.place.stack.outputs["AuditTableName"]
     items = events.query(
@@ -210,7 +212,7 @@ def _nowhere(ended: Ended) -> None:
 
 
 @pytest.mark.parametrize("put", [_in_a_log, _in_the_state_table, _in_postgresqls_log])
-@pytest.mark.parametrize("whose", ["production's", "the master's", "the application's"])
+@pytest.mark.parametrize("whose", one_and_the_rest(["production's", "the master's", "the application's"]))
 def test_a_password_that_stands_somewhere_is_missed(
     whose: str, put: Callable[[Ended, str], None], ended: Ended
 ) -> None:

@@ -8,7 +8,6 @@ from scripts.local_run.production import CLUSTER, SNAPSHOT, Production
 from scripts.local_run.proof import Proof
 from scripts.local_run.stage import OTHER_REGION, REGION
 from tests.integration.pipeline.support import Pipeline, Run, until
-from tests.integration.tiers import one_and_the_rest
 
 
 def assert_proved(pipeline: Pipeline, production: Production, run: Run) -> None:
@@ -76,7 +75,8 @@ def test_a_copy_is_kept_when_that_is_asked_for(
     pipeline.rds().delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy)
 
 
-@pytest.mark.parametrize("way", one_and_the_rest(["name", "ARN", "day"], one="day"))
+@pytest.mark.full
+@pytest.mark.parametrize("way", ["name", "ARN", "day"])
 def test_a_snapshot_is_found_by(way: str, pipeline: Pipeline, target: str) -> None:
     answer = pipeline.rds().describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=SNAPSHOT)
     snapshot = answer["DBClusterSnapshots"][0]
@@ -171,6 +171,7 @@ def test_serverless_instances_get_the_capacity_that_was_asked_for(pipeline: Pipe
     assert cluster["ServerlessV2ScalingConfiguration"] == {"MinCapacity": 0.5, "MaxCapacity": 4.0}
 
 
+@pytest.mark.full
 def test_nothing_falls_back_to_rds_defaults(pipeline: Pipeline, target: str) -> None:
     rds = pipeline.rds()
     for create, key, group in (

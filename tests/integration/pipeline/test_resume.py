@@ -73,6 +73,7 @@ def test_a_run_that_failed_is_resumed_with_what_it_has_made(
     assert pipeline.holder(target) is None
 
 
+@pytest.mark.full
 def test_what_the_clean_up_took_away_is_made_anew(
     pipeline: Pipeline, distant_production: Production, key: str, target: str
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_request_for_something_else_isnt_a_resumption(
     assert second.changes == []
 
 
+@pytest.mark.full
 def test_an_operation_that_is_at_work_or_has_succeeded_isnt_resumed(pipeline: Pipeline, target: str) -> None:
     arn = pipeline.start({"target_cluster_id": target})
     name = arn.rsplit(":", 1)[-1]
@@ -175,6 +177,7 @@ def test_a_dead_runs_lock_is_taken_over_at_once(pipeline: Pipeline, target: str)
     assert pipeline.holder(target) is None
 
 
+@pytest.mark.full
 def test_the_lock_of_a_run_that_is_at_work_is_kept_even_when_it_has_expired(pipeline: Pipeline, target: str) -> None:
     arn = pipeline.start({"target_cluster_id": target})
     tables, table = pipeline.aws.client("dynamodb"), pipeline.place.stack.outputs["StateTableName"]

@@ -132,6 +132,7 @@ def test_a_failed_run_is_resumed_across_accounts(
     assert [name for name, held in proof.checks().items() if not held] == [], proof.failures
 
 
+@pytest.mark.full
 def test_a_snapshot_that_was_shared_for_a_copy_that_failed_is_shared_no_longer(
     aws: LocalAws, pipeline: Pipeline, role: None, target: str
 ) -> None:

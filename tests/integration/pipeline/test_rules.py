@@ -20,6 +20,7 @@ def test_rule_1_nothing_is_deleted_that_wasnt_named_or_made(pipeline: Pipeline, 
     assert pipeline.cluster(CLUSTER) is not None
 
 
+@pytest.mark.full
 def test_rule_1_a_cluster_that_lost_our_tag_is_not_cleaned_up(pipeline: Pipeline, target: str) -> None:
     """Somebody took the cluster over while it was being restored."""
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
@@ -81,6 +82,7 @@ def test_rule_3_without_a_final_snapshot_only_when_that_is_said(pipeline: Pipeli
     assert pipeline.snapshots() == before
 
 
+@pytest.mark.full
 def test_rule_3_a_source_whose_copy_lets_nobody_in_is_kept(pipeline: Pipeline, doomed: str, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="reset-master-password")
     run = pipeline.run(deletion_of(doomed, target))
@@ -119,6 +121,7 @@ def test_rule_3_the_tag_of_protection_stops_even_the_role(pipeline: Pipeline, do
     assert refusal.value.response["Error"]["Code"] == "AccessDenied"
 
 
+@pytest.mark.full
 def test_rule_3_once_the_source_is_going_nothing_is_cleaned_up(pipeline: Pipeline, doomed: str, target: str) -> None:
     pipeline.aws.faults.add(operation="rds:DeleteDBCluster", code="SnapshotQuotaExceeded", times=3)
     run = pipeline.run(deletion_of(doomed, target))
@@ -164,6 +167,7 @@ def test_rule_5_a_step_whose_function_dies_after_its_work_has_worked_once(
     _assert_made_once(pipeline, run, target)
 
 
+@pytest.mark.full
 def test_rule_5_a_call_whose_answer_is_lost_has_worked_once(
     pipeline: Pipeline, distant_production: Production, key: str, target: str
 ) -> None:
@@ -243,6 +247,7 @@ def test_rule_7_a_failed_run_says_step_reason_remains_and_next_command(pipeline:
     assert ("check-restore-status", "failed") in pipeline.audit(run.operation_id)
 
 
+@pytest.mark.full
 def test_rule_8_every_setting_is_sent(pipeline: Pipeline, target: str) -> None:
     mark = pipeline.last_call()
     run = pipeline.run({"target_cluster_id": target})

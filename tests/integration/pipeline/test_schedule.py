@@ -125,6 +125,7 @@ def test_it_restores_every_night_whatever_was_planned_or_refused_before(nights: 
     assert pipeline.cluster(f"nightly-{moment:%Y%m%d}") is not None
 
 
+@pytest.mark.full
 def test_a_second_event_is_told_when_the_nights_run_has_failed_and_its_command_resumes_it(nights: Nights) -> None:
     pipeline, moment = nights.pipeline, nights.next()
     nights.aws.faults.add(schedule="*", seconds=3 * 3600)

@@ -66,6 +66,7 @@ def made_for_deletion(pipeline: Pipeline) -> Iterator[str]:
     pipeline.remove(name)
 
 
+@pytest.mark.full
 def test_the_stacks_own_target_uses_the_stacks_secrets(pipeline: Pipeline, own_target: str) -> None:
     run = pipeline.run({})
     assert run.status == "SUCCEEDED", run.reason
@@ -76,6 +77,7 @@ def test_the_stacks_own_target_uses_the_stacks_secrets(pipeline: Pipeline, own_t
     assert not any(is_there(pipeline, name) for name in names_of(own_target))
 
 
+@pytest.mark.full
 def test_labels_that_a_failed_run_moved_go_back(pipeline: Pipeline, own_target: str) -> None:
     """The stack's own secret is shared by all runs of its target, one after the other."""
     admin = pipeline.place.stack.outputs["AdminSecretArn"]
@@ -162,6 +164,7 @@ def test_a_failed_run_whose_cluster_is_kept_keeps_its_secrets(pipeline: Pipeline
     assert "The logins of the cluster are in arn:aws:secretsmanager:" in message["message"]
 
 
+@pytest.mark.full
 def test_a_foreign_secret_of_that_name_is_left_alone(pipeline: Pipeline, target: str) -> None:
     secrets, name = pipeline.aws.client("secretsmanager"), names_of(target)[0]
     secrets.create_secret(Name=name, SecretString="somebody's own")

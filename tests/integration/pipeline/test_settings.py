@@ -242,6 +242,7 @@ def keeping(aws: LocalAws, production: Production) -> Pipeline:
     return Pipeline(stage.deploy(aws, cross_region=False, overrides=overrides, stack_name="keeping"))
 
 
+@pytest.mark.full
 def test_a_login_that_rds_keeps_opens_and_the_data_api_is_on(
     keeping: Pipeline, production: Production, target: str
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_step_that_had_its_lock_writes_no_state_any_more(pipeline: Pipeline, t
     assert not [call for call in pipeline.calls_since(last) if call.operation == "RestoreDBClusterFromSnapshot"]
 
 
+@pytest.mark.full
 def test_a_look_that_outlived_its_execution_changes_nothing_any_more(pipeline: Pipeline, target: str) -> None:
     """Open Cluster has looked while everything was in order, and was about to open the door."""
     last, faults = pipeline.last_call(), pipeline.aws.faults
@@ -90,6 +91,7 @@ def test_a_look_that_outlived_its_execution_changes_nothing_any_more(pipeline: P
     assert len(modified) == 1, "the master password's, and no other"
 
 
+@pytest.mark.full
 def test_a_first_step_that_outlived_its_execution_begins_nothing(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(**lock_of(target), answer="held")
     run = stopped_while_at_work(pipeline, pipeline.start({"target_cluster_id": target}), "Check Snapshot Exists")

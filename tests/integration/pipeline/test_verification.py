@@ -93,6 +93,7 @@ def place(aws: LocalAws, reader_secret: str) -> Stage:
     return stage.deploy(aws, cross_region=False, overrides=names | checks | limits | reaching, stack_name=PREFIX)
 
 
+@pytest.mark.full
 def test_the_built_in_checks_hold_and_the_message_says_so(
     pipeline: Pipeline, production: Production, target: str
 ) -> None:
