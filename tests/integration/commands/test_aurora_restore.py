@@ -214,6 +214,7 @@ def test_what_is_not_there_has_a_code_of_its_own(terminal: Terminal) -> None:
     assert json.loads(lines[-1])["event"] == "end"
 
 
+@pytest.mark.full
 def test_a_plan_by_its_digest_is_started_as_long_as_it_says_the_same_and_its_cluster_expires_by_hand(
     terminal: Terminal,
 ) -> None:

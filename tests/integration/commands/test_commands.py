@@ -212,6 +212,7 @@ def test_a_second_night_as_the_readme_starts_it_has_the_first_ones_address(tmp_p
     assert_nothing_is_left(tmp_path)
 
 
+@pytest.mark.full
 def test_a_dry_run_as_the_readme_starts_it_needs_only_what_serve_prints(tmp_path: pathlib.Path) -> None:
     script = "\n".join(
         ['aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }', *commands(README.read_text(), "dry run")]

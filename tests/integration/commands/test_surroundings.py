@@ -70,6 +70,7 @@ def home(tmp_path: pathlib.Path) -> pathlib.Path:
     return directory
 
 
+@pytest.mark.full
 def test_nothing_that_is_set_for_other_work_stops_a_restore(home: pathlib.Path, tmp_path: pathlib.Path) -> None:
     scratch = tmp_path / "s"
     scratch.mkdir()

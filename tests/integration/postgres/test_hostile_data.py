@@ -187,6 +187,7 @@ def test_an_event_trigger_on_login_is_silenced_or_its_database_not_entered(clust
     assert not any(line.endswith(f"by {MASTER}") for line in sprung(cluster))
 
 
+@pytest.mark.full
 def test_nobody_talks_us_out_of_silencing_event_triggers_on_login(cluster: Cluster) -> None:
     """The owner of one database chose a library by the name of our option, and the server's refusal has that name."""
     if cluster.version < 17:
@@ -205,6 +206,7 @@ def test_nobody_talks_us_out_of_silencing_event_triggers_on_login(cluster: Clust
     assert report.databases == ["archive", "orders", "postgres"]
 
 
+@pytest.mark.full
 def test_an_option_that_the_server_has_taken_is_never_left_out(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_statistics_that_nothing_can_replace_are_refused_before_the_first_row(pr
     assert production.superuser("orders", "select count(*) from people where email ~ 'quetzal'") == [(90,)]
 
 
+@pytest.mark.full
 def test_a_materialized_view_of_an_emptied_table_needs_no_statement(production: Cluster) -> None:
     production.superuser(
         "orders",
@@ -98,6 +99,7 @@ def test_a_materialized_view_of_an_emptied_table_needs_no_statement(production: 
     assert production.superuser("orders", "select count(*) from public.queue") == [(0,)]
 
 
+@pytest.mark.full
 def test_a_parent_whose_child_is_emptied_shows_nothing_of_it(production: Cluster) -> None:
     production.superuser(
         "orders",
@@ -117,6 +119,7 @@ def test_a_parent_whose_child_is_emptied_shows_nothing_of_it(production: Cluster
     )
 
 
+@pytest.mark.full
 def test_a_parent_that_belongs_to_another_and_still_shows_it_fails_the_gate(production: Cluster) -> None:
     production.superuser(
         "orders",
@@ -158,7 +161,7 @@ def test_a_canary_in_what_is_no_row_fails_the_gate(production: Cluster, statemen
     assert "quetzal7" not in str(failed.value)
 
 
-@pytest.mark.parametrize("dropped_after", ["tried", "masked", "restored", "refreshed"])
+@pytest.mark.parametrize("dropped_after", one_and_the_rest(["tried", "masked", "restored", "refreshed"]))
 def test_a_table_that_vanishes_is_a_failure_that_says_so(
     production: Cluster, monkeypatch: pytest.MonkeyPatch, dropped_after: str
 ) -> None:

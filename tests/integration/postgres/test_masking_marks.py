@@ -108,6 +108,7 @@ def test_code_that_own_statements_call_reaches_only_the_tables_of_their_owner(pr
     assert ("left_behind",) not in production.superuser("orders", hung)
 
 
+@pytest.mark.full
 def test_triggers_fire_again_when_own_statements_have_run_and_one_that_these_drop_is_gone(production: Cluster) -> None:
     production.superuser(
         "orders",
@@ -160,6 +161,7 @@ def test_what_would_run_code_or_give_rights_may_not_be_added(production: Cluster
     assert "drop" in str(failed.value)
 
 
+@pytest.mark.full
 def test_an_index_that_own_statements_create_stays_with_its_tables_owner(production: Cluster) -> None:
     mask(
         production, POLICY.replace("INSERT INTO a.marks VALUES ('second')", "CREATE INDEX made ON a.people (id, email)")
@@ -186,6 +188,7 @@ def test_what_own_statements_create_and_nobody_owns_is_refused(production: Clust
         mask(production, POLICY.replace("INSERT INTO a.marks VALUES ('second')", made))
 
 
+@pytest.mark.full
 def test_own_statements_may_use_temporary_tables(production: Cluster) -> None:
     used = "CREATE TEMP TABLE used AS SELECT 1 AS x; INSERT INTO a.marks SELECT x::text FROM pg_temp.used"
     mask(production, POLICY.replace("INSERT INTO a.marks VALUES ('second')", used))
@@ -193,6 +196,7 @@ def test_own_statements_may_use_temporary_tables(production: Cluster) -> None:
     assert production.superuser("orders", "select said from a.marks order by 1") == [("1",), ("first",)]
 
 
+@pytest.mark.full
 def test_whose_tables_own_statements_are_for_is_asked_where_there_are_several_owners(production: Cluster) -> None:
     for policy, said in (
         (POLICY.replace("{owner: a_app, text: INSERT INTO a.marks VALUES ('first')}", "SELECT 1"), "a_app, b_app"),

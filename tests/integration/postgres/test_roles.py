@@ -14,6 +14,7 @@ from psycopg2 import sql
 from scripts.local_aws.core.certificates import Authority
 from scripts.local_aws.postgres.servers import Postgres, Servers
 from scripts.local_aws.postgres.volumes import Volume
+from tests.integration.tiers import one_and_the_rest
 from utils.errors import StepFailed, TemporaryFailure
 from utils.logins.master import MasterLogin
 from utils.logins.roles import ApplicationLogins
@@ -382,6 +383,7 @@ def test_memberships_are_given_back_when_a_grant_fails_and_the_other_databases_a
     production.as_application("archive", "insert into owner.items (note) values ('x')")
 
 
+@pytest.mark.full
 def test_a_membership_that_the_master_had_before_is_kept(production: Cluster) -> None:
     production.as_master("postgres", production.joining("owner"))
     before = production.memberships()
@@ -389,6 +391,7 @@ def test_a_membership_that_the_master_had_before_is_kept(production: Cluster) ->
     assert production.memberships() == before
 
 
+@pytest.mark.full
 def test_a_grant_that_would_close_a_circle_is_not_taken_for_a_failure(cluster: Cluster) -> None:
     """An owner may be a member of the master user itself, where PostgreSQL refuses by an error of its own."""
     cluster.as_master("postgres", "create role inner_role", "create role outer_role", "grant inner_role to outer_role")
@@ -471,7 +474,7 @@ ODD_PASSWORDS = [
 ]
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("name", one_and_the_rest(ODD_NAMES))
 def test_any_name_that_postgresql_takes_works(cluster: Cluster, name: str) -> None:
     """As a role, and as a database, schema, table, column, sequence and function that the roles use."""
     logins = ApplicationLogins(
@@ -579,6 +582,7 @@ def test_a_role_of_that_name_that_came_with_the_data_is_taken_over_with_our_pass
     assert not can_log_in(cluster.server, "orders", "orders_app", "Productions-1")
 
 
+@pytest.mark.full
 def test_an_application_role_that_owns_its_tables_keeps_them(cluster: Cluster) -> None:
     cluster.as_master("postgres", "create role orders_app login")
     cluster.as_master(
@@ -626,6 +630,7 @@ def test_without_any_role_that_can_log_in_there_is_no_copy_to_use(cluster: Clust
 # What a read-only role shouldn't have
 
 
+@pytest.mark.full
 def test_a_table_that_everybody_may_write_to_is_reported(production: Cluster) -> None:
     production.as_master("orders", "grant insert on public.plain to public")
     assert production.set_up().warnings == [
@@ -633,6 +638,7 @@ def test_a_table_that_everybody_may_write_to_is_reported(production: Cluster) ->
     ]
 
 
+@pytest.mark.full
 def test_a_schema_in_which_everybody_may_create_is_reported(production: Cluster) -> None:
     """As in every database that was made before PostgreSQL 15."""
     production.as_master("orders", "grant create on schema public to public")
@@ -658,6 +664,7 @@ def test_a_closed_database_of_the_masters_is_opened_to_both_roles_and_to_nobody_
     assert not can_log_in(production.server, "archive", "alice", "Alice-1")
 
 
+@pytest.mark.full
 def test_a_closed_database_of_another_owner_is_opened_too(production: Cluster) -> None:
     production.as_master("postgres", production.joining("owner"))
     production.as_master(

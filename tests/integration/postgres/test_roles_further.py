@@ -21,6 +21,7 @@ from tests.integration.postgres.test_roles import (
     Rows,
     started,
 )
+from tests.integration.tiers import one_and_the_rest
 from utils.logins.roles import ApplicationLogins, Profile, RoleWanted
 from utils.postgres.session import can_log_in
 from utils.postgres.setup import RolesReport, set_up_roles
@@ -118,6 +119,7 @@ def test_a_reader_of_one_schema_in_one_database_reads_there_and_nowhere_else(clu
     refused(cluster, reader, "archive", "select * from sales.items")
 
 
+@pytest.mark.full
 def test_what_comes_later_is_open_to_a_role_in_its_schemas_only(cluster: Cluster) -> None:
     writer = a_role("writer", "read_write", schemas=["sales"])
     set_up(cluster, writer)
@@ -228,7 +230,7 @@ def test_a_role_that_came_with_more_than_it_shall_have_is_told(cluster: Cluster)
     ]
 
 
-@pytest.mark.parametrize("profile", ["read_only", "read_write", "owner"])
+@pytest.mark.parametrize("profile", one_and_the_rest(["read_only", "read_write", "owner"]))
 def test_any_name_works_for_each_profile(cluster: Cluster, profile: Profile) -> None:
     names = [*ODD_NAMES, "x" * 63]
     made = cluster.as_user
@@ -247,6 +249,7 @@ def test_any_name_works_for_each_profile(cluster: Cluster, profile: Profile) -> 
         made(role.name, role.password, place, sql.SQL("select * from {0}.{0}").format(sql.Identifier(place)))
 
 
+@pytest.mark.full
 def test_any_password_opens_the_door_also_where_saslprep_changes_it(cluster: Cluster) -> None:
     passwords = [*ODD_PASSWORDS, "a\u00a0b\u00adc", "\u2168", "tab\tand\nline", "\u0627\u0031", "e\u0301", "x" * 2000]
     roles = [
@@ -280,6 +283,7 @@ def test_locked_logins_cant_log_in_and_their_sessions_end(cluster: Cluster) -> N
         assert can_log_in(server, "orders", name, password)
 
 
+@pytest.mark.full
 def test_a_login_that_the_master_cant_alter_is_told_and_the_others_are_locked(cluster: Cluster) -> None:
     cluster.superuser("postgres", "create role other_superuser superuser login")
     report = set_up(cluster, lock=True)
@@ -363,6 +367,7 @@ def test_in_quarantine_every_job_is_disabled(cluster: Cluster) -> None:
     assert set_up(cluster, quarantine=True).warnings == []
 
 
+@pytest.mark.full
 def test_a_job_that_cant_be_disabled_is_told_loudly(cluster: Cluster) -> None:
     """As when the library isn't loaded: neither the function nor the table's trigger can run."""
     cluster.superuser(

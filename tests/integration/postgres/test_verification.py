@@ -139,6 +139,7 @@ def test_a_truncated_table_and_a_missing_one_are_found_against_the_last_good_run
     assert [(each.scope, each.actual) for each in missing] == [("shop.app.orders", "it is missing")]
 
 
+@pytest.mark.full
 def test_a_table_with_row_security_is_never_counted_in_part(shop: Cluster) -> None:
     (rows,) = [each for each in verified(shop).checks if each.scope == "shop.app.secrets"]
     assert (rows.actual, rows.exact) == ("about 30 rows", False)
@@ -149,6 +150,7 @@ def test_a_table_with_row_security_is_never_counted_in_part(shop: Cluster) -> No
     assert (emptied.scope, emptied.actual) == ("shop.app.secrets", "0 rows")
 
 
+@pytest.mark.full
 def test_partitions_that_come_and_go_lose_nothing(shop: Cluster) -> None:
     assert (
         lost(
@@ -288,6 +290,7 @@ def test_data_that_is_too_old_is_found(shop: Cluster) -> None:
     assert only.expected == "a row of at most 2 hours before the snapshot"
 
 
+@pytest.mark.full
 def test_a_moment_to_come_hides_no_age(shop: Cluster) -> None:
     shop.superuser(
         "shop",
@@ -309,6 +312,7 @@ def test_an_extension_that_the_server_does_not_offer_is_found(shop: Cluster) -> 
     assert (only.kind, only.actual) == ("extensions", "this server does not offer gone 1.2")
 
 
+@pytest.mark.full
 def test_a_database_that_admits_nobody_is_reported_and_the_others_are_checked(shop: Cluster) -> None:
     shop.superuser("postgres", "create database shut allow_connections false")
     (only,) = wrong(verified(shop))
@@ -317,6 +321,7 @@ def test_a_database_that_admits_nobody_is_reported_and_the_others_are_checked(sh
     assert verified(shop, POLICY + "leave_out: [shut]\n").all_held
 
 
+@pytest.mark.full
 def test_a_name_in_no_encoding_is_reported_and_the_rest_of_its_database_is_checked(shop: Cluster) -> None:
     shop.superuser(
         "postgres", "create database old encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'"
@@ -368,6 +373,7 @@ def test_a_check_that_hangs_is_cut_off_and_the_others_still_run(shop: Cluster) -
     assert only.text_sha256 is not None
 
 
+@pytest.mark.full
 def test_data_that_ends_its_own_session_leaves_the_others_checked(shop: Cluster) -> None:
     shop.superuser(
         "shop",
@@ -393,6 +399,7 @@ STUBBORN = (
 )
 
 
+@pytest.mark.full
 def test_a_check_that_catches_the_end_of_its_time_is_cut_off_from_outside(shop: Cluster) -> None:
     shop.superuser("shop", *STUBBORN)
     (only,) = wrong(verified(shop, own("SELECT app.stuck(1)", "SELECT 1 WHERE false")))
@@ -413,6 +420,7 @@ def test_a_table_whose_index_catches_the_end_of_its_time_leaves_the_others_count
     assert (only.scope, only.error) == ("shop.app.deadly", "it was cut off after 2 seconds")
 
 
+@pytest.mark.full
 def test_sessions_that_a_killed_slice_has_left_are_ended(shop: Cluster) -> None:
     role = f"aurora_restore_verifier_{FINGERPRINT}"
     shop.as_master("postgres", f"create role {role} login password 'Left-behind-1'")
@@ -455,6 +463,7 @@ NO_NUMBERS = (
 )
 
 
+@pytest.mark.full
 def test_what_is_no_number_is_not_even_fetched(shop: Cluster) -> None:
     shop.superuser("shop", "set role shop", "create view app.far as select date '10000-01-01' as d")
     text = own(*(f'{{number: "{each}", least: 0}}' for each, _ in NO_NUMBERS))
@@ -465,6 +474,7 @@ def test_what_is_no_number_is_not_even_fetched(shop: Cluster) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000
 
 
+@pytest.mark.full
 def test_a_number_of_any_type_is_taken_and_a_long_one_shortened(shop: Cluster) -> None:
     numbers = ("1::smallint", "2::real", "count(*) FROM app.orders", "repeat('9', 100000)::numeric", "-2.5")
     text = own(*(f'{{number: "SELECT {each}", least: 0}}' for each in numbers))
@@ -557,6 +567,7 @@ def test_slices_go_on_where_the_one_before_has_ended_and_find_the_same(shop: Clu
     assert again.fingerprint == whole.fingerprint
 
 
+@pytest.mark.full
 def test_what_a_killed_slice_has_left_is_taken_over_and_removed(shop: Cluster) -> None:
     shop.as_master("postgres", f"create role aurora_restore_verifier_{FINGERPRINT} login password 'Left-behind-1'")
     shop.superuser("shop", f"grant select on app.orders to aurora_restore_verifier_{FINGERPRINT}")
@@ -615,6 +626,7 @@ def test_one_table_that_nobody_can_read_leaves_the_others_counted(shop: Cluster)
     }
 
 
+@pytest.mark.full
 def test_one_table_that_nobody_can_grant_leaves_its_database_verified(shop: Cluster) -> None:
     """A prepared transaction that came with the data has changed it, and nobody finishes it."""
     shop.superuser("shop", "alter system set max_prepared_transactions = 5")
@@ -648,6 +660,7 @@ def on_login(shop: Cluster, statement: str) -> None:
     )
 
 
+@pytest.mark.full
 def test_a_database_whose_login_trigger_refuses_the_role_is_reported_without_its_words(shop: Cluster) -> None:
     on_login(shop, "raise '%', (select string_agg(mail, ',') from app.customers)")
     (only,) = wrong(verified(shop, ""))
@@ -655,6 +668,7 @@ def test_a_database_whose_login_trigger_refuses_the_role_is_reported_without_its
     assert only.error == NO_LOGIN
 
 
+@pytest.mark.full
 def test_a_role_that_can_no_longer_log_in_ends_no_verification(shop: Cluster) -> None:
     """Whoever may change its password can be a login trigger of a role that came with the data."""
     shop.superuser("postgres", "create database other")

@@ -115,6 +115,7 @@ def test_the_login_of_the_guide_may_compare_everything_and_do_nothing_else(copy:
     assert of_shop(results, "rows as in the source").actual == "3 tables compared, 1 not"
 
 
+@pytest.mark.full
 def test_what_the_source_has_gained_is_within_the_tolerance_or_a_finding(copy: Cluster, source: Cluster) -> None:
     more = "insert into app.orders (customer, at, total) select 1, timestamptz '2026-03-10 03:30:00+00', 1"
     source.superuser("shop", f"{more} from generate_series(1, 30)")
@@ -148,6 +149,7 @@ CHANGED = (
 )
 
 
+@pytest.mark.full
 def test_a_migration_since_the_snapshot_is_reported_by_name_and_a_finding_only_if_the_policy_says_so(
     copy: Cluster, source: Cluster
 ) -> None:
@@ -170,6 +172,7 @@ def test_a_migration_since_the_snapshot_is_reported_by_name_and_a_finding_only_i
     assert strict[0].actual == "only in the source: later"
 
 
+@pytest.mark.full
 def test_a_column_that_the_source_no_longer_has_says_nothing_of_the_age(copy: Cluster, source: Cluster) -> None:
     source.superuser("shop", "alter table app.orders rename column at to ordered_at")
     result = of_shop(compared(copy, live(source)), "at")
@@ -215,6 +218,7 @@ def test_a_source_that_does_not_answer_counts_as_not_run_and_is_asked_once(
     assert len(compared(copy, live(source), found=found)) == 1
 
 
+@pytest.mark.full
 def test_a_login_that_is_refused_or_cannot_be_read_counts_as_not_run(
     copy: Cluster, source: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +260,7 @@ def test_a_login_that_may_do_more_than_read_reads_nothing(
     assert "Put a login into its secret that may do nothing but read" in why
 
 
+@pytest.mark.full
 def test_the_login_of_the_page_is_fit_also_beside_an_extension_that_lets_everybody_write(
     copy: Cluster, source: Cluster
 ) -> None:
@@ -292,6 +297,7 @@ def test_a_table_that_the_login_may_not_read_counts_as_not_run_and_the_others_ar
     assert held.actual == "2 tables compared, 2 not"
 
 
+@pytest.mark.full
 def test_a_name_that_is_no_text_leaves_the_rest_compared(copy: Cluster, source: Cluster) -> None:
     for cluster in (copy, source):
         cluster.as_master("postgres", "create database bytes encoding 'SQL_ASCII' template template0")
@@ -305,6 +311,7 @@ def test_a_name_that_is_no_text_leaves_the_rest_compared(copy: Cluster, source: 
     assert of_shop(results, "rows as in the source").held
 
 
+@pytest.mark.full
 def test_a_table_that_others_have_locked_is_not_waited_for(copy: Cluster, source: Cluster) -> None:
     holder = source.postgres.connect("shop")
     holder.autocommit = False
