@@ -335,6 +335,8 @@ def _policy_lines(shown: Shown) -> Iterator[str]:
     yield f"A resume masks by the version of policy {policy} that was planned: {version}."
     yield "With a corrected policy, set the stack's MaskingPolicies to its new version, and start a new operation:"
     yield "aurora-restore start"
+    if shown.cluster is not None and shown.cluster.exists:
+        yield "The cluster has the target's name until you delete it: the message of the end has the commands."
 
 
 def _row(label: str, text: str) -> str:

@@ -198,6 +198,9 @@ def test_before_its_gate_a_masking_run_says_by_what_a_resume_masks_and_that_anot
     )
     assert "start a new operation" in lines[resume + 2]
     assert lines[resume + 3] == "              aurora-restore start"
+    assert "until you delete it" in lines[resume + 4]
+    gone = list(first_screen(shown("running", ended, replace(CLUSTER, exists=False), plan=MASKS)))
+    assert not [each for each in gone if "until you delete it" in each]
 
 
 @pytest.mark.parametrize(
