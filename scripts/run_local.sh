@@ -2,6 +2,7 @@
 # Restore a production-like Aurora cluster on this machine, end to end, without an AWS account: see --help.
 set -euo pipefail
 unset CDPATH PYTHONHOME PYTHONPATH
+typed_in="$PWD"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
 
@@ -10,7 +11,7 @@ if [ -z "${TMPDIR:-}" ] && place="$(place_in_memory 8)"; then export TMPDIR="$pl
 
 # Whoever types this may have a proxy, a profile, a PostgreSQL service, certificates of their own: in the environment or
 # below their home. None of it may reach the embedded AWS, which is all on this machine: only these pass.
-kept=(HOME=/dev/null AWS_EC2_METADATA_DISABLED=true PYTHONUTF8=1 TZ=UTC)
+kept=(RUN_LOCAL_TYPED_IN="$typed_in" HOME=/dev/null AWS_EC2_METADATA_DISABLED=true PYTHONUTF8=1 TZ=UTC)
 for name in PATH TMPDIR TERM COLORTERM COLUMNS LINES NO_COLOR FORCE_COLOR PYTHONDONTWRITEBYTECODE ${!LOCAL_AWS_@}; do
   [ -n "${!name+set}" ] && kept+=("$name=${!name}")
 done

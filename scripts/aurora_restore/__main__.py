@@ -8,11 +8,12 @@ import click
 
 from .calling import refusal, show
 from .commands import cli
-from .exits import INTERRUPTED, CommandError
+from .exits import INTERRUPTED, READER_GONE, CommandError
 
 
 def main() -> int:
     """Run the command that the arguments name, and return the exit code."""
+    output = sys.stdout
     try:
         cli.main(prog_name="aurora-restore", standalone_mode=False)
     except click.UsageError as error:
@@ -20,6 +21,11 @@ def main() -> int:
             error.show()
             return error.exit_code
         problem = CommandError("UsageError", error.format_message(), error.exit_code)
+    except SystemExit:
+        # Where nobody reads the output any longer, click exchanges it for one that takes the end quietly.
+        if sys.stdout is not output:
+            return READER_GONE
+        raise
     except (click.Abort, KeyboardInterrupt):
         problem = CommandError("Interrupted", "Nothing more was done.", INTERRUPTED)
     else:

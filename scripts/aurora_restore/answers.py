@@ -139,8 +139,9 @@ class AuditEvent(Struct, frozen=True, kw_only=True):
 class Shown(Struct, frozen=True, kw_only=True):
     """One operation: did it work, how old is the data now, what exists now, how it went.
 
-    `worked` is null while that is open, and for a plan. `application_secret` has the application's logins.
-    `plan` and `parameters` are as the pipeline publishes them.
+    `worked` is null while that is open, and for a plan. `application_secret` has the application's logins. `masked_at`
+    is when the masking passed its gate, null before and where nothing is masked. `plan` and `parameters` are as the
+    pipeline publishes them.
     """
 
     operation: Summary
@@ -156,6 +157,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     earlier_executions: list[str]
     started_by: dict[str, Any]
     step_times: dict[str, dt.datetime]
+    masked_at: str | None
     events: list[AuditEvent]
     evidence: Sealed | None
     parameters: dict[str, Any]

@@ -71,13 +71,15 @@ def cli(context: click.Context, color: colours.When) -> None:
 
     Exit codes: 0 done, 1 unexpected, 2 usage, 3 refused and nothing touched, 4 the operation did not succeed, 5
     it did, and checks of its data did not hold, 6 evidence not verified or its signer not pinned, 7 not found, 8 still
-    running, 9 a confirmation is needed, 130 interrupted.
+    running, 9 a confirmation is needed, 130 interrupted, 141 nobody read the output.
     """
     context.color = colours.wanted(color, os.environ)
 
 
-_input = click.option("--input", "given", metavar="JSON|@FILE", help="The request; what it omits is the stack's.")
-_set = click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="A field of it; may be repeated.")
+_input = click.option("--input", "given", metavar="JSON|@FILE", help="The whole request; what it omits is the stack's.")
+_set = click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="A field of the request; may be repeated."
+)
 _name = click.option("--name", metavar="ID", help="The id of the operation. Default: a new one.")
 _yes = click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal.")
 _every = click.option("--every", default=POLL_SECONDS, show_default=True, metavar="SECONDS", help="How often to look.")

@@ -19,6 +19,8 @@ NOT_FOUND = 7
 STILL_RUNNING = 8
 CONFIRMATION_NEEDED = 9
 INTERRUPTED = 130
+# As if SIGPIPE had ended it, like any other program in front of `head`.
+READER_GONE = 141
 
 
 class CommandError(Exception):

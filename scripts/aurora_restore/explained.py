@@ -95,6 +95,7 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
         earlier_executions=record.earlier_executions,
         started_by=record.started_by,
         step_times=record.step_times,
+        masked_at=record.masked_at,
         events=[
             AuditEvent(at=each.at, event_type=each.event_type, status=each.status)
             for each in Operations(stack).events(record.operation_id)
@@ -318,6 +319,24 @@ def _what_now(shown: Shown, status: Status) -> Iterator[str]:
     elif status in ("FAILED", "STOPPED", "TIMED_OUT"):
         yield "Fix the cause, and resume it. To give it up instead, the message of its end has the commands."
     yield from next_commands(shown)
+    if status in ("FAILED", "STOPPED", "TIMED_OUT"):
+        yield from _policy_lines(shown)
+
+
+def _policy_lines(shown: Shown) -> Iterator[str]:
+    """Yield what a resume masks by, as long as the masking has not passed its gate.
+
+    Whoever has corrected the policy would otherwise resume, and be refused (utils/preflight/masking.py).
+    """
+    masking = shown.plan.get("masking")
+    if not masking or shown.masked_at is not None or shown.operation.kind == "rollback":
+        return
+    policy, version = one_line(str(masking.get("policy", ""))), one_line(str(masking.get("version_id", "")))
+    yield f"A resume masks by the version of policy {policy} that was planned: {version}."
+    yield "With a corrected policy, set the stack's MaskingPolicies to its new version, and start a new operation:"
+    yield "aurora-restore start"
+    if shown.cluster is not None and shown.cluster.exists:
+        yield "The cluster has the target's name until you delete it: the message of the end has the commands."
 
 
 def _row(label: str, text: str) -> str:

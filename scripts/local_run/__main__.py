@@ -17,6 +17,7 @@ import pathlib
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -28,6 +29,13 @@ CLOSING_SECONDS = 10
 
 # What has no meaning where nothing is restored, by the name of its option.
 _NOTHING_FOR_SERVE = ("input", "route", "json", "verbose", "keep", "refresh", "drill")
+
+
+# The parameters by which the stack names a policy, and chooses it, by the option that sets both.
+_NAMED_BY = {
+    "masking_policy": ("MaskingPolicies", "MaskingPolicy"),
+    "verification_policy": ("VerificationPolicies", "Verification"),
+}
 
 
 class Terminated(BaseException):
@@ -128,6 +136,18 @@ def _options() -> argparse.Namespace:
         action="store_true",
         help="two drills of one source, the second of which finds that rows are missing, and their evidence, verified",
     )
+    parser.add_argument(
+        "--masking-policy",
+        type=_masking_policy,
+        metavar="FILE",
+        help="mask by your own policy (documentation/implementation_guide/masking.md), and restore nothing unmasked",
+    )
+    parser.add_argument(
+        "--verification-policy",
+        type=_verification_policy,
+        metavar="FILE",
+        help="check by your own policy (documentation/implementation_guide/verification.md)",
+    )
     parser.add_argument("--real-time", action="store_true", help="do not jump over waiting; Aurora is 120 times faster")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, progress on stderr")
     parser.add_argument("--verbose", action="store_true", help="show every state instead of the phases")
@@ -152,19 +172,51 @@ def _options() -> argparse.Namespace:
     if options.drill and (options.real_time or options.input):
         parser.error("--drill makes its own requests and jumps over waiting: use it without --real-time and --input.")
     options.parameter = dict(options.parameter)
+    for option, (known, chosen) in _NAMED_BY.items():
+        if getattr(options, option) is not None and (twice := {known, chosen} & options.parameter.keys()):
+            parser.error(
+                f"--{option.replace('_', '-')} sets {known} and {chosen}: leave out --parameter {min(twice)}=..., or "
+                "have a request choose another policy."
+            )
     return options
 
 
 def _input(text: str) -> Any:
     try:
         if text.startswith("@"):
-            text = pathlib.Path(text[1:]).read_text(encoding="utf-8")
+            text = _path(text[1:]).read_text(encoding="utf-8")
         given = json.loads(text)
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text[:60]!r} cannot be read as JSON: {error}") from None
     if not isinstance(given, dict):
         raise argparse.ArgumentTypeError(f'{text[:60]!r} is no JSON object, such as {{"dry_run": true}}')
     return given
+
+
+def _path(text: str) -> pathlib.Path:
+    """Return a path as it was meant where the command was typed: run_local.sh has changed the directory since."""
+    return pathlib.Path(os.environ.get("RUN_LOCAL_TYPED_IN", ""), text)
+
+
+def _masking_policy(text: str) -> str:
+    from scripts.local_run import policies
+
+    return _policy(text, policies.own_masking_policy)
+
+
+def _verification_policy(text: str) -> str:
+    from scripts.local_run import policies
+
+    return _policy(text, policies.own_verification_policy)
+
+
+def _policy(text: str, read: Callable[[pathlib.Path], str]) -> str:
+    from scripts.local_run.policies import NoPolicy
+
+    try:
+        return read(_path(text))
+    except NoPolicy as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _route(text: str) -> Case:

@@ -19,7 +19,7 @@ from scripts.local_run import report, routes, stage, trouble
 from scripts.local_run.costs import run_costs, total
 from scripts.local_run.drill import Drill
 from scripts.local_run.following import Followed, follow
-from scripts.local_run.masking import masking_parameters
+from scripts.local_run.policies import masking_parameters, policy_parameters
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.proof import PlanProof, Proof
 from scripts.local_run.refresh import Refresh
@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
     trouble.require_room()
     trouble.log_in_sentences()
     with stage.start(real_time=options.real_time) as aws, trouble.room_watched():
+        own = policy_parameters(aws, masking=options.masking_policy, verification=options.verification_policy)
+        options.parameter = own | options.parameter
         if options.refresh:
             return _refresh(aws, options, console)
         if options.drill:
@@ -44,9 +46,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _refresh(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
     console.print("Starting the embedded AWS, production in it, and the deployed template ...", style="dim")
-    options.parameter = {"ExpirySchedule": "rate(1 hour)", **masking_parameters(aws), **options.parameter}
+    masking = {} if options.masking_policy else masking_parameters(aws)
+    options.parameter = {"ExpirySchedule": "rate(1 hour)", **masking, **options.parameter}
     place, production = _prepare(aws, options, console)
-    refresh = Refresh(place, production, console, verbose=options.verbose)
+    refresh = Refresh(place, production, console, verbose=options.verbose, by_demonstration=bool(masking))
     return _shown(place, refresh.run(), options)
 
 

@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from scripts.local_run.costs import Cost, total
+from scripts.local_run.following import Followed
+from scripts.local_run.stage import Stage
 from utils.messages.outcome import duration
 
 
@@ -70,3 +72,12 @@ def show_audit_trail(events: list[dict[str, str]], console: Console) -> None:
     for event in events:
         time = event["timestamp"].split("#")[0]
         console.print(f"  {time}  {event['event_type']:22} {event['status']}", highlight=False)
+
+
+def ended_early(check: str, run: Followed, place: Stage, console: Console) -> tuple[dict[str, Any], bool]:
+    """Show why a demonstration ends with its first run, and return its result, and False: it has not held."""
+    checks = {check: False}
+    show_checks(checks, [run.reason() or run.status], console)
+    messages = place.received_messages()
+    show_messages(messages, console)
+    return {"status": run.status, "error": run.reason(), "checks": checks, "messages": messages}, False

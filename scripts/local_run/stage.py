@@ -52,6 +52,8 @@ class Stage:
             "ADMIN_SECRET_ARN": outputs["AdminSecretArn"],
             "APP_SECRET_ARN": outputs["AppSecretArn"],
             "RDS_CA_BUNDLE": str(self.aws.rds_ca_bundle),
+            # The functions run on this machine's Python, for which the layer of a deployment has to be built.
+            "LAYER_OPTIONS": "--here",
         }
 
     def function_memory(self) -> dict[str, int]:

@@ -122,7 +122,9 @@ def _is_list(annotated: Any) -> bool:
 def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
     for name in raw:
         if name not in FIELDS:
-            close = difflib.get_close_matches(str(name)[:100], FIELDS, n=1)
+            # Whoever gives `target` means target_cluster_id, though `tags` has more of its letters.
+            close = [each for each in FIELDS if each.startswith(f"{name}_")]
+            close = close or difflib.get_close_matches(str(name)[:100], FIELDS, n=1)
             remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(FIELDS)}."
             value = one_line(repr(without_secrets(raw)[name]), MAX_VALUE)
             yield f"{one_line(name, MAX_FIELD)}: unknown field (value {value}). {remedy}"

@@ -22,6 +22,7 @@ class Stack:
     region: str
     outputs: dict[str, str]
     resources: dict[str, str]
+    source: str
     parameters: dict[str, str]
     kept: dict[str, Kept]
 
@@ -45,4 +46,4 @@ def deploy(
         on_delete, on_replace = (resource.get(key, "Delete") for key in ("DeletionPolicy", "UpdateReplacePolicy"))
         kept[logical_id] = Kept(created, properties, on_delete, on_replace)
     made = {logical_id: each.ref for logical_id, each in evaluator.created.items()}
-    return Stack(stack_name, region, loaded.outputs(), made, parameters, kept)
+    return Stack(stack_name, region, loaded.outputs(), made, loaded.source, parameters, kept)

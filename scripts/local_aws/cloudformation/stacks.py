@@ -122,14 +122,16 @@ class Stacks:
         return f"arn:aws:cloudformation:{region}:{self._account.account_id}:{rest}"
 
     def add(self, deployed: Stack) -> None:
-        """Add a stack that was deployed at once, so that the API knows it, as it knows one that a change set made."""
+        """Add a stack that was deployed at once, so that the API knows and updates it, as one that a change set made.
+
+        An update that fails goes back to the template that it was deployed from, whose paths are those of this machine.
+        """
         stack_id = self.arn(deployed.region, f"stack/{deployed.name}/{uuid.uuid4()}")
         outputs: list[dict[str, str | None]] = [
             {"OutputKey": name, "OutputValue": value} for name, value in deployed.outputs.items()
         ]
-        record = StackRecord(
-            deployed.name, stack_id, deployed.region, self.now(), given=Given(parameters=deployed.parameters)
-        )
+        given = Given(deployed.source, deployed.parameters)
+        record = StackRecord(deployed.name, stack_id, deployed.region, self.now(), given=given)
         record.resources, record.outputs, record.generation = dict(deployed.kept), outputs, 1
         for logical_id, kept in deployed.kept.items():
             self._note(record, logical_id, kept.made.type, kept.made.ref, "CREATE_COMPLETE")

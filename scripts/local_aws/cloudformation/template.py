@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import graphlib
+import json
 import logging
 import pathlib
 import re
@@ -56,6 +57,8 @@ class Template:
     """One template with the values of its parameters, ready to be deployed once."""
 
     def __init__(self, document: dict[str, Any], given: Mapping[str, str], pseudo: Mapping[str, str]) -> None:
+        self.source = ""
+        """The text of a template that was loaded from a file, its paths absolute."""
         _refuse_unknown(document, _SECTIONS, "the template")
         self.ec2_parameters: list[tuple[str, str, list[str]]] = []
         parameters = self._parameters(document.get("Parameters") or {}, given)
@@ -77,7 +80,10 @@ class Template:
         except TemplateError as error:
             raise TemplateError(f"{path}: {error}") from None
         _resolve_paths(document, path.parent)
-        return cls(document, given, pseudo)
+        source = json.dumps(document, ensure_ascii=False)  # before the transform changes it
+        template = cls(document, given, pseudo)
+        template.source = source
+        return template
 
     def creation_order(self) -> list[str]:
         """Return the logical ids whose conditions hold, each after everything it refers to or depends on."""

@@ -18,6 +18,7 @@ import boto3
 import pytest
 
 from scripts.checks.documentation import LOCAL_RUN, README, commands
+from scripts.local_run.policies import POLICY
 from tests.integration.commands.support import PROJECT, assert_nothing_is_left, running, until_ready
 from tests.integration.tiers import one_and_the_rest
 
@@ -94,6 +95,79 @@ def test_a_refused_input_is_told_and_the_exit_status_says_so(tmp_path: pathlib.P
     result = json.loads(output)
     assert result["status"] == "FAILED"
     assert result["error"].startswith("RequestRefused: snapshot_date: 'someday'")
+
+
+CUSTOMERS = """
+version: 1
+databases:
+  orders:
+    foreign_keys: ["sales.*"]
+    checks:
+      enough customers: {{number: SELECT count(*) FROM sales.customers, least: {least}, most: 9999}}
+"""
+EMPTIED = """
+    tables: {'sales."Order Lines"': empty}
+  "Billing*":
+"""
+
+
+def with_own_policies(tmp_path: pathlib.Path, masking: str, checks: str, *options: str) -> tuple[int, dict[str, Any]]:
+    """Return how a run with these policies ended, typed in / with paths from there."""
+    named: list[str] = []
+    for option, text in (("--masking-policy", masking), ("--verification-policy", checks)):
+        path = tmp_path / f"{option}.yaml"
+        path.write_text(text)
+        named += [option, str(path.relative_to("/"))]
+    with running(tmp_path, "--json", *named, *options) as process:
+        output, errors = process.communicate()
+    assert output, errors
+    return process.returncode, json.loads(output)
+
+
+def test_own_policies_mask_and_check_what_is_restored(tmp_path: pathlib.Path) -> None:
+    masking = POLICY.replace('      "sales.*.select": {text: {length: 16}}\n', "").replace('\n  "Billing*":\n', EMPTIED)
+    status, result = with_own_policies(tmp_path, masking, CUSTOMERS.format(least=2000))
+    assert (status, result["error"]) == (0, None)
+    assert all(result["checks"].values()), result["checks"]
+    assert result["restored_rows"] == result["source_rows"] - 5000, "the policy has emptied a table"
+    (message,) = result["messages"]
+    assert "by policy own, version " in message["message"]
+    assert "Verified   by policy own, " in message["message"]
+
+
+@pytest.mark.parametrize(
+    ("masking", "checks", "options", "error"),
+    one_and_the_rest(
+        [
+            (POLICY, "version: 1\nsource: {}\n", ["--drill"], "RequestRefused: verification: 'own' compares with"),
+            (
+                POLICY.replace('      "public.settings.*": keep\n', ""),
+                CUSTOMERS.format(least=2000),
+                ["--refresh"],
+                "StepFailed: The masking policy does not fit database 'orders'",
+            ),
+            (POLICY, CUSTOMERS.format(least=9000), [], "ChecksFailed: "),
+        ]
+    ),
+    ids=["refused", "does not fit", "finds something"],
+)
+def test_own_policies_that_do_not_do_end_red_in_the_pipelines_words(
+    masking: str, checks: str, options: list[str], error: str, tmp_path: pathlib.Path
+) -> None:
+    status, result = with_own_policies(tmp_path, masking, checks, *options)
+    assert (status, result["status"]) == (1, "FAILED")
+    assert result["error"].startswith(error)
+    assert not any(result["checks"].values())
+    assert len(result["messages"]) == 1
+
+
+def test_a_policy_is_not_named_a_second_time_by_a_parameter(tmp_path: pathlib.Path) -> None:
+    given = tmp_path / "mask.yaml"
+    given.write_text(POLICY)
+    with running(tmp_path, "--masking-policy", str(given), "--parameter", "MaskingPolicy=other") as process:
+        _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "leave out --parameter MaskingPolicy=..." in errors
 
 
 def test_an_input_that_is_no_json_is_refused_before_anything_starts(tmp_path: pathlib.Path) -> None:

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.integration.commands.support import (
+    PROJECT,
     RUN_LOCAL,
     assert_nothing_is_left,
     running,
@@ -158,6 +159,8 @@ def test_a_temporary_directory_with_too_long_a_path_is_named(tmp_path: pathlib.P
         (["--input", "[]"], "is no JSON object"),
         (["--route", "nowhere"], "'nowhere' is no route. There are same-place,"),
         (["--parameter", "InstanceCount"], "is not NAME=VALUE"),
+        (["--masking-policy", "absent.yaml"], "/absent.yaml cannot be read: No such file or directory."),
+        (["--verification-policy", str(PROJECT / "README.md")], "is no verification policy"),
     ],
 )
 def test_options_that_mean_nothing_are_refused_at_once(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from click.testing import CliRunner
 from scripts.aurora_restore import __main__, answers, calling, stack
 from scripts.aurora_restore.calling import Called
 from scripts.aurora_restore.commands import cli
-from scripts.aurora_restore.exits import CommandError
+from scripts.aurora_restore.exits import READER_GONE, CommandError
 from scripts.aurora_restore.published import Record
 from scripts.aurora_restore.stack import Stack
 from scripts.aurora_restore.starting import destroyed_by, problem_of, read_request, resuming_request
@@ -169,6 +171,17 @@ def test_a_usage_error_is_one_object_too(
     assert __main__.main() == 2
     printed = json.loads(capfdbinary.readouterr().out)
     assert (printed["exit_code"], printed["error"]["code"]) == (2, "UsageError")
+
+
+def test_an_output_that_nobody_reads_is_no_unexpected_end() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        command = [sys.executable, "-m", "scripts.aurora_restore", "--help"]
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (READER_GONE, "")
 
 
 def test_without_a_region_or_with_an_unknown_profile_the_message_says_what_to_set(

@@ -85,6 +85,7 @@ def shown(status: str, found: Execution | None, cluster: ClusterNow | None = Non
         "earlier_executions": [],
         "started_by": {},
         "step_times": {},
+        "masked_at": None,
         "events": [],
         "evidence": None,
         "parameters": {},
@@ -181,6 +182,42 @@ def test_a_failure_says_why_what_exists_and_what_to_type() -> None:
     assert lines[4] == "Exists now    cluster staging-orders (available), door shut; it costs money"
     assert lines[6] == "              aurora-restore resume one"
     assert lines[-1] == "Operation     one"
+
+
+MASKS = PLAN | {"masking": {"policy": "staging", "version_id": "3HL4kqtJlcpXroDTDmJ"}}
+
+
+@pytest.mark.parametrize("ended", [execution("FAILED", "StepFailed"), execution("ABORTED"), execution("TIMED_OUT")])
+def test_before_its_gate_a_masking_run_says_by_what_a_resume_masks_and_that_another_policy_needs_another_operation(
+    ended: Execution,
+) -> None:
+    lines = list(first_screen(shown("running", ended, CLUSTER, plan=MASKS)))
+    resume = lines.index("              aurora-restore resume one")
+    assert lines[resume + 1].endswith(
+        "A resume masks by the version of policy staging that was planned: 3HL4kqtJlcpXroDTDmJ."
+    )
+    assert "start a new operation" in lines[resume + 2]
+    assert lines[resume + 3] == "              aurora-restore start"
+    assert "until you delete it" in lines[resume + 4]
+    gone = list(first_screen(shown("running", ended, replace(CLUSTER, exists=False), plan=MASKS)))
+    assert not [each for each in gone if "until you delete it" in each]
+
+
+@pytest.mark.parametrize(
+    ("status", "found", "more"),
+    [
+        ("failed", execution("FAILED", "StepFailed"), {}),
+        ("failed", execution("FAILED", "StepFailed"), {"plan": MASKS, "masked_at": "2026-11-27T02:40:00Z"}),
+        ("failed", execution("FAILED", "RequestRefused"), {"plan": MASKS}),
+        ("running", execution("RUNNING"), {"plan": MASKS}),
+        ("succeeded", None, {"plan": MASKS}),
+    ],
+    ids=["masks nothing", "is masked", "refused", "running", "succeeded"],
+)
+def test_no_policy_is_spoken_of_where_a_resume_masks_nothing(
+    status: str, found: Execution | None, more: dict[str, Any]
+) -> None:
+    assert "policy" not in "\n".join(first_screen(shown(status, found, CLUSTER, **more)))
 
 
 def test_a_success_says_where_to_connect() -> None:

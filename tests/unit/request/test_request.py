@@ -83,6 +83,11 @@ def test_an_unknown_field_is_refused_with_the_field_that_was_probably_meant() ->
     assert "Did you mean delete_source?" in message
 
 
+def test_the_beginning_of_a_fields_name_means_that_field_rather_than_one_of_like_letters() -> None:
+    assert "Did you mean target_cluster_id?" in refusal_of({"target": "staging"})
+    assert "Did you mean snapshot_identifier?" in refusal_of({"snapshot": "monday"})
+
+
 def test_an_unknown_field_like_no_other_is_refused_with_a_list_of_the_known_ones() -> None:
     message = refusal_of({"zzz": 1})
     assert "zzz: unknown field (value 1)" in message

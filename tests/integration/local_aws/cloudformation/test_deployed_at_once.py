@@ -22,6 +22,11 @@ def test_it_is_described_changed_and_deleted_like_any_other(aws: LocalAws, tmp_p
     assert described["StackStatus"] == "CREATE_COMPLETE"
     assert [(each["OutputKey"], each["OutputValue"]) for each in described["Outputs"]] == [("Name", name)]
     assert described["Parameters"] == [{"ParameterKey": "Days", "ParameterValue": "7"}]
+    broken = {"Logs": group(name, 14), "Broken": group(f"{name}/broken", 8, DependsOn="Logs")}
+    assert stack.go(broken) == "UPDATE_ROLLBACK_COMPLETE"
+    assert stack.groups(name) == {name: 7}
+    summary = stack.client.get_template_summary(StackName=stack.name)
+    assert [each["ParameterKey"] for each in summary["Parameters"]] == ["Days"]
     assert stack.go({"Logs": group(name, 14)}) == "UPDATE_COMPLETE"
     assert stack.groups(name) == {name: 14}
     assert stack.delete() == "DELETE_COMPLETE"
