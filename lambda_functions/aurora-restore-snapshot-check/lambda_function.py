@@ -1,12 +1,13 @@
-"""Find the snapshot, check all that can be checked, take the target's lock, write the operation's first state."""
+"""Find the snapshot, check all that can be checked, take the target's lock, write the operation's first state.
 
-from functools import partial
+Later, where a copy is compared with its source, look at the source again: no other function may in each of its places.
+"""
 
 from msgspec import convert
 from msgspec.structs import replace
 
-from utils.common import edge_step
-from utils.contracts.payloads import SnapshotCheckTask
+from utils.common import Event, edge_step
+from utils.contracts.payloads import LookAtSourceTask, SnapshotCheckTask, SourceSeen
 from utils.contracts.plan import Plan
 from utils.logins.target_secrets import make_secrets
 from utils.operation.identity import operation_id_of, state_of
@@ -17,11 +18,19 @@ from utils.planning.timing import likely_durations, timed
 from utils.request.fields import RestoreRequest
 from utils.request.reading import read_request
 from utils.state.operation import OperationRecord, OperationState
+from utils.steps.source_look import look_at_source
 
 
-@edge_step("snapshot-check", partial(convert, type=SnapshotCheckTask), lambda task: task.execution.execution_name)
-def lambda_handler(task: SnapshotCheckTask) -> Plan:
+def read_task(event: Event) -> SnapshotCheckTask | LookAtSourceTask:
+    """Return the task. The later one alone belongs to an operation that has begun."""
+    return convert(event, type=LookAtSourceTask) if "run" in event else convert(event, type=SnapshotCheckTask)
+
+
+@edge_step("snapshot-check", read_task, lambda task: task.operation)
+def lambda_handler(task: SnapshotCheckTask | LookAtSourceTask) -> Plan | SourceSeen:
     """Return the plan of the whole operation. A refused request changes nothing but this operation's own state."""
+    if isinstance(task, LookAtSourceTask):
+        return look_at_source(task)
     request = read_request(task.request)
     execution = task.execution
     state = state_of(operation_id_of(request, execution), execution)
@@ -47,6 +56,5 @@ def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationStat
     take_over(request, state, known, plan, resumption.facts)
     needs_logins = going_on.users_ready_at is None and plan.rolls_back is None
     made = make_secrets(plan, state, is_masked=going_on.masked_at is not None) if needs_logins else []
-    details = {"from": known.execution_id, "done": plan.resumed, "secrets_made": made}
-    state.audit("snapshot-check", "resumed", details)
+    state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": plan.resumed, "secrets_made": made})
     return plan

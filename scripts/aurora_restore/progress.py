@@ -30,6 +30,7 @@ _PHASES = {
     "Mask": "Masking",
     "Transform": "Masking",
     "Users": "Users",
+    "Look": "Verification",
     "Verif": "Verification",
     "Open": "Opening",
     "Delet": "Deletion",

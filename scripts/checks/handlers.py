@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
+import types
 import typing
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import fields
 
 DIRECTORY = Path(__file__).parents[2] / "lambda_functions"
 FOLDERS = sorted(path.parent.name for path in DIRECTORY.glob("*/lambda_function.py"))
@@ -37,13 +41,25 @@ def load(folder: str) -> ModuleType:
     return module
 
 
-def task_type(folder: str) -> type[Struct]:
-    """Return the type of what the state machine passes to the handler."""
-    hints = typing.get_type_hints(load(folder).lambda_handler.__wrapped__)
-    return typing.cast("type[Struct]", hints["task"])
+def task_type(folder: str, given: Collection[str]) -> type[Struct]:
+    """Return the type of what the state machine passes to the handler in these fields."""
+    return _contract(folder, given)[0]
 
 
-def result_type(folder: str) -> type[Struct]:
-    """Return the type of what the handler returns to the state machine."""
+def result_type(folder: str, given: Collection[str]) -> type[Struct]:
+    """Return the type of what the handler returns to the state machine for these fields."""
+    return _contract(folder, given)[1]
+
+
+def _contract(folder: str, given: Collection[str]) -> tuple[type[Struct], type[Struct]]:
+    """Return the task whose required fields are given, and its result: a handler of two names them in one order."""
     hints = typing.get_type_hints(load(folder).lambda_handler.__wrapped__)
-    return typing.cast("type[Struct]", hints["return"])
+    pairs = list(zip(_members(hints["task"]), _members(hints["return"]), strict=True))
+    names = {name.removesuffix(".$") for name in given}
+    fitting = [pair for pair in pairs if names >= {each.encode_name for each in fields(pair[0]) if each.required}]
+    (found,) = pairs if len(pairs) == 1 else fitting
+    return found
+
+
+def _members(hint: Any) -> tuple[type[Struct], ...]:
+    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)

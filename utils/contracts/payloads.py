@@ -15,6 +15,7 @@ from msgspec import Struct
 from utils.contracts.plan import (
     Archive,
     ClusterPlan,
+    ComparedSource,
     FoundSnapshot,
     InheritedLogins,
     MaskingPlan,
@@ -65,6 +66,11 @@ class SnapshotCheckTask(Struct, frozen=True, kw_only=True):
     execution: Execution
     request: Any
     limits: StackLimits
+
+    @property
+    def operation(self) -> str:
+        """The execution's name: the operation is not known yet."""
+        return self.execution.execution_name
 
 
 class CopyTask(Struct, frozen=True, kw_only=True):
@@ -195,11 +201,34 @@ class UsersReady(Struct, frozen=True, kw_only=True):
     application_secret: str = ""
 
 
+class LookAtSourceTask(Struct, frozen=True, kw_only=True):
+    """The input of Look at Source, which is there for a verification that compares with the source."""
+
+    run: StepRun
+    source: ComparedSource
+
+    @property
+    def operation(self) -> str:
+        """The operation, for the logs."""
+        return self.run.operation_id
+
+
+class SourceSeen(Struct, frozen=True, kw_only=True):
+    """The instances of the source cluster, as RDS lists them for its name and resource id; or `why` it is not there.
+
+    `at` distinguishes one look from another: a step that is retried is given the one before it again.
+    """
+
+    at: dt.datetime
+    members: list[str] = []
+    why: str | None = None
+
+
 class VerifyTask(Struct, frozen=True, kw_only=True):
     """The input of Verify Data. Without a verification in the plan, the state machine passes it by.
 
     What was found is set against the last good run of the same source under the same masking policy, and against the
-    source itself where the plan says so.
+    source itself where the plan says so. `source_seen` is what RDS said of that right before.
     """
 
     run: StepRun
@@ -207,6 +236,7 @@ class VerifyTask(Struct, frozen=True, kw_only=True):
     snapshot: FoundSnapshot
     limits: StackLimits
     masking: MaskingPlan | None = None
+    source_seen: SourceSeen | None = None
 
 
 class VerifyProgress(Struct, frozen=True, kw_only=True):

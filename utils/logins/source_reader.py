@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 from botocore.exceptions import ClientError
 from msgspec import Struct
@@ -33,11 +35,13 @@ def read_source_login(secret_arn: str) -> ReaderLogin:
             raise
         raise StepFailed(
             f"the secret {secret_arn} cannot be read: {error_code(error)}. Check that it exists, and that its policy "
-            "and its key's let the role of verify-data read it"
+            "and its key's let the roles of snapshot-check and verify-data read it"
         ) from None
-    try:
-        return msgspec.json.decode(answer["SecretString"], type=ReaderLogin)
-    except (KeyError, msgspec.MsgspecError):
-        raise StepFailed(
-            f"the secret {secret_arn} is no JSON with a username and a password. Store the login of the source so"
-        ) from None
+    with suppress(KeyError, msgspec.MsgspecError):
+        login = msgspec.json.decode(answer["SecretString"], type=ReaderLogin)
+        if login.username and login.password:
+            return login
+    raise StepFailed(
+        f"the secret {secret_arn} is no JSON with a username and a password. Store the login of the source so: "
+        '{"username": "copy_reader", "password": "..."}'
+    )

@@ -1,4 +1,8 @@
-"""The source cluster with which a copy is compared: where it is, and by which login, before anything is created."""
+"""The source cluster with which a copy is compared: where it is, and by which login, before anything is created.
+
+The login is read here already, although it is used hours later: whether it has the wanted form, and whether its key may
+be used, is shown by nothing else.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,15 @@ from utils.contracts.plan import ComparedSource, VerificationPlan
 from utils.contracts.policy_locations import PolicyLocation
 from utils.contracts.source_readers import reader_secrets
 from utils.contracts.stack_limits import StackLimits
+from utils.errors import StepFailed
+from utils.logins.source_reader import read_source_login
+from utils.names import is_lower_version
 from utils.preflight.policy_files import text_at
 from utils.verification.reading import read_verification_policy
 
+# Since these, instances of their majors say who they are; the majors after them always have (Aurora User Guide,
+# "aurora_db_instance_identifier").
+_SAY_WHO_THEY_ARE = {"10": "10.21", "11": "11.16", "12": "12.11", "13": "13.7"}
 _WITHOUT = "choose a policy without `source`."
 _ANOTHER = "Choose a policy without `source`."
 
@@ -74,6 +84,17 @@ def _unreachable(field: str, living: Cluster, limits: StackLimits) -> Iterator[s
         yield (
             f"{field} the secret of its login, {secret}, is in another region than the stack, {environment.region()}, "
             f"whose functions cannot read it. Have the stack's owner replicate it there and name the replica."
+        )
+    else:
+        try:
+            read_source_login(secret)
+        except StepFailed as error:
+            yield f"{field} {error}. It is what the stack's SourceReaderSecrets names for {living.arn}."
+    least = _SAY_WHO_THEY_ARE.get(living.engine_version.partition(".")[0])
+    if least is not None and is_lower_version(living.engine_version, least):
+        yield (
+            f"{field} {living.identifier!r} has version {living.engine_version}, in which no session can prove which "
+            f"cluster it is with. Upgrade it to {least} or higher, or {_WITHOUT}"
         )
     if living.is_broken or living.is_being_created or not living.member_identifiers:
         state = living.status if living.member_identifiers else "without instances"

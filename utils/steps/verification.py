@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from utils.contracts.payloads import VerifyProgress, VerifyTask
+from utils.contracts.payloads import SourceSeen, VerifyProgress, VerifyTask
 from utils.contracts.phases import VERIFICATION
 from utils.contracts.source_readers import reader_secrets
 from utils.contracts.verification import CheckResult, Verification
@@ -23,7 +23,7 @@ from utils.postgres.databases import enter_cluster
 from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import Server
 from utils.postgres.setup import shortened
-from utils.postgres.verification.source import LiveSource, source_server
+from utils.postgres.verification.source import NOT_ENTERED, LiveSource, disown_source, source_server
 from utils.postgres.verification.verify import verify_slice
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.pieces import Pieces, kept_pieces
@@ -41,6 +41,8 @@ from utils.verification.summary import finding_lines, summarised
 SLICE_SECONDS = 720.0
 PAUSE_SECONDS = 1
 DEADLINE = dt.timedelta(hours=24)
+# An execution that began before the stack's state machine had this state.
+_NOT_LOOKED = "nobody has asked RDS whether it is still the planned cluster. Start a new operation"
 # Of what did not hold, so many are named in a message; the state table has more of them.
 MAX_FINDINGS = 20
 
@@ -61,6 +63,15 @@ def verify_cluster(
         return _done(record.verification)
     policy = _policy(task)
     found = _found_so_far(record)
+    source = _source(task, server.ca_bundle, state.now)
+    seen_at = task.source_seen.at if task.source_seen is not None else None
+    if found.looked_at is not None:
+        if seen_at == found.looked_at:
+            # The answer was lost: this is the look that came before the checks.
+            return _not_yet(found, record, state, pace)
+        if source is not None and source.why_away is not None:
+            disown_source(source, source.why_away, found)
+        return _concluded(task, policy, found, record, state)
     is_done = verify_slice(
         enter_cluster(server, master),
         policy,
@@ -68,8 +79,12 @@ def verify_cluster(
         fingerprint(record.operation_id),
         task.snapshot.created_at,
         _time_left(),
-        _source(task, server.ca_bundle, state.now),
+        source,
     )
+    if is_done and source is not None and NOT_ENTERED not in found.done:
+        # What was read in this slice counts if RDS has the same cluster under its name after it as well.
+        found.looked_at = seen_at
+        is_done = False
     if not is_done:
         return _not_yet(found, record, state, pace)
     return _concluded(task, policy, found, record, state)
@@ -97,11 +112,14 @@ def _source(task: VerifyTask, ca_bundle: str, now: dt.datetime) -> LiveSource | 
         known = read_source_login(planned.secret_arn)
         return OwnLogin(known.username, known.password)
 
+    seen = task.source_seen or SourceSeen(at=now, why=_NOT_LOOKED)
     masking = task.masking
     text = kept_policy(task.run.operation_id, masking.sha256) if masking is not None else None
     return LiveSource(
         identifier=planned.identifier,
         server=source_server(planned.host, planned.port, ca_bundle),
+        members=frozenset(seen.members),
+        why_away=seen.why,
         read_login=login,
         masking=None if text is None else read_policy(text),
         now=now,

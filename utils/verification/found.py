@@ -63,12 +63,24 @@ class DatabaseFound(Struct, kw_only=True):
 
 
 class Found(Struct, kw_only=True):
-    """All of it. `done` has what came to its end, so that the next slice continues after it."""
+    """All of it. `done` has what came to its end, so that the next slice continues after it.
+
+    `strangers` are instances to which the source's address led, and which RDS had not listed as its instances.
+    `looked_at`: all checks are done, after a look at the source then; another one says whether it has stayed the same.
+    """
 
     databases: dict[str, DatabaseFound] = field(default_factory=dict)
     results: list[CheckResult] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     newest_row_at: dt.datetime | None = None
+    strangers: list[str] = field(default_factory=list)
+    looked_at: dt.datetime | None = None
+
+    def drop_comparison(self) -> None:
+        """Forget all that was compared with the source: it may have been another cluster."""
+        self.results = [each for each in self.results if each.kind != "source"]
+        for each in self.databases.values():
+            each.source_tables.clear()
 
     @property
     def fingerprint(self) -> str:

@@ -46,6 +46,8 @@ _INSTANCE_IDENTIFIER = (
     "create function pg_catalog.aurora_db_instance_identifier() returns text language sql stable security definer as "
     f"$$select pg_catalog.pg_read_file('{MEMBERS}/' || pg_catalog.host(pg_catalog.inet_client_addr()), 0, 63, true)$$"
 )
+# Aurora's own functions are the server's: every database has them, also one that was made from template0.
+_HAVING_IT = ("template0", "template1", "postgres")
 
 _INITDB = (
     *("-U", "rdsadmin", "-E", "UTF8", "--no-locale", "--wal-segsize=1"),
@@ -87,7 +89,8 @@ class Setup:
         It holds no password, and depends on nothing but the programs that made it, their arguments and their user.
         """
         user = f"{self._binaries.identity} {os.geteuid()}"
-        made_of = [user, str(self._binaries.directory), *_INITDB, _INSTANCE_IDENTIFIER, *self._aurora_roles()]
+        in_each = [_INSTANCE_IDENTIFIER, *_HAVING_IT]
+        made_of = [user, str(self._binaries.directory), *_INITDB, *in_each, *self._aurora_roles()]
         kept = _KEPT / hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
         own = self._directory / "template"
         with self._lock:
@@ -105,8 +108,9 @@ class Setup:
         draft.mkdir(mode=0o700)
         self._binaries.give(draft)
         self._run("initdb", "-D", str(draft), *_INITDB)
-        self._run_alone(draft, [_INSTANCE_IDENTIFIER], "template1")
-        self._run_alone(draft, [_INSTANCE_IDENTIFIER, *self._aurora_roles()])
+        for database in _HAVING_IT:
+            self._run_alone(draft, [_INSTANCE_IDENTIFIER], database)
+        self._run_alone(draft, self._aurora_roles())
         draft.rename(template)
 
     def _run_alone(self, volume: pathlib.Path, statements: list[str], database: str = "postgres") -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from psycopg2 import sql
@@ -12,7 +14,8 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import MASTER, Production, database_session
 from scripts.local_run.stage import Stage
-from tests.integration.pipeline.support import Pipeline
+from tests.integration.pipeline.support import Pipeline, settle, until
+from tests.integration.tiers import one_and_the_rest
 
 PREFIX, BUCKET = "verified", "verification-policies"
 POLICY = """
@@ -32,8 +35,10 @@ FILES = {
     "greedy": POLICY % 1_000_000,
     "broken": "version: 1\ndatabases:\n  orders:\n    cheks: {}\n",
     "compared": POLICY % 100 + "source: {max_difference_percent: 1, schema_changes: fail}\n",
+    "alone": "version: 1\nsource: {}\n",
 }
 READER, SECRET = "copy_reader", "prod-orders-reader"
+TWIN, USURPER = "prod-twin", "prod-usurper"
 # As production's owners make it, each for what they own.
 MAY_READ = {
     "postgres": "CREATE ROLE copy_reader LOGIN PASSWORD {password}",
@@ -48,6 +53,14 @@ MAY_READ = {
         GRANT USAGE ON SCHEMA "Ledger" TO copy_reader;
         GRANT SELECT ON ALL TABLES IN SCHEMA "Ledger" TO copy_reader
     """,
+}
+
+# A key's policy by which another account alone may use it.
+NOBODYS = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999999999999:root"}, "Action": "kms:*", "Resource": "*"}
+    ],
 }
 
 
@@ -84,10 +97,10 @@ def place(aws: LocalAws, reader_secret: str) -> Stage:
     names = {"NamePrefix": PREFIX, "StateTableName": "VerifiedState", "AuditTableName": "VerifiedAudit"}
     checks = {"VerificationPolicies": ",".join(places), "Verification": "basic"}
     limits = {"TargetClusterPattern": "target-*", "TargetClusterId": "target-verified", "InstanceCount": "1"}
-    source = f"arn:aws:rds:{stage.REGION}:{aws.account_id}:cluster:{stage.SOURCE}"
+    sources = (f"arn:aws:rds:{stage.REGION}:{aws.account_id}:cluster:{name}" for name in (stage.SOURCE, TWIN))
     reaching = {
         "RestorableClusterPattern": "prod-*",
-        "SourceReaderSecrets": f"{source}={reader_secret}",
+        "SourceReaderSecrets": ",".join(f"{source}={reader_secret}" for source in sources),
         "SourceCidr": "10.20.0.0/16",
     }
     return stage.deploy(aws, cross_region=False, overrides=names | checks | limits | reaching, stack_name=PREFIX)
@@ -167,6 +180,108 @@ def test_a_source_that_the_stack_has_no_login_to_is_refused_before_anything_is_c
     run = pipeline.run({"source_cluster_id": doomed, "target_cluster_id": target, "verification": "compared"})
     assert (run.status, run.followed.error) == ("FAILED", "RequestRefused")
     assert "compares with the source itself, and this stack has no login to " in run.reason
+    assert pipeline.cluster(target) is None
+
+
+def with_an_instance(pipeline: Pipeline, name: str) -> dict[str, Any]:
+    """The cluster of that name, as it is once it has an instance."""
+    settle(pipeline)
+    pipeline.rds().create_db_instance(
+        DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, Engine="aurora-postgresql",
+        DBInstanceClass="db.r6g.large",
+    )  # fmt: skip
+    settle(pipeline)
+    found = pipeline.cluster(name)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def twin(pipeline: Pipeline, reader_secret: str) -> Production:
+    """A small source of its own, and beside it another cluster with the same data and the same login."""
+    rds, snapshot, made = pipeline.rds(), f"{TWIN}-snapshot", Production(stage.REGION, pipeline.aws.account_id, TWIN)
+    rds.create_db_cluster(
+        DBClusterIdentifier=TWIN, Engine="aurora-postgresql", EngineVersion="17.5", MasterUsername=MASTER,
+        MasterUserPassword=made.master_password,
+    )  # fmt: skip
+    described = with_an_instance(pipeline, TWIN)
+    made.host, made.port = described["Endpoint"], described["Port"]
+    password = sql.Literal(pipeline.place.secret(reader_secret)["password"])
+    in_production(pipeline.aws, made, "postgres", sql.SQL(MAY_READ["postgres"]).format(password=password))
+    rds.create_db_cluster_snapshot(DBClusterIdentifier=TWIN, DBClusterSnapshotIdentifier=snapshot)
+    settle(pipeline)
+    rds.restore_db_cluster_from_snapshot(
+        DBClusterIdentifier=USURPER, SnapshotIdentifier=snapshot, Engine="aurora-postgresql", EngineVersion="17.5"
+    )
+    with_an_instance(pipeline, USURPER)
+    return made
+
+
+def take_the_name(pipeline: Pipeline) -> None:
+    """Rename the source away, and the other cluster in its place, as a switchover does."""
+    aws, quick = pipeline.aws, pipeline.aws.aurora.durations
+    aws.aurora.durations = replace(quick, rename_cluster=1)
+    for old, new in ((TWIN, f"{TWIN}-old"), (USURPER, TWIN)):
+        pipeline.rds().modify_db_cluster(DBClusterIdentifier=old, NewDBClusterIdentifier=new, ApplyImmediately=True)
+        aws.clock.sleep(5)
+    aws.aurora.durations = quick
+
+
+@pytest.mark.parametrize(
+    ("held", "parameters"),
+    one_and_the_rest(
+        [
+            # Between the plan and the checks, and between the checks and the look after them.
+            ("rds:CreateDBInstance", {"DBClusterIdentifier": "target-*"}),
+            ("lambda:Invoke", {"FunctionName": "*-snapshot-check"}),
+        ]
+    ),
+)
+def test_a_source_whose_name_another_cluster_takes_after_the_plan_was_not_compared(
+    pipeline: Pipeline, target: str, twin: Production, held: str, parameters: dict[str, str]
+) -> None:
+    """The other one has the same data and the same login, so that every comparison would hold."""
+    faults = pipeline.aws.faults
+    arn = pipeline.start({"source_cluster_id": TWIN, "target_cluster_id": target, "verification": "alone"})
+    until(lambda: pipeline.state(arn.rsplit(":", 1)[-1]), "the plan")
+    faults.add(operation=held, parameters=parameters, answer="held")
+    if held == "lambda:Invoke":
+        # The look before the checks goes through.
+        until(lambda: faults.held, "the first look")
+        faults.add(operation=held, parameters=parameters, answer="held")
+        faults.release()
+    until(lambda: faults.held, held)
+    take_the_name(pipeline)
+    faults.release()
+    run = pipeline.end(arn)
+    assert (run.status, run.followed.error) == ("FAILED", "ChecksFailed")
+    assert f"cluster (source) of {TWIN} was not run: today's '{TWIN}' is cluster-" in run.reason
+    assert "which was planned. Start a new operation" in run.reason
+    checks = pipeline.evidence(run.operation_id).checks
+    assert checks is not None
+    assert checks.compared_with_source is None
+    assert [each.held for each in checks.results if each.kind == "source"] == [None]
+    assert pipeline.cluster(target) is None
+
+
+def test_a_secret_without_a_login_or_under_a_key_that_admits_nobody_is_refused_before_anything_is_created(
+    pipeline: Pipeline, target: str, reader_secret: str
+) -> None:
+    stored, kms = pipeline.aws.client("secretsmanager"), pipeline.aws.client("kms")
+    known, request = pipeline.place.secret(reader_secret), {"target_cluster_id": target, "verification": "compared"}
+    stored.put_secret_value(SecretId=reader_secret, SecretString=json.dumps({"user": READER, "password": "hunter2"}))
+    run = pipeline.run(request)
+    stored.put_secret_value(SecretId=reader_secret, SecretString=json.dumps(known))
+    assert (run.status, run.followed.error) == ("FAILED", "RequestRefused")
+    assert f"the secret {reader_secret} is no JSON with a username and a password" in run.reason
+    assert "hunter2" not in str([*pipeline.place.logged(), pipeline.state(run.operation_id), run.messages])
+    key = stored.describe_secret(SecretId=reader_secret)["KmsKeyId"]
+    policy = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(NOBODYS))
+    run = pipeline.run(request)
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
+    assert (run.status, run.followed.error) == ("FAILED", "RequestRefused")
+    assert f"the secret {reader_secret} cannot be read: AccessDeniedException" in run.reason
     assert pipeline.cluster(target) is None
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
 from psycopg2 import sql
 
+from scripts.local_aws.postgres.gateway import Place
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.postgres.volumes import Volume
 from tests.integration.postgres.test_roles import Cluster, kept, started
@@ -27,6 +30,7 @@ from utils.verification.found import Found
 from utils.verification.reading import read_verification_policy
 
 GUIDES = Path(__file__).parents[3] / "documentation" / "implementation_guide"
+MEMBER = "prod-shop-1"
 LOGIN = OwnLogin("comparing", "Readers-password-1")
 POLICY = """
 version: 1
@@ -58,6 +62,8 @@ def produced(servers: Servers) -> Volume:
 @pytest.fixture
 def source(servers: Servers, produced: Volume) -> Iterator[Cluster]:
     running = started(servers, produced)
+    ((address,),) = running.as_master("postgres", "select host(inet_client_addr())")
+    running.postgres.name_member(cast(Place, types.SimpleNamespace(address=address)), MEMBER)
     yield running
     running.postgres.destroy()
 
@@ -75,6 +81,8 @@ def live(source: Cluster, login: OwnLogin = LOGIN, masking: str | None = None) -
         identifier="prod-shop",
         server=source_server(server.host, server.port, server.ca_bundle),
         read_login=lambda: login,
+        members=frozenset({MEMBER, "prod-shop-2"}),
+        why_away=None,
         masking=None if masking is None else read_policy(masking),
         now=NOW,
     )
@@ -232,6 +240,61 @@ def test_a_login_that_is_refused_or_cannot_be_read_counts_as_not_run(
 
     gone = replace(live(source), read_login=unreadable)
     assert only_reason(compared(copy, gone)) == "the secret is gone"
+
+
+def slice_of(copy: Cluster, against: LiveSource, found: Found) -> bool:
+    cluster, policy = enter_cluster(copy.server, copy.master), read_verification_policy(POLICY)
+    return verify_slice(cluster, policy, found, FINGERPRINT, SNAPSHOT_AT, lambda: 600.0, against)
+
+
+def test_an_instance_that_rds_does_not_list_ends_the_slice_and_after_another_look_counts_as_not_run(
+    copy: Cluster, source: Cluster
+) -> None:
+    found, elsewhere = Found(), replace(live(source), members=frozenset({"prod-shop-2"}))
+    assert not slice_of(copy, elsewhere, found)
+    assert found.strangers == [MEMBER]
+    assert slice_of(copy, elsewhere, found)
+    why = only_reason([each for each in found.results if each.kind == "source"])
+    assert f"leads to the instance '{MEMBER}', which RDS does not list among those of 'prod-shop'" in why
+
+
+def test_an_instance_that_has_been_added_since_is_compared_with_after_another_look(
+    copy: Cluster, source: Cluster
+) -> None:
+    found = Found()
+    assert not slice_of(copy, replace(live(source), members=frozenset({"prod-shop-2"})), found)
+    assert slice_of(copy, live(source), found)
+    results = [each for each in found.results if each.kind == "source"]
+    assert len(results) > 1
+    assert all(each.held for each in results)
+
+
+def test_each_session_is_proved_and_nothing_is_read_with_another_clusters_instance(
+    copy: Cluster, source: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address leads to another cluster once the first session has been proved."""
+    asked = iter([MEMBER])
+    monkeypatch.setattr("utils.postgres.verification.source.member_of", lambda _: next(asked, "another-1"))
+    found = Found()
+    assert not slice_of(copy, live(source), found)
+    assert found.strangers == ["another-1"]
+    asked = iter([MEMBER])
+    assert slice_of(copy, live(source), found)
+    compared_databases = {each.scope for each in found.results if each.kind == "source" and each.held is not None}
+    assert compared_databases == {"prod-shop"}
+    assert all("'another-1'" in (each.error or "") for each in found.results if each.scope == "shop" and not each.held)
+
+
+def test_a_source_that_has_gone_since_is_not_entered_and_what_was_compared_is_dropped(
+    copy: Cluster, source: Cluster
+) -> None:
+    found = Found()
+    assert slice_of(copy, live(source), found)
+    assert found.databases["shop"].source_tables
+    source.postgres.stop()
+    assert slice_of(copy, replace(live(source), members=frozenset(), why_away="it has gone"), found)
+    assert only_reason([each for each in found.results if each.kind == "source"]) == "it has gone"
+    assert not found.databases["shop"].source_tables
 
 
 TOO_MUCH = (

@@ -34,7 +34,7 @@ CONTEXT = {
 }
 # Fields that may be missing in the plan where the state machine goes to these states only if they aren't.
 GUARDED = {("Copy Snapshot", "copy"), ("Check Copy Status", "copy"), ("Transform Data", "masking")} | {
-    ("Verify Data", "verification"),
+    ("Verify Data", "verification"), ("Look at Source", "source"),
 } | {
     (name, field)
     for name, field in [
@@ -43,6 +43,8 @@ GUARDED = {("Copy Snapshot", "copy"), ("Check Copy Status", "copy"), ("Transform
         ("Check Swap", "errand"), ("Check Swap to Finish", "errand"),
     ]
 }  # fmt: skip
+# What is there wherever the state machine goes to these states, so that a path may lead through it.
+THROUGH = {("Compare with Source?", "$.plan.verification"), ("Look at Source", "$.plan.verification")}
 
 Data = Mapping[str, frozenset[Any]]
 """For each top-level key of the execution's data: the types that it may have. A key that may be missing isn't there."""
@@ -60,7 +62,7 @@ def field_types(struct: type[Struct]) -> dict[str, Any]:
     return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
 
 
-def lookup(data: Data, path: str) -> frozenset[Any]:
+def lookup(data: Data, path: str, state: str = "") -> frozenset[Any]:
     """The types that a reference path may lead to. Fails when on some way there nothing is at its end."""
     if path in CONTEXT:
         return frozenset({CONTEXT[path]})
@@ -68,7 +70,7 @@ def lookup(data: Data, path: str) -> frozenset[Any]:
         return frozenset({Any})
     key, *rest = path.removeprefix("$.").split(".")
     assert key in data, f"{path}: nothing has written {key} on some way to here"
-    found = data[key]
+    found, passed = data[key], f"$.{key}"
     for name in rest:
         deeper: frozenset[Any] = frozenset()
         for each in found:
@@ -79,7 +81,8 @@ def lookup(data: Data, path: str) -> frozenset[Any]:
             assert issubclass(each, Struct), f"{path}: {each} has no fields"
             assert name in field_types(each), f"{path}: {each.__name__} has no {name}"
             deeper |= members(field_types(each)[name])
-        found = deeper
+        passed += f".{name}"
+        found = without_none(deeper) if (state, passed) in THROUGH else deeper
     return found
 
 
@@ -106,7 +109,7 @@ def after_task(name: str, data: Data) -> Data:
             return written(data, "$.error", ExecutionError)
         return {key: frozenset({types.NoneType if value is None else Any}) for key, value in given.items()}
     if state["Type"] == "Task" and state.get("ResultPath") is not None:
-        return written(data, state["ResultPath"], result_type(function_of(state)))
+        return written(data, state["ResultPath"], result_type(function_of(state), state["Parameters"]))
     return data
 
 
@@ -160,7 +163,7 @@ def check_parameters(state: str, given: Mapping[str, Any], struct: type[Struct],
         name = key.removesuffix(".$")
         wanted = members(fields[name].type)
         if key.endswith(".$"):
-            found = lookup(DATA[state], value)
+            found = lookup(DATA[state], value, state)
             found = without_none(found) if (state, name) in GUARDED else found
             for each in found:
                 assert fits(each, wanted), f"{where}.{name}: {value} may be {each}, the handler reads {wanted}"
@@ -174,7 +177,7 @@ def check_parameters(state: str, given: Mapping[str, Any], struct: type[Struct],
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_is_handed_what_its_handler_reads(name: str) -> None:
     folder = function_of(TASKS[name])
-    check_parameters(name, TASKS[name]["Parameters"], task_type(folder), name)
+    check_parameters(name, TASKS[name]["Parameters"], task_type(folder, TASKS[name]["Parameters"]), name)
 
 
 def left_out(given: Mapping[str, Any], struct: type[Struct], where: str = "") -> set[str]:
@@ -201,6 +204,7 @@ MEANT: dict[str, set[str]] = {
     "Check Instances": BEFORE_A_CLEAN_UP,
     "Transform Data": BEFORE_A_CLEAN_UP,
     "Setup DB Users": BEFORE_A_CLEAN_UP,
+    "Look at Source": BEFORE_A_CLEAN_UP,
     "Verify Data": BEFORE_A_CLEAN_UP,
     "Swap Cluster": BEFORE_A_CLEAN_UP | {"finishing"},
     "Check Swap": BEFORE_A_CLEAN_UP,
@@ -228,13 +232,13 @@ MEANT: dict[str, set[str]] = {
 @pytest.mark.parametrize("name", TASKS)
 def test_no_field_of_a_task_is_left_to_its_default_unless_that_is_meant(name: str) -> None:
     """Else what a request switches on (`quarantine`, `inherited_logins`, `export`) would be switched off silently."""
-    reads = task_type(function_of(TASKS[name]))
+    reads = task_type(function_of(TASKS[name]), TASKS[name]["Parameters"])
     assert left_out(TASKS[name]["Parameters"], reads) == MEANT[name]
 
 
 def test_a_field_that_is_no_longer_handed_on_is_seen() -> None:
     for name in TASKS:
-        reads, given = task_type(function_of(TASKS[name])), TASKS[name]["Parameters"]
+        reads, given = task_type(function_of(TASKS[name]), TASKS[name]["Parameters"]), TASKS[name]["Parameters"]
         for key in given:
             without = {each: value for each, value in given.items() if each != key}
             assert left_out(without, reads) != MEANT[name], (name, key)
@@ -246,13 +250,13 @@ def test_a_choice_compares_what_is_there_with_what_it_can_be(name: str) -> None:
         comparison = next(key for key in choice if key not in ("Variable", "Next"))
         if comparison == "IsNull":
             # Of a path that leads nowhere it fails, as `lookup` does; and it decides only where there may be nothing.
-            assert types.NoneType in lookup(DATA[name], choice["Variable"])
+            assert types.NoneType in lookup(DATA[name], choice["Variable"], name)
             continue
         wanted: frozenset[Any] = {
             "BooleanEquals": frozenset({bool}),
             "StringEquals": frozenset({str}),
         }[comparison]
-        for found in lookup(DATA[name], choice["Variable"]):
+        for found in lookup(DATA[name], choice["Variable"], name):
             assert fits(found, wanted)
             if typing.get_origin(found) is Literal:
                 assert choice[comparison] in typing.get_args(found)
@@ -276,14 +280,14 @@ def test_each_result_is_written_where_nothing_else_is() -> None:
     writers: dict[str, set[type[Struct]]] = {}
     for state in TASKS.values():
         if state["ResultPath"] is not None:
-            writers.setdefault(state["ResultPath"], set()).add(result_type(function_of(state)))
+            writers.setdefault(state["ResultPath"], set()).add(result_type(function_of(state), state["Parameters"]))
     assert all(len(results) == 1 for results in writers.values())
 
 
 def test_what_the_checks_of_this_file_catch() -> None:
     """They are own code, so they are shown to fail."""
     task = TASKS["Check Copy Status"]
-    reads = task_type(function_of(task))
+    reads = task_type(function_of(task), task["Parameters"])
     given: dict[str, Any] = task["Parameters"]
     for broken in (
         {key: value for key, value in given.items() if key != "progress.$"},

@@ -102,7 +102,15 @@ EDGES: dict[str, list[Edge]] = {
         catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
         fails_into("Clean Up?"),
     ],
-    "Verify Data?": [when("$.plan.verification", "IsNull", True, "Check Instances?"), otherwise("Verify Data")],
+    "Verify Data?": [
+        when("$.plan.verification", "IsNull", True, "Check Instances?"),
+        otherwise("Compare with Source?"),
+    ],
+    "Compare with Source?": [
+        when("$.plan.verification.source", "IsNull", False, "Look at Source"),
+        otherwise("Verify Data"),
+    ],
+    "Look at Source": [goes("Verify Data"), fails_into("Clean Up?")],
     "Verify Data": [
         goes("Data Verified?"),
         catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
@@ -112,7 +120,7 @@ EDGES: dict[str, list[Edge]] = {
         when("$.verification.answer", "StringEquals", "done", "Check Instances?"),
         otherwise("Wait for Verification"),
     ],
-    "Wait for Verification": [goes("Verify Data")],
+    "Wait for Verification": [goes("Compare with Source?")],
     "Check Instances?": [
         when("$.plan.masking", "IsNull", False, "Check Instances"),
         when("$.plan.verification", "IsNull", False, "Check Instances"),
@@ -259,6 +267,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         "$.instances",
     ),
     "Transform Data": ("TransformData", STEP | {"masking.$": "$.plan.masking"}, "$.masking"),
+    "Look at Source": ("SnapshotCheck", STEP | {"source.$": "$.plan.verification.source"}, "$.source_seen"),
     "Verify Data": (
         "VerifyData",
         STEP
@@ -267,6 +276,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
             "snapshot.$": "$.plan.snapshot",
             "masking.$": "$.plan.masking",
             "limits.$": "$.limits",
+            "source_seen.$": "$.source_seen",
         },
         "$.verification",
     ),
@@ -381,7 +391,8 @@ LIMITS = {
 REST: dict[str, dict[str, Any]] = {
     "Receive Request": {
         "Type": "Pass",
-        "Parameters": {"request.$": "$", "limits": LIMITS, "restore": None, "archive": {}, "clean_up": {}},
+        "Parameters": {"request.$": "$", "limits": LIMITS, "restore": None, "source_seen": None}
+        | {"archive": {}, "clean_up": {}},
     },
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
@@ -715,6 +726,17 @@ def test_a_plan_with_checks_reaches_the_swap_and_the_door_only_when_they_have_co
         assert after not in reached_from("Receive Request", without="Verify Data?")
 
 
+def test_a_copy_is_compared_with_its_source_only_after_a_look_at_it_in_each_slice() -> None:
+    """The one way around the look is a plan that compares with nothing."""
+    (around,) = [edge for edge, end in leads("Compare with Source?") if end == "Verify Data"]
+    assert around == otherwise("Verify Data")
+    assert when("$.plan.verification.source", "IsNull", False, "Look at Source") in edges(
+        STATES["Compare with Source?"]
+    )
+    assert {name for name, _ in into("Verify Data")} == {"Compare with Source?", "Look at Source"}
+    assert "Verify Data" not in reached_from("Wait for Verification", without="Compare with Source?")
+
+
 def test_nothing_that_failed_goes_on_to_delete_the_source() -> None:
     for name in STATES:
         for edge, target in leads(name):
@@ -742,7 +764,7 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
     assert asking - waiting == {
         *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Verify Data?", "Check Instances?"),
-        *("Drill?", "Replace Target?"),
+        *("Compare with Source?", "Drill?", "Replace Target?"),
         *("Delete Source RDS?", "Clean Up?"),
     }
 

@@ -233,6 +233,24 @@ def lacking_one(actions: str, resource: str, kind: str) -> list[Asked]:
     return [asked for context in [*fewer, *others] for asked in each(actions, resource, context)]
 
 
+# Of the sources, exactly the logins that the stack names, and their keys for nothing else.
+READERS = [
+    *(asked for n in range(5) for asked in each("secretsmanager:GetSecretValue", secret(f"readers/{n}"))),
+    *(
+        asked
+        for n in range(5)
+        for asked in each("kms:Decrypt", key("any", account=STRANGER), for_secret(secret(f"readers/{n}")))
+    ),
+]
+NO_OTHER_READERS = [
+    *each("secretsmanager:GetSecretValue", secret("readers/5")),
+    *each("secretsmanager:PutSecretValue DescribeSecret", secret("readers/1")),
+    *each("kms:Decrypt", key("any"), for_secret(secret("readers/5"))),
+    *each("kms:Decrypt", key("any"), for_secret(secret("readers/1"), service="s3")),
+    *each("kms:Decrypt", key("any", region=THERE), for_secret(secret("readers/1"))),
+    *each("kms:Decrypt", key("any"), {"kms:viaservice": f"secretsmanager.{HERE}.amazonaws.com"}),
+    *each("kms:GenerateDataKey", key("any"), for_secret(secret("readers/1"))),
+]
 TOUCHING = "rds:CreateDBInstance FailoverDBCluster ModifyDBCluster"
 OPENING = "rds:EnableHttpEndpoint ModifyDBCluster"
 # What a swap changes; a name may be given to what has no tags, because nothing is called so.
@@ -332,6 +350,7 @@ ALLOWED: dict[str, list[Asked]] = {
             ("s3:GetObjectVersion", f"arn:aws:s3:::policies/checks/{number}.yaml", {"s3:versionid": f"c{number}"})
             for number in range(5)
         ),
+        *READERS,
     ],
     "CopySnapshotRole": [
         *SNAPSHOTS,
@@ -450,12 +469,7 @@ ALLOWED: dict[str, list[Asked]] = {
     "VerifyDataRole": [
         *each("secretsmanager:GetSecretValue", ADMIN),
         *each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
-        *(asked for n in range(5) for asked in each("secretsmanager:GetSecretValue", secret(f"readers/{n}"))),
-        *(
-            asked
-            for n in range(5)
-            for asked in each("kms:Decrypt", key("any", account=STRANGER), for_secret(secret(f"readers/{n}")))
-        ),
+        *READERS,
         *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("staging-orders"))),
         *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*"),
         *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*"),
@@ -588,6 +602,7 @@ REFUSED: dict[str, list[Asked]] = {
         *each("s3:GetObjectVersion", "arn:aws:s3:::policies/other.yaml", {"s3:versionid": "v1"}),
         *each("s3:GetObjectVersion", "arn:aws:s3:::policies/other.yaml", {"s3:versionid": "c1"}),
         *each("s3:PutObject DeleteObjectVersion", POLICY_FILE, {"s3:versionid": "v1"}),
+        *NO_OTHER_READERS,
     ],
     "CopySnapshotRole": [
         *STRANGERS_THINGS,
@@ -800,14 +815,7 @@ REFUSED: dict[str, list[Asked]] = {
         *each("s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "v1"}),
     ],
     "VerifyDataRole": [
-        # Of the sources, exactly the logins that the stack names, and their keys for nothing else.
-        *each("secretsmanager:GetSecretValue", secret("readers/5")),
-        *each("secretsmanager:PutSecretValue DescribeSecret", secret("readers/1")),
-        *each("kms:Decrypt", key("any"), for_secret(secret("readers/5"))),
-        *each("kms:Decrypt", key("any"), for_secret(secret("readers/1"), service="s3")),
-        *each("kms:Decrypt", key("any", region=THERE), for_secret(secret("readers/1"))),
-        *each("kms:Decrypt", key("any"), {"kms:viaservice": f"secretsmanager.{HERE}.amazonaws.com"}),
-        *each("kms:GenerateDataKey", key("any"), for_secret(secret("readers/1"))),
+        *NO_OTHER_READERS,
         *each("secretsmanager:GetSecretValue", OTHER_SECRET),
         *each("secretsmanager:GetSecretValue", OTHERS_ADMIN),
         # It checks, and gives nobody a login.

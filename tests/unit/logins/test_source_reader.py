@@ -21,7 +21,16 @@ def test_the_login_is_read_and_its_password_is_not_shown() -> None:
     assert "not-shown" not in repr(login)
 
 
-@pytest.mark.parametrize("text", ["hunter2", "[]", '{"username": "hunter2"}', '{"username": 1, "password": "hunter2"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hunter2",
+        "[]",
+        '{"username": "hunter2", "password": ""}',
+        '{"username": "hunter2"}',
+        '{"username": 1, "password": "hunter2"}',
+    ],
+)
 def test_a_secret_without_a_login_is_said_without_its_content(text: str) -> None:
     with pytest.raises(StepFailed, match="is no JSON with a username and a password") as failure:
         read_source_login(stored(text))

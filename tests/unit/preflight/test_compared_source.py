@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("account")
 
 BUCKET, KEY = "policies", "checks/nightly.yaml"
 CLUSTER = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:{SOURCE}"
-SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:prod/reader-a1b2c3"
+NAME, LOGIN = "prod/reader", '{"username": "copy_reader", "password": "not-shown", "host": "elsewhere.example.com"}'
 
 
 @pytest.fixture(autouse=True)
@@ -26,12 +26,18 @@ def _source(account: None, rds: FakeRds) -> None:
     s3 = client("s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    client("secretsmanager").create_secret(Name=NAME, SecretString=LOGIN)
     rds.add_cluster(SOURCE, ReaderEndpoint="readers.of.prod", Port=6000)
     rds.add_instance("writer", SOURCE)
     rds.add_snapshot("nightly", DbClusterResourceId=rds.clusters[SOURCE]["DbClusterResourceId"])
 
 
-def limits(secret: str = SECRET, text: str = "version: 1\nsource: {}\n") -> StackLimits:
+def stored() -> str:
+    return str(client("secretsmanager").describe_secret(SecretId=NAME)["ARN"])
+
+
+def limits(secret: str | None = None, text: str = "version: 1\nsource: {}\n") -> StackLimits:
+    secret = stored() if secret is None else secret
     version = client("s3").put_object(Bucket=BUCKET, Key=KEY, Body=text.encode())["VersionId"]
     policies = f"nightly=s3://{BUCKET}/{KEY}?versionId={version}"
     return replace(
@@ -58,7 +64,7 @@ def test_the_address_is_the_one_of_the_readers_that_rds_describes(rds: FakeRds) 
         cluster_resource_id=rds.clusters[SOURCE]["DbClusterResourceId"],
         host="readers.of.prod",
         port=6000,
-        secret_arn=SECRET,
+        secret_arn=stored(),
     )
     assert plan.source.identifier == SOURCE
 
@@ -80,8 +86,46 @@ def test_a_source_that_the_stack_has_no_login_to_is_refused_with_the_parameter()
 
 
 def test_a_secret_that_the_functions_cannot_reach_is_refused() -> None:
-    _, (problem,) = planned(limits(SECRET.replace(REGION, "ap-south-1")))
+    _, (problem,) = planned(limits(stored().replace(REGION, "ap-south-1")))
     assert f"is in another region than the stack, {REGION}" in problem
+
+
+@pytest.mark.parametrize(
+    "text", ["hunter2", '{"username": "hunter2"}', '{"user": "hunter2", "password": "hunter2"}', '["hunter2"]']
+)
+def test_a_secret_without_a_login_is_refused_without_its_content(text: str) -> None:
+    client("secretsmanager").put_secret_value(SecretId=NAME, SecretString=text)
+    _, (problem,) = planned(limits())
+    assert f"and the secret {stored()} is no JSON with a username and a password. Store the login" in problem
+    assert problem.endswith(f"It is what the stack's SourceReaderSecrets names for {CLUSTER}.")
+    assert "hunter2" not in problem
+
+
+def test_a_secret_that_is_being_deleted_or_has_gone_is_refused() -> None:
+    stack = limits()
+    client("secretsmanager").delete_secret(SecretId=NAME)
+    _, (problem,) = planned(stack)
+    assert "cannot be read: InvalidRequestException. Check that it exists, and that its policy and its key's" in problem
+    client("secretsmanager").delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
+    _, (problem,) = planned(stack)
+    assert "cannot be read: ResourceNotFoundException" in problem
+
+
+def test_a_secret_is_not_read_where_the_policy_does_not_ask_for_the_source() -> None:
+    stack = limits(text="version: 1\n")
+    client("secretsmanager").delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
+    assert planned(stack)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "least"), [("13.6", "13.7"), ("12.9", "12.11"), ("14.3", None), ("13.7", None), ("17.5", None)]
+)
+def test_a_version_in_which_no_session_can_prove_its_cluster_is_refused(
+    rds: FakeRds, version: str, least: str | None
+) -> None:
+    rds.clusters[SOURCE]["EngineVersion"] = version
+    _, problems = planned(limits())
+    assert [f"Upgrade it to {least} or higher" in each for each in problems] == ([True] if least else [])
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import psycopg2
 import pytest
 
+from scripts.local_aws.postgres.gateway import Place
 from scripts.local_aws.postgres.servers import Postgres, Servers
 from tests.unit.support import ADMIN_SECRET, EXECUTION, LIMITS, NOW, OPERATION, a_plan, a_run, calling
 from utils.aws import client
-from utils.contracts.payloads import VerifyTask
+from utils.contracts.payloads import SourceSeen, VerifyTask
 from utils.contracts.plan import ComparedSource, MaskingPlan, VerificationPlan
 from utils.contracts.verification import CheckResult, OnFindings
 from utils.errors import ChecksFailed, StepFailed
@@ -239,6 +241,10 @@ def against_source(servers: Servers, postgres: Postgres, state: OperationState, 
     postgres.copy_to(volume)
     source.create_from(volume)
     source.start()
+    with source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT host(inet_client_addr())")
+        ((address,),) = cursor.fetchall()
+    source.name_member(cast(Place, types.SimpleNamespace(address=address)), MEMBER)
     with source.connect("orders") as connection, connection.cursor() as cursor:
         cursor.execute("CREATE ROLE reader LOGIN PASSWORD 'Readers-password-1'")
         cursor.execute("GRANT SELECT ON public.people TO reader")
@@ -253,6 +259,23 @@ def against_source(servers: Servers, postgres: Postgres, state: OperationState, 
     return msgspec.structs.replace(task(), verification=plan, limits=limits)
 
 
+MEMBER = "prod-orders-1"
+HERE = SourceSeen(at=NOW, members=[MEMBER])
+
+
+def looked(task: VerifyTask, minutes: int, seen: SourceSeen = HERE) -> Any:
+    """Call the step with what RDS said of the source so many minutes later."""
+    at = NOW + dt.timedelta(minutes=minutes)
+    seen = msgspec.structs.replace(seen, at=at)
+    return verify(msgspec.structs.replace(task, source_seen=seen, run=a_run(now=at)))
+
+
+def compared(task: VerifyTask) -> Any:
+    """Verify as the state machine does: the look after the checks decides whether they count."""
+    assert looked(task, 1)["answer"] == "wait"
+    return looked(task, 2)
+
+
 def of_source() -> list[CheckResult]:
     found = kept_verification(OPERATION)
     assert found is not None
@@ -260,7 +283,7 @@ def of_source() -> list[CheckResult]:
 
 
 def test_a_copy_that_equals_its_source_says_with_what_it_was_compared(against_source: VerifyTask) -> None:
-    answer = verify(against_source)
+    answer = compared(against_source)
     assert (answer["answer"], answer["findings"]) == ("done", [])
     assert record().verification["compared_with_source"] == "prod-orders"
     assert {each.name for each in of_source()} == {
@@ -277,7 +300,7 @@ def test_what_the_source_has_and_the_copy_has_not_is_a_finding_and_no_baseline(
     sql("DELETE FROM public.people WHERE id > 10")
     said = "at most 10 % more or fewer than the 30 rows of the source, found 10 rows"
     with pytest.raises(ChecksFailed, match=said) as failure:
-        verify(against_source)
+        compared(against_source)
     assert "To accept what is different" not in str(failure.value)
     assert kept_baseline(SNAPSHOT, "") is None
 
@@ -289,15 +312,57 @@ def test_tables_that_the_masking_has_emptied_are_not_compared(
     masking = "version: 1\ndatabases: {orders: {tables: {public.people: empty}}}\n"
     keep_policy(masking, state)
     plan = MaskingPlan(policy="staging", bucket="b", key="k", version_id="1", sha256=policy_hash(masking))
-    assert verify(msgspec.structs.replace(against_source, masking=plan))["failed"] == 0
+    assert compared(msgspec.structs.replace(against_source, masking=plan))["failed"] == 0
 
 
 def test_by_which_login_is_the_stacks_to_say_also_after_the_plan(against_source: VerifyTask) -> None:
     with pytest.raises(
         ChecksFailed, match=r"login \(source\) of prod-orders was not run: SourceReaderSecrets no longer"
     ):
-        verify(msgspec.structs.replace(against_source, limits=LIMITS))
+        looked(msgspec.structs.replace(against_source, limits=LIMITS), 1)
     assert [each.held for each in of_source()] == [None]
     found = kept_verification(OPERATION)
     assert found is not None
     assert found.compared_with_source is None
+
+
+ANOTHER = SourceSeen(at=NOW, why="today's 'prod-orders' is cluster-2, and not cluster-1")
+NOT_RUN = r"cluster \(source\) of prod-orders was not run: "
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_source_that_another_cluster_has_replaced_before_or_after_the_checks_was_not_compared(
+    against_source: VerifyTask, checked: bool
+) -> None:
+    if checked:
+        assert looked(against_source, 1)["answer"] == "wait"
+    with pytest.raises(ChecksFailed, match=NOT_RUN + "today's 'prod-orders' is cluster-2, and not cluster-1"):
+        looked(against_source, 2, ANOTHER)
+    assert [each.held for each in of_source()] == [None]
+    found = kept_verification(OPERATION)
+    assert found is not None
+    assert found.compared_with_source is None
+
+
+def test_a_retry_after_a_lost_answer_does_not_take_the_look_before_the_checks_for_the_one_after_them(
+    against_source: VerifyTask,
+) -> None:
+    assert looked(against_source, 1)["answer"] == "wait"
+    assert looked(against_source, 1)["answer"] == "wait"
+    assert record().verified_at is None
+    assert looked(against_source, 2)["answer"] == "done"
+
+
+def test_an_instance_that_rds_does_not_list_is_looked_for_again_and_then_not_compared_with(
+    against_source: VerifyTask,
+) -> None:
+    others = SourceSeen(at=NOW, members=["prod-orders-2"])
+    assert looked(against_source, 1, others)["answer"] == "wait"
+    with pytest.raises(ChecksFailed, match=r"leads to the instance 'prod-orders-1', which RDS does not list"):
+        looked(against_source, 2, others)
+
+
+def test_a_source_at_which_nobody_has_looked_is_not_compared(against_source: VerifyTask) -> None:
+    """An execution that began before the state machine had this state goes on, and says so."""
+    with pytest.raises(ChecksFailed, match=NOT_RUN + "nobody has asked RDS whether it is still the planned cluster"):
+        verify(against_source)

@@ -2,6 +2,9 @@
 
 It is production, and others work in it. So a login that may do more than read is refused; each session is unable to
 write, has little memory, waits five seconds for a lock that others hold, and ends with its check.
+
+Its address is a name, which another cluster may have taken since the plan. So nothing is read in a session before the
+instance that it is with has proved to be one of those that RDS has just listed for the source's resource id.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from utils.logins.master import MasterLogin
 from utils.masking.classification import rules_for
 from utils.masking.policy import MaskingPolicy
 from utils.postgres.databases import DatabaseCluster, database_names, enter_cluster
+from utils.postgres.member import member_of
 from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import Server, Session, SqlRefused
 from utils.postgres.verification.fingerprint import schema_fingerprint
@@ -112,11 +116,14 @@ _AWAY = "the source has stopped admitting its login"
 class LiveSource(Struct, frozen=True, kw_only=True):
     """The source cluster as RDS described it, and how its login is read, which raises StepFailed where it cannot be.
 
-    `masking` is the policy by which the copy was masked.
+    `members` are its instances, or `why_away` says why RDS no longer has it under its name. `masking` is the policy by
+    which the copy was masked.
     """
 
     identifier: str
     server: Server
+    members: frozenset[str]
+    why_away: str | None
     read_login: Callable[[], OwnLogin]
     masking: MaskingPolicy | None
     now: dt.datetime
@@ -126,9 +133,17 @@ class EnteredSource(Struct, frozen=True, kw_only=True):
     """The source cluster, once its login has opened it, with the names of its databases."""
 
     live: LiveSource
+    strangers: list[str]
     cluster: DatabaseCluster
     login: OwnLogin
     databases: list[str]
+
+
+class StrangerMet(Exception):
+    """A session was with an instance that RDS had not listed: another look at RDS decides. Never leaves a step.
+
+    Aurora Auto Scaling may have added a reader since.
+    """
 
 
 def source_server(host: str, port: int, ca_bundle: str) -> Server:
@@ -140,9 +155,12 @@ def enter_source(live: LiveSource, found: Found) -> EnteredSource | None:
     """Return the source once its login opens it. Where it does not, the comparison counts as not run, for good."""
     if NOT_ENTERED in found.done:
         return None
+    if live.why_away is not None:
+        disown_source(live, live.why_away, found)
+        return None
     try:
-        return _entered(live)
-    except StepFailed as error:
+        return _entered(live, found.strangers)
+    except (StepFailed, CutShort) as error:
         why = str(error)
     except TemporaryFailure as error:
         why = f"{error}. {_UNREACHABLE}"
@@ -151,7 +169,29 @@ def enter_source(live: LiveSource, found: Found) -> EnteredSource | None:
     return None
 
 
-def _entered(live: LiveSource) -> EnteredSource:
+def disown_source(live: LiveSource, why: str, found: Found) -> None:
+    """Note that the source is not the planned cluster, or no longer: what was compared with it counts as not run."""
+    found.drop_comparison()
+    expected = "compared with the cluster that was planned"
+    found.results.append(source_result(live.identifier, "cluster", expected, "unknown", held=None, error=why))
+    found.done.add(NOT_ENTERED)
+
+
+def _prove_member(opened: Session, live: LiveSource, strangers: list[str]) -> None:
+    """Prove that the session is with an instance of the source. Raises CutShort, or StrangerMet the first time."""
+    instance = member_of(opened)
+    if instance in live.members:
+        return
+    if instance not in strangers:
+        strangers.append(instance)
+        raise StrangerMet
+    raise CutShort(
+        f"{live.server.host} leads to the instance {instance!r}, which RDS does not list among those of "
+        f"{live.identifier!r}. Check what this name is resolved to in the functions' VPC, then start again"
+    )
+
+
+def _entered(live: LiveSource, strangers: list[str]) -> EnteredSource:
     login = live.read_login()
     master = MasterLogin(username=login.name, password=login.password, host=live.server.host, port=live.server.port)
     try:
@@ -160,10 +200,12 @@ def _entered(live: LiveSource) -> EnteredSource:
         time.sleep(PAUSE_SECONDS)
         cluster = enter_cluster(live.server, master)
     with cluster.maintenance() as opened:
+        _prove_member(opened, live, strangers)
         for (role,) in opened.rows(_POWERFUL, {"powers": list(_POWERS)}):
             what = f"it is, or may become, {one_line(role)}"
             raise StepFailed(f"its login {login.name!r} may do more than read: {what}. {_READ_ONLY}")
-        return EnteredSource(live=live, cluster=cluster, login=login, databases=database_names(opened))
+        names = database_names(opened)
+    return EnteredSource(live=live, strangers=strangers, cluster=cluster, login=login, databases=names)
 
 
 def _not_run(scope: str, why: str) -> CheckResult:
@@ -174,14 +216,17 @@ def _not_run(scope: str, why: str) -> CheckResult:
 class SourceReader(Reader, frozen=True, kw_only=True):
     """The login in one database of the source. What it cannot enter there stops nothing else."""
 
+    source: EnteredSource
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
-        """Yield a transaction as a reader of the copy does. Raises CutShort alone."""
+        """Yield a transaction as a reader of the copy does, with the source. Raises CutShort, or StrangerMet."""
         if self.shut:
             # Where it has gone, each of many checks would wait for it.
             raise CutShort(_AWAY)
         try:
             with super().reading() as opened:
+                _prove_member(opened, self.source.live, self.source.strangers)
                 yield opened
         except TemporaryFailure as error:
             self.shut.add(self.database)
@@ -206,6 +251,7 @@ class SourceDatabase:
         self._now = source.live.now
         self._masking = rules_for(source.live.masking, copy.database)[0] if source.live.masking is not None else None
         self._reader = SourceReader(
+            source=source,
             cluster=source.cluster,
             server=source.cluster.server,
             login=source.login,

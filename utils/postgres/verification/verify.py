@@ -52,7 +52,7 @@ from utils.postgres.verification.reader import (
     reader_role,
 )
 from utils.postgres.verification.rows import count_tables, tables_here, unmatched
-from utils.postgres.verification.source import EnteredSource, LiveSource, SourceDatabase, enter_source
+from utils.postgres.verification.source import EnteredSource, LiveSource, SourceDatabase, StrangerMet, enter_source
 from utils.postgres.verification.watchdog import end_sessions
 from utils.verification.found import DatabaseFound, Found
 from utils.verification.policy import MIB, DatabaseChecks, NewestRow, OwnCheck, VerificationPolicy
@@ -138,7 +138,7 @@ def _checked(
                     cluster=cluster, server=server, login=login, database=name, limit_seconds=policy.check_seconds
                 )
                 _Database(cluster, reader, policy, found, snapshot_at, clock, entered_source).run_checks()
-    except OutOfTime:
+    except (OutOfTime, StrangerMet):
         return False
     finally:
         _remove(cluster, entered, role)

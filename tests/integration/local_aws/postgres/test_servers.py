@@ -20,6 +20,7 @@ import pytest
 from scripts.local_aws.core.errors import CannotStart
 from scripts.local_aws.postgres import binaries
 from scripts.local_aws.postgres import servers as servers_module
+from scripts.local_aws.postgres.gateway import Place
 from scripts.local_aws.postgres.servers import Postgres, Servers
 from scripts.local_aws.postgres.setup import scram_verifier
 
@@ -115,6 +116,20 @@ def test_the_master_user_is_what_she_is_on_aurora(server: Postgres) -> None:
         ("template0", "rdsadmin"),
         ("template1", "boss"),
     ]
+
+
+@pytest.mark.parametrize("template", ["template0", "template1"])
+def test_every_login_learns_in_every_database_which_instance_it_is_with(server: Postgres, template: str) -> None:
+    """The function is Aurora's own, and no extension's ("Aurora PostgreSQL functions reference")."""
+    name = f"of_{template}"
+    ask(log_in(server), f"create database {name} template {template}")
+    ask(log_in(server), f"create role of_{name} login password 'Anybodys-password1'")
+    ((address,),) = ask(log_in(server), "select host(inet_client_addr())")
+    server.name_member(Place(address, server.port), "shop-1")
+    with closing(log_in(server, "Anybodys-password1", user=f"of_{name}", dbname=name)) as opened:
+        found = ask(opened, "select aurora_db_instance_identifier()")
+    ask(log_in(server), f"drop database {name}")
+    assert found == [("shop-1",)]
 
 
 def test_rdsadmin_s_database_is_closed_to_customers(server: Postgres) -> None:
