@@ -107,8 +107,10 @@ def state_lines(error: ExecutionError, record: OperationRecord | None, remains: 
     if record is not None and record.is_drill_ended:
         yield how_drill_ended(record)
         if remains.finished_by is None:
-            exists = remains.cluster is not None
-            yield what_ended_drill_has_left(record, exists=None if remains.unknown and not exists else exists)
+            # Its id is on record until RDS has reported that it is gone.
+            is_unknown = remains.unknown or record.cluster_resource_id is not None
+            exists = True if remains.cluster is not None else None if is_unknown else False
+            yield what_ended_drill_has_left(record, exists=exists)
     if record is not None and record.is_swapping:
         yield _swap_has_not_ended(record)
     if record is not None:
@@ -251,13 +253,18 @@ def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any])
         yield f"Cleaned up: cluster {one_line(cluster)} was deleted."
     if record and record.copy_clean_up_at and record.plan.get("copy"):
         yield "Cleaned up: the copied snapshot was deleted, and what was opened on the snapshot's route was undone."
+    yield from failed_clean_up_lines(record, clean_up)
+    if clean_up.get("skipped") and not clean_up.get("error"):
+        yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE_SHOWN)}."
+
+
+def failed_clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why a clean-up, or the end of a swap, has failed as well."""
     if clean_up.get("error"):
         raw = clean_up["error"]
         error = ExecutionError(error=raw.get("Error", ""), cause=raw.get("Cause", ""))
         what = "The swap could not be finished" if record and record.is_swapping else "The clean-up failed as well"
         yield f"{what}: " + " ".join(cause_lines(error))
-    elif clean_up.get("skipped"):
-        yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE_SHOWN)}."
 
 
 def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str]:

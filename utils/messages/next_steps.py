@@ -112,14 +112,15 @@ def _ended_drill_lines(
 ) -> Iterator[str]:
     """Yield who deletes what the drill has left, or else how a person has that done."""
     if remains.finished_by is not None:
-        yield "Nothing, for now. This execution waits until AWS is done with the drill's cluster, deletes it and the copy of"
-        yield "its snapshot, and reports how that has ended:"
+        yield "Nothing, for now. This execution waits until AWS is done with the drill's cluster, deletes it and the"
+        yield "copy of its snapshot, and reports how that has ended:"
         region = Arn.parse(execution_id).region
         yield f"aws stepfunctions describe-execution --execution-arn {remains.finished_by} --region {region}"
         yield "If you don't hear of it within a day, resume this operation, which deletes them, and does nothing else:"
         yield from resume_command(execution_id, {}, record.operation_id)
         return
-    if remains.cluster is None and remains.copy is None and not remains.on_the_way and not remains.unknown:
+    left = remains.cluster or remains.copy or remains.on_the_way or remains.unknown
+    if not left and record.cluster_resource_id is None:
         yield "Nothing has to be cleaned up. To drill again, start a new operation:"
         yield from start_command(execution_id, anew(asked))
         return

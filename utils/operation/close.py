@@ -26,7 +26,7 @@ from utils.contracts.verification import Verification
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
 from utils.messages.cluster import cost_now
-from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines, door_of
+from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines, door_of, failed_clean_up_lines
 from utils.messages.next_steps import as_asked, next_lines
 from utils.messages.outcome import NOT_SETTLED, phase_seconds, total_seconds
 from utils.messages.swap import ReplacedNow, TargetNow
@@ -272,7 +272,11 @@ class OperationEnd:
             exists=self._exists(left),
             error=self.error if has_failed else None,
             archive=task.archive,
-            left=[*_warnings_of(task), *(each for each in self.about_secrets if each.startswith(NOT_SETTLED))],
+            left=[
+                *_warnings_of(task),
+                *failed_clean_up_lines(self.record, self.clean_up),
+                *(each for each in self.about_secrets if each.startswith(NOT_SETTLED)),
+            ],
             verification=self._verification(),
             next=list(self.next_lines(left)) if has_failed else [],
         )

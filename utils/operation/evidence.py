@@ -170,7 +170,9 @@ def _kind(plan: Plan | None, request: Any) -> EvidenceKind:
 def _sentence(known: Known, plan: Plan | None, outcome: EvidenceOutcome) -> str:
     """Return in one sentence what happened, of a drill whose execution has died in two."""
     if known.record is not None and known.record.is_drill_ended:
+        finisher = known.remains.finished_by
         left = what_ended_drill_has_left(known.record, exists=known.exists)
+        left = left if finisher is None else f"Execution {finisher} deletes what it has left."
         return one_line(f"{how_drill_ended(known.record)} {left}", MAX_SENTENCE)
     if outcome in ("failed", "stopped", "refused") and known.error is not None:
         return one_line(cause_lines(known.error)[0], MAX_SENTENCE)
