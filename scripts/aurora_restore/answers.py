@@ -153,8 +153,8 @@ class EndedDrill(Struct, frozen=True, kw_only=True):
 class Shown(Struct, frozen=True, kw_only=True):
     """One operation: did it work, how old is the data now, what exists now, how it went.
 
-    `ended_drill` is null where it is no drill whose execution has died. `worked` is null while that is open, and for a plan. `application_secret` has the application's logins.
-    `plan` and `parameters` are as the pipeline publishes them.
+    `worked` is null while that is open, and for a plan. `ended_drill` is null unless the execution of a drill has died.
+    `application_secret` has the application's logins. `plan` and `parameters` are as the pipeline publishes them.
     """
 
     operation: Summary
