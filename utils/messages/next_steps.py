@@ -116,7 +116,7 @@ def _ended_drill_lines(
         yield "copy of its snapshot, and reports how that has ended:"
         region = Arn.parse(execution_id).region
         yield f"aws stepfunctions describe-execution --execution-arn {remains.finished_by} --region {region}"
-        yield "If you don't hear of it within a day, resume this operation, which deletes them, and does nothing else:"
+        yield "If no message has come within a day, resume this operation, which deletes them, and does nothing else:"
         yield from resume_command(execution_id, {}, record.operation_id)
         return
     left = remains.cluster or remains.copy or remains.on_the_way or remains.unknown

@@ -182,7 +182,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     def is_drill_ended(self) -> bool:
         """Return whether nothing is left to do of a drill but to delete its cluster, because its execution has died.
 
-        A redrive of that execution goes on with the drill. Every other one that has it since only ends it.
+        A redrive of that execution continues the drill. Every other one that has it since only ends it.
         """
         ended = self.drill_ended_by
         known = (ended.get("execution_id"), ended.get("redrive_count"))

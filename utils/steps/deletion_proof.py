@@ -252,7 +252,7 @@ def prove_drill_ends(
 
 
 def prove_stopped_drill(record: OperationRecord, target: AuroraReader, target_cluster_id: str) -> Cluster | None:
-    """Return the cluster that a drill has left whose execution has died; None where it has none, or none any more.
+    """Return the cluster that a drill has left whose execution has died; None where there is none.
 
     It may have died before it had a cluster, before it could record which, or after the deletion. Raises StepFailed
     where there is a cluster that stays.

@@ -92,7 +92,7 @@ def assess(
     cluster = observed.cluster
     if cluster is not None and (cluster.is_broken or any(each.is_broken for each in observed.instances)):
         # A drill's cluster is deleted before anybody can look.
-        failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
+        failures = aurora.reported_failures(cluster, record.entered("snapshot-check"))
         observed = replace(observed, failures=failures)
     return due_action(plan, observed, record, now)
 

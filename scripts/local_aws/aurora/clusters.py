@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
-from scripts.local_aws.aurora.events import report
+from scripts.local_aws.aurora.events import CLUSTER_FAILED, report
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.records import Cluster
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
@@ -89,8 +89,7 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     def end() -> None:
         cluster.rest(ended)
         if ended != "available":
-            # RDS-EVENT-0354.
-            report(cluster, f"You can't create the DB cluster because of incompatible resources. {ended}.", "failure")
+            report(cluster, f"{CLUSTER_FAILED} {ended}.", "failure")
 
     cluster.enter(
         "creating",

@@ -7,7 +7,7 @@ from typing import Any
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.addresses import NOWHERE, certify, publish, serve, withdraw
-from scripts.local_aws.aurora.events import report
+from scripts.local_aws.aurora.events import INSTANCE_FAILED, report
 from scripts.local_aws.aurora.managed_password import managed_password_applied
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.modifications import performance_insights_of, reset_pending_password, rest
@@ -116,9 +116,8 @@ def _begin(instance: Instance) -> None:
     def fail(status: str) -> None:
         instance.rest(status)
         if status != "insufficient-capacity":
-            # RDS-EVENT-0031. Of a lack of capacity, no event is documented.
-            advice = "RDS recommends that you initiate a point-in-time-restore."
-            report(instance, f"DB instance put into {status} state. {advice}", "failure")
+            # Of a lack of capacity, no event is documented.
+            report(instance, INSTANCE_FAILED.format(status), "failure")
 
     fault = world.faults.lifecycle("create-instance", instance.identifier)
     seconds = durations.create_instance + cluster.members.index(instance) * durations.further_instance
