@@ -178,7 +178,11 @@ def wait(cluster: Cluster, waiting_for: str) -> Situation:
 
 def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, record: OperationRecord) -> None:
     """Raise StepFailed or CapacityShortage for what can never become usable, or is not safe to be used."""
-    said = f"RDS reports: {one_line('; '.join(observed.failures), MAX_SENTENCE)}. " if observed.failures else ""
+    said = (
+        f"RDS reports: {one_line('; '.join(each.rstrip('.') for each in observed.failures), MAX_SENTENCE)}. "
+        if observed.failures
+        else ""
+    )
     for instance in observed.instances:
         if instance.lacks_capacity and record.is_drill:
             raise StepFailed(
