@@ -26,6 +26,8 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     aurora = work.aurora(progress.region)
     cluster = aurora.cluster_with_id(progress.cluster_resource_id)
     if cluster is not None:
+        if progress.doing == "waiting-to-delete" and not cluster.is_busy:
+            return replace(progress, answer="advance")
         if progress.doing == "switching-protection-off" and cluster.is_available and not cluster.deletion_protection:
             work.state.remember(took=durations)
             return replace(progress, answer="advance")

@@ -17,7 +17,7 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     are_requested = task.progress.action == Action.CREATE_INSTANCES.label
     aurora = work.aurora()
     situation = assess(task.cluster, aurora, record, now, are_requested=are_requested)
-    situation = compare_settings(task.cluster, situation, aurora.region, record, work.state)
+    situation = compare_settings(task.cluster, situation, aurora, record, work.state)
     if situation.due is Action.SET_UP_USERS and situation.cluster is not None:
         remember_managed_secret(task.cluster, situation.cluster, work.state, record)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")

@@ -54,7 +54,7 @@ def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationStat
     going_on = replace(known, **resumption.facts)
     plan = timed(resumption.plan, going_on)
     take_over(request, state, known, plan, resumption.facts)
-    needs_logins = going_on.users_ready_at is None and plan.rolls_back is None
+    needs_logins = going_on.users_ready_at is None and plan.rolls_back is None and not plan.finishes_drill
     made = make_secrets(plan, state, is_masked=going_on.masked_at is not None) if needs_logins else []
     state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": plan.resumed, "secrets_made": made})
     return plan

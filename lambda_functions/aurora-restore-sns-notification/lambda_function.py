@@ -17,7 +17,7 @@ def lambda_handler(task: NotificationTask) -> Notified:
     if end.is_duplicate:
         end.count_duplicate()
     if end.is_reported:
-        end.finish_swap()
+        end.have_it_finished()
         return Notified(message_id=None, subject="")
     end.close()
     end.learn()
@@ -29,7 +29,7 @@ def lambda_handler(task: NotificationTask) -> Notified:
     message_id = send(message)
     end.record_report(message.subject, starter, witness)
     # Last: once it has taken the operation over, nothing can be written here.
-    end.finish_swap()
+    end.have_it_finished()
     return Notified(message_id=message_id, subject=message.subject)
 
 

@@ -136,12 +136,26 @@ class AuditEvent(Struct, frozen=True, kw_only=True):
     status: str
 
 
+class EndedDrill(Struct, frozen=True, kw_only=True):
+    """A drill whose execution was stopped, has timed out or died, and what becomes of its cluster and copies.
+
+    `status` is that execution's. `finished_by` is the execution that deletes what the drill has left, while it is at
+    work; null where it has not begun, or is over. `is_cleaned_up`: nothing is left.
+    """
+
+    execution_arn: str
+    status: str
+    step: str
+    finished_by: str | None
+    is_cleaned_up: bool
+
+
 class Shown(Struct, frozen=True, kw_only=True):
     """One operation: did it work, how old is the data now, what exists now, how it went.
 
-    `worked` is null while that is open, and for a plan. `application_secret` has the application's logins. `masked_at`
-    is when the masking passed its gate, null before and where nothing is masked. `plan` and `parameters` are as the
-    pipeline publishes them.
+    `worked` is null while that is open, and for a plan. `ended_drill` is null unless the execution of a drill has died.
+    `application_secret` has the application's logins. `masked_at` is when the masking passed its gate, null before and
+    where nothing is masked. `plan` and `parameters` are as the pipeline publishes them.
     """
 
     operation: Summary
@@ -149,6 +163,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     sentence: str
     data_age_now_seconds: int | None
     cluster: ClusterNow | None
+    ended_drill: EndedDrill | None = None
     application_secret: str | None
     differences: list[str]
     expected_end: list[str]

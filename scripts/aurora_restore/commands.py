@@ -216,7 +216,7 @@ def rollback(called: Called, operation: str, every: float, yes: bool, keep_hours
 @_yes
 @_operation
 def stop(called: Called, operation: str, yes: bool) -> Answer:
-    """Stop an operation. Nothing is cleaned up; it can be resumed."""
+    """Stop an operation. Nothing is cleaned up; it can be resumed. What a drill has left is deleted."""
     record = _found(called, operation)
     execution = _described(called, record.execution_id)
     if not execution.is_running:
@@ -232,12 +232,14 @@ def stop(called: Called, operation: str, yes: bool) -> Answer:
     target = record.plan.target_cluster_id or "no target yet"
     called.ask(f"{danger}Stop operation {record.operation_id} ({target}; {called.stack.where})?", yes=yes)
     executions.stop(called.stack, execution.arn, "by aurora-restore stop")
-    hints = [called.stack.where, "Stopped. Nothing is cleaned up; the message of its end says what exists."]
+    shows, resumes = f"aurora-restore show {record.operation_id}", f"aurora-restore resume {record.operation_id}"
+    is_drill = record.plan.kind == "drill"
+    what = "Another execution deletes what the drill has left" if is_drill else "Nothing is cleaned up"
     return Answer(
         Stopped(operation_id=record.operation_id, execution_arn=execution.arn),
         [record.operation_id],
-        hints,
-        next=[f"aurora-restore show {record.operation_id}", f"aurora-restore resume {record.operation_id}"],
+        [called.stack.where, f"Stopped. {what}; the message of its end says what exists."],
+        next=[shows] if is_drill else [shows, resumes],
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .answers import AuditEvent, ClusterNow, Door, DrilledSource, Shown, Status, Summary
+from .answers import AuditEvent, ClusterNow, Door, DrilledSource, EndedDrill, Shown, Status, Summary
 from .executions import Execution, describe
 from .exits import DONE, FAILED, FINDINGS, REFUSED, STILL_RUNNING
 from .operations import Operations
@@ -86,6 +86,7 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
         sentence=_sentence(record, summary, reasons),
         data_age_now_seconds=max(0, round((now - taken_at).total_seconds())) if taken_at else None,
         cluster=_cluster_now(stack, record),
+        ended_drill=_ended_drill(stack, record, summary),
         application_secret=(record.raw_plan.get("target_secrets") or {}).get("application")
         or stack.outputs.get("AppSecretArn"),
         differences=record.differences,
@@ -122,6 +123,10 @@ def next_commands(shown: Shown) -> list[str]:
         return [f"aurora-restore watch {operation}"]
     if short == "PLANNED":
         return [f"aurora-restore start --plan {operation}"]
+    if shown.ended_drill is not None and shown.ended_drill.is_cleaned_up:
+        return []
+    if shown.ended_drill is not None and shown.ended_drill.finished_by is not None:
+        return [f"aurora-restore show {operation}"]
     if short in ("FAILED", "STOPPED", "TIMED_OUT"):
         return [f"aurora-restore resume {operation}"]
     return []
@@ -224,6 +229,8 @@ def _worked(status: Status) -> bool | None:
 def _sentence(record: Record, summary: Summary, reasons: list[str]) -> str:
     target = summary.target or "the target"
     step = record.state or "the first step"
+    is_finished = record.finisher is not None and record.execution_id == record.drill_ended_by["execution_id"]
+    cleaned_up = "Another execution deletes what it has left." if is_finished else "Nothing was cleaned up."
     why = f"{step}: {reasons[0]}" if reasons else f"It ended in {step}; the message of its end says why."
     if summary.kind == "rollback" and summary.status == "SUCCEEDED":
         return f"{target} leads to the cluster again that it led to before, and its door is open."
@@ -235,8 +242,8 @@ def _sentence(record: Record, summary: Summary, reasons: list[str]) -> str:
         "RUNNING": f"It is running ({step}). Nothing has failed.",
         "REFUSED": "The request was refused, and nothing was touched: "
         + (reasons[0] if reasons else "see its message."),
-        "STOPPED": f"It was stopped in {step}. Nothing was cleaned up.",
-        "TIMED_OUT": f"It ran out of time in {step}. Nothing was cleaned up.",
+        "STOPPED": f"It was stopped in {step}. {cleaned_up}",
+        "TIMED_OUT": f"It ran out of time in {step}. {cleaned_up}",
     }.get(summary.status, why)
 
 
@@ -256,6 +263,22 @@ def _cluster_now(stack: Stack, record: Record) -> ClusterNow | None:
         endpoint=found.get("Endpoint"),
         port=found.get("Port"),
         expires_at=record.cluster_expires_at,
+    )
+
+
+def _ended_drill(stack: Stack, record: Record, summary: Summary) -> EndedDrill | None:
+    """Return what becomes of a drill whose execution has died; None where the operation is none."""
+    if not record.is_drill_ended:
+        return None
+    ended, finisher = record.drill_ended_by, record.finisher
+    execution = describe(stack, finisher) if finisher is not None else None
+    is_over = record.execution_id != ended["execution_id"] and summary.status != "RUNNING"
+    return EndedDrill(
+        execution_arn=ended["execution_id"],
+        status=ended["status"],
+        step=ended["step"],
+        finished_by=execution.arn if execution is not None and execution.is_running else None,
+        is_cleaned_up=is_over and not record.has_left_something,
     )
 
 
@@ -316,6 +339,8 @@ def _what_now(shown: Shown, status: Status) -> Iterator[str]:
             yield f"The logins are in secret {shown.application_secret}"
     elif status == "SUCCEEDED":
         yield "Nothing."
+    elif shown.ended_drill is not None:
+        yield from _after_ended_drill(shown.ended_drill)
     elif status in ("FAILED", "STOPPED", "TIMED_OUT"):
         yield "Fix the cause, and resume it. To give it up instead, the message of its end has the commands."
     yield from next_commands(shown)
@@ -337,6 +362,16 @@ def _policy_lines(shown: Shown) -> Iterator[str]:
     yield "aurora-restore start"
     if shown.cluster is not None and shown.cluster.exists:
         yield "The cluster has the target's name until you delete it: the message of the end has the commands."
+
+
+def _after_ended_drill(drill: EndedDrill) -> Iterator[str]:
+    if drill.is_cleaned_up:
+        yield "Nothing: what the drill had left is deleted. To drill again, start a new operation."
+    elif drill.finished_by is not None:
+        yield "Nothing. This execution deletes what the drill has left, and its message says how that has ended:"
+        yield drill.finished_by
+    else:
+        yield "Fix the cause, and resume it. That deletes what the drill has left, and does nothing else:"
 
 
 def _row(label: str, text: str) -> str:

@@ -215,6 +215,7 @@ class Record(Struct, frozen=True, kw_only=True):
     raw_plan: dict[str, Any] = field(name="plan", default={})
     expected_end: list[str] = []
     made_snapshots: dict[str, str] = {}
+    cluster_asked_at: str | None = None
     cluster_arn: str | None = None
     cluster_resource_id: str | None = None
     endpoint: str | None = None
@@ -231,6 +232,10 @@ class Record(Struct, frozen=True, kw_only=True):
     removed: dict[str, Any] = {}
     swap_began_at: str | None = None
     swap_end: str | None = None
+    # Which execution of a drill has died, and at which redrive; and the name of the one that was started to end it.
+    redrive_count: int = 0
+    drill_ended_by: dict[str, Any] = {}
+    finished_by: str | None = None
     locked_logins: list[str] = []
     differences: list[str] = []
     earlier_executions: list[str] = []
@@ -249,6 +254,24 @@ class Record(Struct, frozen=True, kw_only=True):
         """How the checks of the data ended, also of a cluster that was deleted again; None where there were none."""
         found = self.verification or self.removed.get("verification") or {}
         return msgspec.convert(found, Checks, strict=False) if "held" in found else None
+
+    @property
+    def is_drill_ended(self) -> bool:
+        """Return whether nothing is left to do of a drill but to delete its cluster, because its execution has died."""
+        ended = self.drill_ended_by
+        of_this = ended.get("execution_id") == self.execution_id
+        return bool(ended) and (not of_this or ended.get("redrive_count") == self.redrive_count)
+
+    @property
+    def finisher(self) -> str | None:
+        """Return the ARN of the execution that ends the drill of the one that has died; None where none was started."""
+        machine = self.execution_id.rpartition(":")[0]
+        return f"{machine}:{self.finished_by}" if self.finished_by is not None and self.is_drill_ended else None
+
+    @property
+    def has_left_something(self) -> bool:
+        """Return whether a cluster or a copy may still exist that it has asked for: what is gone is forgotten."""
+        return bool(self.cluster_asked_at or self.cluster_resource_id or self.made_snapshots)
 
     @property
     def is_good_drill(self) -> bool:

@@ -247,6 +247,11 @@ class Cluster(Tagged, frozen=True, kw_only=True):
         return self.status in BROKEN_CLUSTER - PASSING
 
     @property
+    def is_busy(self) -> bool:
+        """Return whether RDS is at work on it, so that it can be deleted only after that."""
+        return not self.is_available and not self.is_broken
+
+    @property
     def is_being_created(self) -> bool:
         """Return whether it has never been available yet, and accepts neither changes nor instances."""
         return self.status in CREATING_CLUSTER

@@ -359,7 +359,7 @@ class DeleteTask(Struct, frozen=True, kw_only=True):
 class DeleteProgress(Struct, frozen=True, kw_only=True):
     """`skipped` says why nothing was deleted; None otherwise.
 
-    `doing` is what RDS was asked to do last, and `doing_since` when.
+    `doing` is what RDS was asked to do last, and `doing_since` when; or that its own work is waited for before that.
     """
 
     cluster_identifier: str
@@ -370,7 +370,7 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
     answer: Answer
     wait_seconds: int
     skipped: str | None = None
-    doing: Literal["deleting", "switching-protection-off"] = "deleting"
+    doing: Literal["deleting", "switching-protection-off", "waiting-to-delete"] = "deleting"
     final_snapshot_arn: str | None = None
     # None where an earlier execution asked for it, or one of an older version.
     doing_since: dt.datetime | None = None
@@ -450,7 +450,7 @@ class NotificationTask(Struct, frozen=True, kw_only=True):
     """`planned` and `succeeded` carry the plan, `failed` the error and what became of the clean-up.
 
     `stopped`: the execution ended while a step may have been at work, which nobody waited for. `died`: it ended, as
-    EventBridge says, which may be without any of its own states having reported that.
+    EventBridge says, which may be without any of its own states having reported that; `ended_as` is the status then.
     """
 
     execution: Execution
@@ -463,6 +463,7 @@ class NotificationTask(Struct, frozen=True, kw_only=True):
     clean_up: Any = None
     stopped: bool = False
     died: bool = False
+    ended_as: str = ""
 
 
 class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):

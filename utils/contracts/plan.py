@@ -321,6 +321,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     rolls_back: RolledBack | None = None
     # An earlier execution has stopped within its swap. This one finishes that, and nothing else.
     finishes_swap: bool = False
+    # An earlier execution of this drill has died. This one deletes what it has left, and does nothing else.
+    finishes_drill: bool = False
     # The cluster is restored to prove that it can be, and deleted again. Its door stays shut.
     drill: bool = False
     # None: the cluster is never deleted by the pipeline, unless the operation fails.

@@ -17,6 +17,7 @@ from utils.contracts.route import RouteStep
 from utils.errors import OWN_ERRORS
 from utils.foreign_text import listed, one_line, own_lines
 from utils.messages.cluster import cost_now
+from utils.messages.drill import how_drill_ended, what_ended_drill_has_left
 from utils.messages.expiry import spoken
 from utils.messages.rollback import state_after_failure
 from utils.messages.source_left import state_of_source
@@ -51,7 +52,7 @@ class Remains(Struct, frozen=True, kw_only=True):
     may_appear: bool = False
     # What became of the operation's secrets, a sentence or a command each.
     about_secrets: list[str] = []
-    # The ARN of the execution that finishes the operation's swap; None where none does, or none has to.
+    # The ARN of the execution that finishes the operation's swap or drill; None where none does, or none has to.
     finished_by: str | None = None
     # Of an operation whose swap has begun: who has the target's name now, and where both clusters are.
     target: TargetNow | None = None
@@ -103,6 +104,13 @@ def state_lines(error: ExecutionError, record: OperationRecord | None, remains: 
         yield from _where_both_are(record, remains)
         return
     target = record.named(record.plan.get("target_cluster_id", "")) if record else ""
+    if record is not None and record.is_drill_ended:
+        yield how_drill_ended(record)
+        if remains.finished_by is None:
+            # Its id is on record until RDS has reported that it is gone.
+            is_unknown = remains.unknown or record.cluster_resource_id is not None
+            exists = True if remains.cluster is not None else None if is_unknown else False
+            yield what_ended_drill_has_left(record, exists=exists)
     if record is not None and record.is_swapping:
         yield _swap_has_not_ended(record)
     if record is not None:
@@ -245,13 +253,18 @@ def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any])
         yield f"Cleaned up: cluster {one_line(cluster)} was deleted."
     if record and record.copy_clean_up_at and record.plan.get("copy"):
         yield "Cleaned up: the copied snapshot was deleted, and what was opened on the snapshot's route was undone."
+    yield from failed_clean_up_lines(record, clean_up)
+    if clean_up.get("skipped") and not clean_up.get("error"):
+        yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE_SHOWN)}."
+
+
+def failed_clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why a clean-up, or the end of a swap, has failed as well."""
     if clean_up.get("error"):
         raw = clean_up["error"]
         error = ExecutionError(error=raw.get("Error", ""), cause=raw.get("Cause", ""))
         what = "The swap could not be finished" if record and record.is_swapping else "The clean-up failed as well"
         yield f"{what}: " + " ".join(cause_lines(error))
-    elif clean_up.get("skipped"):
-        yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE_SHOWN)}."
 
 
 def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str]:
@@ -265,7 +278,8 @@ def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str
     if remains.copy is None and record.planned_copy is not None and remains.cluster is None:
         names.append(f"snapshot {record.planned_copy.identifier}")
     if names:
+        then = "uses them" if not record.is_drill_ended else "deletes them"
         yield (
             f"The step that was running may still be finishing, so these may appear within minutes: {listed(names)}. "
-            "They have this operation's tag, and resuming the operation uses them."
+            f"They have this operation's tag, and resuming the operation {then}."
         )

@@ -63,6 +63,9 @@ def next_lines(
     if record.is_swapping:
         yield from _swapping_lines(record, remains, execution_id)
         return
+    if record.is_drill_ended:
+        yield from _ended_drill_lines(record, {**as_asked(record), **repeated}, remains, execution_id)
+        return
     if record.plan.get("rolls_back"):
         yield from _rollback_lines(record, execution_id)
         return
@@ -101,6 +104,27 @@ def _swapping_lines(record: OperationRecord, remains: Remains, execution_id: str
         return
     yield "Fix the cause, and change nothing else of the two clusters. Then resume this operation, which finishes the"
     yield "swap, and nothing else:"
+    yield from resume_command(execution_id, {}, record.operation_id)
+
+
+def _ended_drill_lines(
+    record: OperationRecord, asked: Mapping[str, Any], remains: Remains, execution_id: str
+) -> Iterator[str]:
+    """Yield who deletes what the drill has left, or else how a person has that done."""
+    if remains.finished_by is not None:
+        yield "Nothing, for now. This execution waits until AWS is done with the drill's cluster, deletes it and the"
+        yield "copy of its snapshot, and reports how that has ended:"
+        region = Arn.parse(execution_id).region
+        yield f"aws stepfunctions describe-execution --execution-arn {remains.finished_by} --region {region}"
+        yield "If no message has come within a day, resume this operation, which deletes them, and does nothing else:"
+        yield from resume_command(execution_id, {}, record.operation_id)
+        return
+    left = remains.cluster or remains.copy or remains.on_the_way or remains.unknown
+    if not left and record.cluster_resource_id is None:
+        yield "Nothing has to be cleaned up. To drill again, start a new operation:"
+        yield from start_command(execution_id, anew(asked))
+        return
+    yield "Fix the cause, then resume this operation. It deletes what the drill has left, and does nothing else:"
     yield from resume_command(execution_id, {}, record.operation_id)
 
 

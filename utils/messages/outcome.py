@@ -317,7 +317,7 @@ def phases_of(record: OperationRecord, now: dt.datetime) -> list[tuple[str, dt.d
     The deletion of a drill's cluster is its last: the steps of a clean-up do not record when they are entered.
     """
     times = dict(record.step_times)
-    if record.is_drill and record.removed_here.get("ready_at"):
+    if record.is_drill and record.removed_here.get("ready_at") and record.seen(record.removed["began_at"]):
         times["delete-rds"] = record.removed["began_at"]
     names = [(name, dt.datetime.fromisoformat(times[step])) for step, name in PHASES.items() if step in times]
     ends = [*(begin for _, begin in names), now][1:]

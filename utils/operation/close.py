@@ -26,7 +26,7 @@ from utils.contracts.verification import Verification
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
 from utils.messages.cluster import cost_now
-from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines, door_of
+from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines, door_of, failed_clean_up_lines
 from utils.messages.next_steps import as_asked, next_lines
 from utils.messages.outcome import NOT_SETTLED, phase_seconds, total_seconds
 from utils.messages.swap import ReplacedNow, TargetNow
@@ -73,6 +73,7 @@ def read_task(event: Mapping[str, Any]) -> NotificationTask:
         error=ExecutionError(error=_error_name(detail), cause=_cause(detail)),
         stopped=detail.status in STOPPED,
         died=True,
+        ended_as=detail.status,
     )
 
 
@@ -150,21 +151,33 @@ class OperationEnd:
 
     @property
     def is_to_be_finished(self) -> bool:
-        """Whether another execution has to finish the swap which this one has left.
+        """Whether another execution has to finish the swap, or the drill, which this one has left.
 
-        One whose own states have reported its end has tried to finish the swap, and failed: a person is needed then.
-        Where the end was reported before, it was decided then.
+        One whose own states have reported its end has tried to finish the swap, or to delete the drill's cluster, and
+        failed: a person is needed then. Where the end was reported before, it was decided then.
         """
         record, execution = self.record, self._task.execution
-        if record is None or not record.is_swapping or record.execution_id != execution.execution_id:
+        if record is None or record.execution_id != execution.execution_id:
             return False
-        if record.redrive_count > execution.redrive_count:
+        if record.redrive_count > execution.redrive_count or not (record.is_swapping or self._leaves_drill):
             return False
         decided = record.finished_by == finishing_name(record.operation_id, execution)
         return decided if self.is_reported else self._task.died
 
-    def finish_swap(self) -> None:
-        """Have another execution finish the swap, where that is due. Doing it twice has the effect of one."""
+    @property
+    def _leaves_drill(self) -> bool:
+        """Whether this execution was to carry out a drill.
+
+        One that only had to end the drill of another one has none to leave: else executions would start each other for
+        ever, against a person who stops them.
+        """
+        record = self.record
+        if record is None or not record.is_drill or record.plan.get("dry_run"):
+            return False
+        return record.drill_ended_by.get("execution_id") in (None, record.execution_id)
+
+    def have_it_finished(self) -> None:
+        """Have another execution finish what this one has left, where that is due. Twice has the effect of once."""
         if self.record is not None and self.is_to_be_finished:
             start_finishing(self.record.operation_id, self._task.execution)
 
@@ -173,7 +186,7 @@ class OperationEnd:
         task, status = self._task, STATUS_OF[self._task.outcome]
         if status != "planned":
             self._begun = chain_begun(self.record, self._attempt)
-        begun = {"evidence_begun": self._begun.recorded} if self._begun.recorded else {}
+        begun: dict[str, Any] = {"evidence_begun": self._begun.recorded} if self._begun.recorded else {}
         if self.record is None or self.record.status != status or status == "planned":
             metrics.count_operation(self._outcome(), self._state.operation_id, self.error.error if task.error else "")
         if self.record is None:
@@ -181,6 +194,10 @@ class OperationEnd:
             asked = json.dumps(without_secrets(task.request), ensure_ascii=False)[:MAX_REQUEST]
             self._state.open("snapshot-check", {"request": asked}, {}, status, facts=begun, closed=True)
         else:
+            if self._leaves_drill and self.is_to_be_finished:
+                # From here on the operation is only ended, whoever resumes it.
+                self.record = replace(self.record, drill_ended_by=self._ended_drill(self.record))
+                begun |= {"drill_ended_by": self.record.drill_ended_by}
             self._state.close(status, **begun)
             if self.record.is_swapping and (closed := self._state.recall()) is not None:
                 # Until it was closed, a step that outlived the execution may have recorded the swap's end.
@@ -195,6 +212,16 @@ class OperationEnd:
                 lock.release(execution.now)
         if task.outcome == "succeeded" and self.record and task.plan and task.plan.rolls_back is None:
             self._count(self.record, task.plan)
+
+    def _ended_drill(self, record: OperationRecord) -> dict[str, Any]:
+        execution = self._task.execution
+        return {
+            "execution_id": execution.execution_id,
+            "redrive_count": execution.redrive_count,
+            "status": self._task.ended_as,
+            "step": record.state,
+            "at": iso(execution.now),
+        }
 
     @property
     def _leaves_nothing(self) -> bool:
@@ -245,7 +272,11 @@ class OperationEnd:
             exists=self._exists(left),
             error=self.error if has_failed else None,
             archive=task.archive,
-            left=[*_warnings_of(task), *(each for each in self.about_secrets if each.startswith(NOT_SETTLED))],
+            left=[
+                *_warnings_of(task),
+                *failed_clean_up_lines(self.record, self.clean_up),
+                *(each for each in self.about_secrets if each.startswith(NOT_SETTLED)),
+            ],
             verification=self._verification(),
             next=list(self.next_lines(left)) if has_failed else [],
         )

@@ -40,6 +40,7 @@ from utils.contracts.payloads import Archived, Execution, ExecutionError
 from utils.contracts.plan import Plan
 from utils.contracts.verification import Verification
 from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.messages.drill import how_drill_ended, what_ended_drill_has_left
 from utils.messages.failure import Remains, cause_lines, door_of, is_shut
 from utils.messages.outcome import phases_of
 from utils.operation.evidence_changes import changes_of, moment
@@ -127,7 +128,8 @@ def outcome_of(known: Known, objectives: Objectives) -> EvidenceOutcome:
         checks_held = known.verification is None or known.verification.all_held
         missed = False in (objectives.rpo_seconds.held, objectives.rto_seconds.held)
         return "passed" if checks_held and not missed and not known.left else "findings"
-    if known.stopped:
+    ended = known.record.drill_ended_by if known.record is not None and known.record.is_drill_ended else {}
+    if known.stopped or ended.get("status") in ("ABORTED", "TIMED_OUT"):
         return "stopped"
     failed: dict[str, EvidenceOutcome] = {"RequestRefused": "refused", "ChecksFailed": "findings"}
     return failed.get(known.error.error if known.error is not None else "", "failed")
@@ -166,7 +168,12 @@ def _kind(plan: Plan | None, request: Any) -> EvidenceKind:
 
 
 def _sentence(known: Known, plan: Plan | None, outcome: EvidenceOutcome) -> str:
-    """Return in one sentence what happened."""
+    """Return in one sentence what happened, of a drill whose execution has died in two."""
+    if known.record is not None and known.record.is_drill_ended:
+        finisher = known.remains.finished_by
+        left = what_ended_drill_has_left(known.record, exists=known.exists)
+        left = left if finisher is None else f"Execution {finisher} deletes what it has left."
+        return one_line(f"{how_drill_ended(known.record)} {left}", MAX_SENTENCE)
     if outcome in ("failed", "stopped", "refused") and known.error is not None:
         return one_line(cause_lines(known.error)[0], MAX_SENTENCE)
     if plan is None:

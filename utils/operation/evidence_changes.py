@@ -80,8 +80,12 @@ def _of_the_cluster(plan: Plan, record: OperationRecord) -> Iterator[Change]:
             on=one_line(removed["identifier"]),
             resource_id=removed["resource_id"],
             at=moment(gone or removed["began_at"]),
-            proof=_GONE if gone else _NOT_SEEN,
+            proof=_gone(removed) if gone else _NOT_SEEN,
         )
+
+
+def _gone(removed: dict[str, Any]) -> str:
+    return _GONE if removed["began_at"] is not None else f"{_GONE}; somebody else has deleted it"
 
 
 def _created(identifier: str, resource_id: str | None, asked_at: str | None) -> Change:

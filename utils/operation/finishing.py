@@ -1,7 +1,8 @@
-"""The execution that finishes a swap whose own execution was stopped, has timed out, or died without a Catch.
+"""The execution that finishes a swap or a drill whose own was stopped, has timed out, or died without a Catch.
 
-Names are between two clusters then, and clients may be locked out. Its name is the same at every attempt, and Step
-Functions starts none of a name twice (API reference, StartExecution: ExecutionAlreadyExists, for 90 days).
+In a swap, names are between two clusters then, and clients may be locked out. Of a drill, a cluster is left that nobody
+is ever going to use. Its name is the same at every attempt, and Step Functions starts none of a name twice (API
+reference, StartExecution: ExecutionAlreadyExists, for 90 days).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def finishing_arn(operation_id: str, execution: Execution) -> str:
 
 
 def start_finishing(operation_id: str, execution: Execution) -> None:
-    """Start it, unless it was started before. It resumes the operation, which finishes the swap and nothing else."""
+    """Start it, unless it was started before. It resumes the operation, which is ended by that, and nothing else."""
     try:
         client("stepfunctions").start_execution(
             stateMachineArn=str(state_machine_of(execution.execution_id)),

@@ -75,6 +75,12 @@ def resume(
         # Nothing else counts before that: names are between two clusters, and clients may be locked out.
         resumed = [f"{record.operation_id} of {record.started_at} is resumed to finish its swap"]
         return Resumption(plan=replace(plan, finishes_swap=True, resumed=resumed), facts={})
+    if record.is_drill_ended:
+        # The drill is over: what it has left must not cost money until somebody has time for it.
+        resumed = [f"{record.operation_id} of {record.started_at} is resumed to delete what the drill has left"]
+        # Messages and evidence go on naming the step in which the drill has ended.
+        facts = {"state": record.drill_ended_by["step"]}
+        return Resumption(plan=replace(plan, finishes_drill=True, resumed=resumed), facts=facts)
     if plan.rolls_back is not None:
         return _rollback_again(plan, plan.rolls_back, record, target, execution, limits)
     plan = _after_swap(plan, record)
@@ -259,6 +265,9 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -
         # What was skipped may have been fixed since: the users are set up again. They stay ready meanwhile, so that
         # nothing cleans up a cluster on which people may rely; and a door that is open stays open.
         facts |= {"users": None}
+    if record.drill_ended_by:
+        # A redrive of that execution has gone on with the drill since.
+        facts |= {"drill_ended_by": {}}
     return facts | {"shortage": None}
 
 

@@ -40,6 +40,9 @@ def likely_durations(request: RestoreRequest, execution: Execution) -> str | Non
 
 def planned_phases(plan: Plan, record: OperationRecord | None) -> Iterator[str]:
     """Yield what AWS has to work on, in the order of the plan, without what an earlier execution has seen done."""
+    if plan.finishes_drill:
+        yield "delete-cluster"
+        return
     if plan.copy is not None and plan.copy_needed:
         yield from (step.name for step in plan.copy.steps if step.is_copy)
     if record is None or record.cluster_resource_id is None:

@@ -123,8 +123,12 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # (utils/state/swap.py has the rest).
     swap_began_at: str | None = None
     swap_end: str | None = None
-    # The name of the execution that is started to finish the swap which the one that the item names has left.
+    # The name of the execution that is started to finish the swap, or the drill, which the one that the item names has
+    # left.
     finished_by: str | None = None
+    # The execution of a drill that was stopped, has timed out or died without a Catch: its ARN (`execution_id`), its
+    # `redrive_count`, the `status` that Step Functions gave it, the `step` it was in, and when it was closed (`at`).
+    drill_ended_by: dict[str, Any] = {}
     # When the cluster expires, if it does: it is registered and tagged by then (utils/state/expiry.py).
     cluster_expires_at: str | None = None
     # The export that RDS has taken on, by its name, and continues by itself.
@@ -175,6 +179,16 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
         return self.swap_began_at is not None and self.swap_end is None
 
     @property
+    def is_drill_ended(self) -> bool:
+        """Return whether nothing is left to do of a drill but to delete its cluster, because its execution has died.
+
+        A redrive of that execution continues the drill. Every other one that has it since only ends it.
+        """
+        ended = self.drill_ended_by
+        known = (ended.get("execution_id"), ended.get("redrive_count"))
+        return bool(ended) and (known[0] != self.execution_id or known[1] == self.redrive_count)
+
+    @property
     def planned_copy(self) -> SnapshotCopy | None:
         """The snapshot's way as it is planned, and the copy at its end; None where it is restored from where it is."""
         planned = self.plan.get("copy")
@@ -192,8 +206,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
 
     @property
     def removed_here(self) -> dict[str, Any]:
-        """What is known of the cluster that this execution has deleted again; empty where an earlier one has."""
-        return self.removed if self.removed and self.seen(self.removed["began_at"]) is not None else {}
+        """What is known of a cluster that this execution has deleted or seen gone; empty where an earlier one has."""
+        last = self.removed.get("gone_at") or self.removed.get("began_at")
+        return self.removed if self.seen(last) is not None else {}
 
     @property
     def door(self) -> DoorPhase:

@@ -76,7 +76,11 @@ def raise_if_never_gone(
         return
     renamed = cluster.identifier != progress.cluster_identifier
     called = f" (renamed to {cluster.identifier})" if renamed else ""
-    began = "its deletion" if progress.doing == "deleting" else "the end of its deletion protection"
+    began = {
+        "deleting": "its deletion",
+        "switching-protection-off": "the end of its deletion protection",
+        "waiting-to-delete": "the wait for its deletion",
+    }[progress.doing]
     raise StepFailed(
         f"Cluster {progress.cluster_identifier}{called} is {cluster.status} {elapsed_seconds / 3600:.1f} hours after "
         f"{began} began. Look at it: aws rds describe-db-clusters --region {progress.region} "

@@ -222,6 +222,9 @@ def prove_unfinished(
     return cluster, ""
 
 
+# A drill's cluster goes only while nobody can have got in.
+
+
 def prove_drill_ends(
     cluster: Cluster | None, kept_because: str, record: OperationRecord, target: AuroraReader
 ) -> str | None:
@@ -231,13 +234,7 @@ def prove_drill_ends(
     where its groups may have let somebody in: then people may rely on it.
     """
     if cluster is not None:
-        groups, door = cluster.security_groups.ids, record.plan["cluster"]["door_security_group_id"]
-        if not cluster.is_being_deleted and groups != [door]:
-            raise StepFailed(
-                f"The drill's cluster was not deleted: its security groups are {', '.join(groups)}, and not only "
-                f"{door}, which admits nobody but the pipeline. Somebody may use it. If nobody does, give it that "
-                "group alone, and resume this operation, which deletes it."
-            )
+        _refuse_unless_shut(cluster, record)
         return None
     known = record.cluster_resource_id
     if known is not None and record.removed_here.get("resource_id") == known:
@@ -245,13 +242,47 @@ def prove_drill_ends(
             return known
         kept_because = f"it is there again, or still ({known})"
     if known is not None:
-        raise StepFailed(
-            f"The drill's cluster was not deleted: {kept_because}. Remove what keeps it, then resume this operation, "
-            "which deletes it."
-        )
+        raise _drill_stays(kept_because)
     if not record.removed_here:
         raise StepFailed(
             "Nothing is recorded of the drill's cluster, so that its end cannot be proved. This step deleted nothing. "
             f"Look for it: aws rds describe-db-clusters --region {target.region}"
         )
     return None
+
+
+def prove_stopped_drill(record: OperationRecord, target: AuroraReader, target_cluster_id: str) -> Cluster | None:
+    """Return the cluster that a drill has left whose execution has died; None where there is none.
+
+    It may have died before it had a cluster, before it could record which, or after the deletion. Raises StepFailed
+    where there is a cluster that stays.
+    """
+    cluster, kept_because = prove_unfinished(record, target, target_cluster_id)
+    if cluster is not None:
+        _refuse_unless_shut(cluster, record)
+        return cluster
+    known = record.cluster_resource_id
+    found = restored_cluster(record, target, target_cluster_id) if known is None else target.cluster_with_id(known)
+    if found is None or (known is None and record.cluster_asked_at is None):
+        return None
+    if known is not None and found.identifier != record.named(target_cluster_id):
+        kept_because = f"somebody has renamed {known} to {found.identifier}"
+    raise _drill_stays(kept_because)
+
+
+def _refuse_unless_shut(cluster: Cluster, record: OperationRecord) -> None:
+    """Raise StepFailed where the groups of a drill's cluster may have let somebody in."""
+    groups, door = cluster.security_groups.ids, record.plan["cluster"]["door_security_group_id"]
+    if not cluster.is_being_deleted and groups != [door]:
+        raise StepFailed(
+            f"The drill's cluster was not deleted: its security groups are {', '.join(groups)}, and not only "
+            f"{door}, which admits nobody but the pipeline. Somebody may use it. If nobody does, give it that "
+            "group alone, and resume this operation, which deletes it."
+        )
+
+
+def _drill_stays(why: str) -> StepFailed:
+    return StepFailed(
+        f"The drill's cluster was not deleted: {why}. Remove what keeps it, then resume this operation, which deletes "
+        "it."
+    )

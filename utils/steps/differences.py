@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.reported_settings import InstanceSettings
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.plan import ClusterPlan, DoorPhase, PlannedInstance
 from utils.contracts.settings import SETTINGS
+from utils.state.operation import OperationRecord
 
 # As planned only once the door is open.
 _BEHIND_THE_DOOR = ("vpc_security_group_ids", "data_api")
@@ -24,6 +26,12 @@ def differences(
 ) -> list[str]:
     """Return a sentence for each difference, the cluster's first."""
     return [*_of_cluster(plan, cluster, region, door), *_of_instances(plan, instances, region)]
+
+
+def with_failures(told: list[str], cluster: Cluster, aurora: AuroraReader, record: OperationRecord) -> list[str]:
+    """Return the differences, and after them which changes have failed that RDS had accepted, as its events say."""
+    failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
+    return list(dict.fromkeys([*told, *(f"RDS reports a failure: {each}" for each in failures)]))
 
 
 def unsafe_differences(

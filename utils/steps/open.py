@@ -21,7 +21,7 @@ from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
 from utils.state.operation import OperationRecord, OperationState, iso
-from utils.steps.differences import differences
+from utils.steps.differences import differences, with_failures
 from utils.steps.masking_gate import refuse_unmasked
 from utils.steps.pace import Pace, took
 from utils.steps.restore import (
@@ -232,8 +232,7 @@ def _report(
     told = differences(plan, cluster, situation.instances, aurora.region, record.door)
     if (not_yet := until_settled(cluster, situation.instances, told, record.door_open_at, state.now)) is not None:
         return not_yet, record
-    failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
-    found = list(dict.fromkeys([*told, *(f"RDS reports a failure: {each}" for each in failures)]))
+    found = with_failures(told, cluster, aurora, record)
     durations = took(record, state.now, {"enable-data-api": _seen_enabled(cluster, record)})
     if (found, durations) != (record.differences, record.took):
         state.remember(differences=found, took=durations)

@@ -20,13 +20,27 @@ def removal_begun(cluster: Cluster, record: OperationRecord, now: dt.datetime, *
     known = record.removed_here
     if known.get("resource_id") == cluster.resource_id and (known["ready_at"] is not None) == ends_drill:
         return known
+    named = {"identifier": cluster.identifier, "resource_id": cluster.resource_id}
+    groups = cluster.security_groups.ids
+    return named | {"security_groups": groups, **_known(record, iso(now) if ends_drill else None), "began_at": iso(now)}
+
+
+def found_gone(record: OperationRecord, target_cluster_id: str) -> dict[str, Any]:
+    """Return what is known of a drill's cluster that is gone: as it was right before the drill has deleted it.
+
+    Without `began_at`, somebody else has deleted it.
+    """
+    if record.removed.get("resource_id") == record.cluster_resource_id:
+        return record.removed
+    named = {"identifier": record.named(target_cluster_id), "resource_id": record.cluster_resource_id}
+    return named | {"security_groups": [], **_known(record, None), "began_at": None}
+
+
+def _known(record: OperationRecord, ready_at: str | None) -> dict[str, Any]:
     return {
-        "identifier": cluster.identifier,
-        "resource_id": cluster.resource_id,
         "created_at": record.cluster_asked_at,
-        "security_groups": cluster.security_groups.ids,
         "endpoint": record.endpoint or (record.users or {}).get("endpoint"),
-        "ready_at": iso(now) if ends_drill else None,
+        "ready_at": ready_at,
         "users_ready_at": record.users_ready_at,
         "login_proven_at": record.login_proven_at,
         "masked_at": record.masked_at,
@@ -35,5 +49,4 @@ def removal_begun(cluster: Cluster, record: OperationRecord, now: dt.datetime, *
         "locked_logins": len(record.locked_logins),
         "differences": record.differences,
         "settings_compared_at": record.settings_compared_at,
-        "began_at": iso(now),
     }

@@ -11,6 +11,7 @@ import datetime as dt
 from enum import Enum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import prove_own_cluster
@@ -19,6 +20,7 @@ from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import Answer, RestoreProgress
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
+from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.operation import OperationRecord, OperationState
 from utils.steps.differences import unsafe_differences, writer_differs
 from utils.steps.pace import Pace, took
@@ -56,11 +58,12 @@ class Action(Enum):
 
 
 class Observed(Struct, frozen=True, kw_only=True):
-    """What exists of the plan's cluster at one moment, as RDS describes it."""
+    """What exists of the plan's cluster at one moment, as RDS describes it, and what its events say has failed."""
 
     region: str
     cluster: Cluster | None = None
     instances: list[Instance] = []
+    failures: list[str] = []
 
 
 class Situation(Struct, frozen=True, kw_only=True):
@@ -83,7 +86,15 @@ def assess(
     before they are up, so the cluster is not looked at until then.
     """
     not_up = _until_instances(plan, aurora.instances_of(plan.identifier), record) if are_requested else None
-    return not_up or due_action(plan, observe(plan, aurora, record, are_requested=are_requested), record, now)
+    if not_up is not None:
+        return not_up
+    observed = observe(plan, aurora, record, are_requested=are_requested)
+    cluster = observed.cluster
+    if cluster is not None and (cluster.is_broken or any(each.is_broken for each in observed.instances)):
+        # A drill's cluster is deleted before anybody can look.
+        failures = aurora.reported_failures(cluster, record.entered("snapshot-check"))
+        observed = replace(observed, failures=failures)
+    return due_action(plan, observed, record, now)
 
 
 def observe(
@@ -167,10 +178,15 @@ def wait(cluster: Cluster, waiting_for: str) -> Situation:
 
 def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, record: OperationRecord) -> None:
     """Raise StepFailed or CapacityShortage for what can never become usable, or is not safe to be used."""
+    said = (
+        f"RDS reports: {one_line('; '.join(each.rstrip('.') for each in observed.failures), MAX_SENTENCE)}. "
+        if observed.failures
+        else ""
+    )
     for instance in observed.instances:
         if instance.lacks_capacity and record.is_drill:
             raise StepFailed(
-                f"AWS had no capacity for instance {instance.identifier} ({instance.status}). {_NOTHING_IS_KEPT}"
+                f"AWS had no capacity for instance {instance.identifier} ({instance.status}). {said}{_NOTHING_IS_KEPT}"
             )
         if instance.lacks_capacity:
             raise CapacityShortage(
@@ -185,7 +201,7 @@ def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, recor
         name = each.identifier
         if each.is_broken:
             raise StepFailed(
-                f"{kind.capitalize()} {name} is {each.status} and will not become available. Look at its events: "
+                f"{kind.capitalize()} {name} is {each.status} and will not become available. {said}Look at its events: "
                 f"aws rds describe-events --source-type db-{kind} --source-identifier {name} "
                 f"--duration 1440 --region {observed.region}"
             )

@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
+from scripts.local_aws.aurora.events import CLUSTER_FAILED, report
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.records import Cluster
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
@@ -84,10 +85,16 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     fault = region.world.faults.lifecycle("restore-cluster", cluster.identifier)
     if fault:
         seconds, ended = seconds * fault.at_percent / 100, fault.status
+
+    def end() -> None:
+        cluster.rest(ended)
+        if ended != "available":
+            report(cluster, f"{CLUSTER_FAILED} {ended}.", "failure")
+
     cluster.enter(
         "creating",
         seconds,
-        then=lambda: cluster.rest(ended),
+        then=end,
         work=lambda: cluster.postgres.create_from(snapshot.volume),
     )
     return {"DBCluster": cluster.describe()}

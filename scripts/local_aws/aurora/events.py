@@ -12,6 +12,9 @@ from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
+# RDS-EVENT-0354 of a cluster, with its reason, and RDS-EVENT-0031 of an instance, with its state.
+CLUSTER_FAILED = "You can't create the DB cluster because of incompatible resources."
+INSTANCE_FAILED = "DB instance put into {} state. RDS recommends that you initiate a point-in-time-restore."
 _SOURCE_TYPES = {Cluster.kind: "db-cluster", Instance.kind: "db-instance"}
 
 

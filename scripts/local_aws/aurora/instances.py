@@ -7,6 +7,7 @@ from typing import Any
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.addresses import NOWHERE, certify, publish, serve, withdraw
+from scripts.local_aws.aurora.events import INSTANCE_FAILED, report
 from scripts.local_aws.aurora.managed_password import managed_password_applied
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.modifications import performance_insights_of, reset_pending_password, rest
@@ -112,11 +113,17 @@ def _begin(instance: Instance) -> None:
     def settle() -> None:
         instance.enter(_settling(instance), durations.settle, then=lambda: rest(instance))
 
+    def fail(status: str) -> None:
+        instance.rest(status)
+        if status != "insufficient-capacity":
+            # Of a lack of capacity, no event is documented.
+            report(instance, INSTANCE_FAILED.format(status), "failure")
+
     fault = world.faults.lifecycle("create-instance", instance.identifier)
     seconds = durations.create_instance + cluster.members.index(instance) * durations.further_instance
     seconds *= fault.at_percent / 100 if fault else 1
     if fault and fault.status != "available":
-        instance.enter("creating", seconds, then=lambda: instance.rest(fault.status))
+        instance.enter("creating", seconds, then=lambda: fail(fault.status))
     else:
         instance.enter("creating", seconds, then=start_server)
 

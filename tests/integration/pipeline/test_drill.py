@@ -55,6 +55,29 @@ def test_a_drill_that_fails_leaves_nothing_either(pipeline: Pipeline) -> None:
     assert pipeline.copies_of(run.operation_id) == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (
+            {"lifecycle": "create-instance", "status": "incompatible-network"},
+            "DB instance put into incompatible-network",
+        ),
+        ({"lifecycle": "restore-cluster", "status": "failed"}, "You can't create the DB cluster because of"),
+    ],
+    ids=["an instance", "the cluster"],
+)
+def test_a_drill_that_fails_because_rds_has_says_why_since_nobody_can_look_afterwards(
+    pipeline: Pipeline, fault: dict[str, str], said: str
+) -> None:
+    target = next(TARGETS)
+    pipeline.aws.faults.add(**fault)
+    run = pipeline.run({"drill": True, "target_cluster_id": target})
+    assert run.status == "FAILED"
+    assert f"will not become available. RDS reports: {target}" in run.message
+    assert said in run.message
+    assert pipeline.cluster(target) is None
+
+
 @pytest.mark.full
 def test_a_drill_without_capacity_leaves_nothing_either(pipeline: Pipeline) -> None:
     """Nobody may come to resume it, and its data is not masked."""

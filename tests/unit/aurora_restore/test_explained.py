@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from scripts.aurora_restore.answers import ClusterNow, Shown, Status
+from scripts.aurora_restore.answers import ClusterNow, EndedDrill, Shown, Status
 from scripts.aurora_restore.executions import Execution
 from scripts.aurora_restore.explained import (
     drilled_lines,
@@ -18,13 +18,14 @@ from scripts.aurora_restore.explained import (
     exit_code_of,
     first_screen,
     listing_lines,
+    next_commands,
     status_of,
     summary_of,
 )
 from scripts.aurora_restore.plan_text import plan_lines
 from scripts.aurora_restore.published import Checks, Plan, Record, Replaced, Sealed, Snapshot, SourceDeletion
 from tests.unit.support import a_plan
-from utils.state.operation import plain, unstored
+from utils.state.operation import OperationRecord, plain, unstored
 
 BEGAN = dt.datetime(2026, 11, 27, 2, 13, tzinfo=dt.UTC)
 ARN = "arn:aws:states:us-east-1:123456789012:execution:aurora-restore:one"
@@ -171,6 +172,73 @@ def test_a_drills_checks_and_kind_are_known_after_its_cluster_is_gone() -> None:
     drilled = replace(record("succeeded", PLAN | {"drill": True}), removed=removed)
     assert drilled.checks == Checks(held=41)
     assert summary_of(drilled, None).kind == "drill"
+
+
+STOPPED_DRILL = {"execution_id": ARN, "redrive_count": 0, "status": "ABORTED", "step": "verify-data"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_ended", "finisher"),
+    [
+        ({}, False, None),
+        ({"drill_ended_by": STOPPED_DRILL}, True, None),
+        ({"drill_ended_by": STOPPED_DRILL, "finished_by": "finish-1"}, True, ARN.replace(":one", ":finish-1")),
+        ({"drill_ended_by": STOPPED_DRILL, "finished_by": "finish-1", "redrive_count": 1}, False, None),
+        ({"finished_by": "finish-1"}, False, None),
+    ],
+)
+def test_a_drill_is_ended_as_its_own_steps_take_it(facts: dict[str, Any], is_ended: bool, finisher: str | None) -> None:
+    found = record("failed", PLAN | {"drill": True})
+    found = msgspec.structs.replace(found, **facts)
+    assert (found.is_drill_ended, found.finisher) == (is_ended, finisher)
+    theirs = {"operation_id": "one", "execution_id": ARN, "state": "", "status": "failed"}
+    times: dict[str, Any] = {"started_at": "", "last_updated": ""}
+    assert OperationRecord(**{**theirs, **times, **facts}).is_drill_ended is is_ended
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "commands"),
+    [
+        (
+            {"finished_by": "arn:finish-1"},
+            "Do now        Nothing. This execution deletes what the drill has left, and its message says how that has ",
+            ["aurora-restore show one"],
+        ),
+        (
+            {},
+            "Do now        Fix the cause, and resume it. That deletes what the drill has left, and does nothing else:",
+            ["aurora-restore resume one"],
+        ),
+        (
+            {"is_cleaned_up": True},
+            "Do now        Nothing: what the drill had left is deleted. To drill again, start a new operation.",
+            [],
+        ),
+    ],
+    ids=["at work", "left to a person", "cleaned up"],
+)
+def test_a_stopped_drill_is_not_to_be_continued(more: dict[str, Any], line: str, commands: list[str]) -> None:
+    known: dict[str, Any] = {"finished_by": None, "is_cleaned_up": False} | more
+    drill = EndedDrill(execution_arn=ARN, status="ABORTED", step="verify-data", **known)
+    found = shown("failed", execution("ABORTED"), CLUSTER, ended_drill=drill)
+    assert next_commands(found) == commands
+    lines = list(first_screen(found))
+    assert [each for each in lines if each.startswith(line)]
+    assert not [each for each in lines if "To give it up" in each]
+    assert exit_code_of(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("facts", "left"),
+    [
+        ({}, False),
+        ({"cluster_resource_id": "cluster-ABC"}, True),
+        ({"cluster_asked_at": "2026-11-27T02:13:00.000Z"}, True),
+        ({"made_snapshots": {"copy": "arn"}}, True),
+    ],
+)
+def test_what_a_drill_has_asked_for_is_left_until_it_is_forgotten(facts: dict[str, Any], left: bool) -> None:
+    assert msgspec.structs.replace(record("failed"), **facts).has_left_something is left
 
 
 def test_a_failure_says_why_what_exists_and_what_to_type() -> None:

@@ -216,16 +216,16 @@ MEANT: dict[str, set[str]] = {
     "Delete RDS": BEFORE_A_CLEAN_UP | {"ends_drill"},
     "Check Delete Status": BEFORE_A_CLEAN_UP,
     "Archive Snapshot": BEFORE_A_CLEAN_UP | {"begins_export"},
-    "Send Success Notification": {"error", "clean_up", "stopped", "died"},
-    "Send Rollback Notification": {"users", "archive", "error", "clean_up", "stopped", "died"},
-    "Send Plan Notification": {"users", "archive", "error", "clean_up", "stopped", "died"},
+    "Send Success Notification": {"error", "clean_up", "stopped", "died", "ended_as"},
+    "Send Rollback Notification": {"users", "archive", "error", "clean_up", "stopped", "died", "ended_as"},
+    "Send Plan Notification": {"users", "archive", "error", "clean_up", "stopped", "died", "ended_as"},
     "End Drill": {"deletion"},
     "Check End of Drill": {"deletion"},
     "Remove Copy of Drill": {"begins_export"},
     "Clean Up Cluster": {"deletion", "ends_drill"},
     "Check Clean-up Status": {"deletion"},
     "Clean Up Snapshot": {"begins_export"},
-    "Send Failure Notification": {"plan", "users", "archive", "stopped", "died"},
+    "Send Failure Notification": {"plan", "users", "archive", "stopped", "died", "ended_as"},
 }
 
 

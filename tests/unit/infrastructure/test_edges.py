@@ -53,6 +53,7 @@ EDGES: dict[str, list[Edge]] = {
     "Copy Needed?": [
         when("$.plan.dry_run", "BooleanEquals", True, "Send Plan Notification"),
         when("$.plan.finishes_swap", "BooleanEquals", True, "Name the Stopped Swap"),
+        when("$.plan.finishes_drill", "BooleanEquals", True, "Name the Stopped Drill"),
         when("$.plan.rolls_back", "IsNull", False, "Roll Back"),
         when("$.plan.copy_needed", "BooleanEquals", True, "Copy Snapshot"),
         otherwise("Export Snapshot?"),
@@ -167,6 +168,8 @@ EDGES: dict[str, list[Edge]] = {
     ],
     "Check Rollback": [goes("Wait for Rollback"), fails_into("Finish Swap")],
     "Wait for Rollback": [goes("Roll Back")],
+    "Name the Stopped Drill": [goes("Wait for Stopped Drill")],
+    "Wait for Stopped Drill": [goes("Clean Up Cluster")],
     "Name the Stopped Swap": [goes("Wait for Stopped Step")],
     "Wait for Stopped Step": [goes("Finish Swap")],
     "Finish Swap": [goes("Swap Finished?"), fails_into("Send Failure Notification", "$.clean_up.error")],
@@ -218,7 +221,12 @@ EDGES: dict[str, list[Edge]] = {
         otherwise("Wait for Clean-up"),
     ],
     "Wait for Clean-up": [goes("Check Clean-up Status")],
-    "Check Clean-up Status": [goes("Cleaned Up?"), fails_into("Send Failure Notification", "$.clean_up.error")],
+    "Clean-up Over?": [
+        when("$.clean_up.answer", "StringEquals", "done", "Clean Up Snapshot"),
+        when("$.clean_up.answer", "StringEquals", "advance", "Clean Up Cluster"),
+        otherwise("Wait for Clean-up"),
+    ],
+    "Check Clean-up Status": [goes("Clean-up Over?"), fails_into("Send Failure Notification", "$.clean_up.error")],
     "Clean Up Snapshot": [
         goes("Send Failure Notification"),
         fails_into("Send Failure Notification", "$.clean_up.error"),
@@ -401,6 +409,17 @@ REST: dict[str, dict[str, Any]] = {
     "Wait for Instances": {"Type": "Wait", "SecondsPath": "$.instances.wait_seconds"},
     "Wait for Swap": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
     "Wait for Rollback": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
+    "Name the Stopped Drill": {
+        "Type": "Pass",
+        "Parameters": {
+            "Error": "DrillStopped",
+            "Cause": "An earlier execution of this drill was stopped, has timed out or died. This one was started to "
+            "delete what the drill has left, and does nothing else.",
+        },
+        "ResultPath": "$.error",
+    },
+    # Longer than any function may run: 15 minutes (Lambda quotas, "Function timeout").
+    "Wait for Stopped Drill": {"Type": "Wait", "Seconds": 930},
     "Name the Stopped Swap": {
         "Type": "Pass",
         "Parameters": {
@@ -534,14 +553,15 @@ def test_no_change_of_a_state_goes_unnoticed(name: str) -> None:
 
 # The promises. They are asked of the machine itself, so that a row that was changed in both places is still seen.
 
-CLEAN_UP = {"Clean Up?", "Clean Up Cluster", "Cleaned Up?", "Wait for Clean-up", "Check Clean-up Status"} | {
-    "Clean Up Snapshot"
+CLEAN_UP = {
+    *("Clean Up?", "Clean Up Cluster", "Cleaned Up?", "Wait for Clean-up", "Check Clean-up Status", "Clean-up Over?"),
+    "Clean Up Snapshot",
 }
 DRILL = {"End Drill", "Wait for End of Drill", "Check End of Drill", "Drill Ended?", "Remove Copy of Drill"}
 FINISHING = {"Finish Swap", "Swap Finished?", "Check Swap to Finish", "Wait to Finish Swap"}
 FAILING = CLEAN_UP | FINISHING | {"Send Failure Notification", "Restore Failed"}
 # What ends a swap that an earlier execution has left: it brings an error of its own.
-STOPPED = {"Name the Stopped Swap", "Wait for Stopped Step"}
+STOPPED = {"Name the Stopped Swap", "Wait for Stopped Step", "Name the Stopped Drill", "Wait for Stopped Drill"}
 CHANGING_FUNCTIONS = {
     *("CopySnapshot", "RestoreSnapshot", "TransformData", "SetupDbUsers", "VerifyData"),
     *("OpenCluster", "SwapCluster", "CheckSwap", "DeleteRds", "ArchiveSnapshot"),
@@ -686,6 +706,21 @@ def test_a_swap_that_has_failed_or_was_stopped_is_finished_before_anything_is_cl
     assert finishing == {"Finish Swap"}
 
 
+def test_a_drill_that_was_stopped_is_only_cleaned_up_and_ends_red() -> None:
+    assert into("Name the Stopped Drill") == [
+        ("Copy Needed?", when("$.plan.finishes_drill", "BooleanEquals", True, "Name the Stopped Drill"))
+    ]
+    # Before anything that continues a drill, and after a dry run, which has nothing to end.
+    ways = [edge[1] for edge in edges(STATES["Copy Needed?"]) if edge[0] == "Choice"]
+    assert ways.index("$.plan.finishes_drill") < ways.index("$.plan.copy_needed")
+    assert edges(STATES["Name the Stopped Drill"]) == [goes("Wait for Stopped Drill")]
+    # No function runs longer (Lambda quotas, "Function timeout"): none of the stopped execution's is at work after it.
+    assert STATES["Wait for Stopped Drill"]["Seconds"] > 900
+    ends = reached_from("Name the Stopped Drill")
+    assert ends <= CLEAN_UP | STOPPED | {"Send Failure Notification", "Restore Failed"}
+    assert "Clean Up?" not in ends, "what it leaves is not asked of the plan"
+
+
 def test_only_a_plan_that_rolls_back_leads_to_a_rollback_and_that_leads_to_nothing_else() -> None:
     assert {name for name, _ in into("Roll Back")} == {"Copy Needed?", "Wait for Rollback"}
     assert "Roll Back" not in reached_by({"rolls_back": None})
@@ -780,15 +815,17 @@ def test_the_snapshot_is_put_away_only_after_the_deletion_is_over() -> None:
 def test_only_a_request_for_it_leads_to_a_clean_up() -> None:
     asked = when("$.plan.on_failure", "StringEquals", "clean_up", "Clean Up Cluster")
     doors = [(name, edge) for each in CLEAN_UP - {"Clean Up?"} for name, edge in into(each) if name not in CLEAN_UP]
-    assert doors == []
-    assert into("Clean Up Cluster") == [("Clean Up?", asked)]
-    assert not reached_from("Receive Request", without="Clean Up?") & CLEAN_UP
+    # A drill is asked for with its end.
+    stopped = ("Wait for Stopped Drill", goes("Clean Up Cluster"))
+    assert doors == [stopped]
+    again = ("Clean-up Over?", when("$.clean_up.answer", "StringEquals", "advance", "Clean Up Cluster"))
+    assert sorted(into("Clean Up Cluster")) == sorted([("Clean Up?", asked), stopped, again])
+    assert not reached_by({"finishes_drill": False}, without="Clean Up?") & CLEAN_UP
 
 
 def test_a_snapshot_is_cleaned_up_only_after_the_cluster_is_gone() -> None:
-    assert into("Clean Up Snapshot") == [
-        ("Cleaned Up?", when("$.clean_up.answer", "StringEquals", "done", "Clean Up Snapshot"))
-    ]
+    over = when("$.clean_up.answer", "StringEquals", "done", "Clean Up Snapshot")
+    assert into("Clean Up Snapshot") == [("Cleaned Up?", over), ("Clean-up Over?", over)]
 
 
 def test_a_duplicate_neither_tells_anybody_nor_touches_the_run_that_it_repeats() -> None:

@@ -284,6 +284,7 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
         "Swap Cluster": WINDOW_HOURS + SWAP_HOURS,
         "Roll Back": WINDOW_HOURS + SWAP_HOURS,
         "Finish Swap": SWAP_HOURS,
+        "Name the Stopped Drill": 1,
         "Name the Stopped Swap": 1,
         "Open Cluster": round(OPENING_DEADLINE.total_seconds() / 3600),
         "Check Delete Status": largest("DeleteDeadlineHours"),

@@ -402,7 +402,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_ADMIN),
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("monitoring.rds")),
     ],
-    "CheckRestoreStatusRole": reading(HERE),
+    "CheckRestoreStatusRole": [*reading(HERE), *each("rds:DescribeEvents", "*")],
     "OpenClusterRole": [
         *reading(HERE),
         *each("rds:DescribeEvents", "*"),

@@ -294,7 +294,8 @@ def test_a_drill_that_failed_and_was_cleaned_up_failed_where_it_did(inbox: Inbox
 
 
 def test_what_an_earlier_execution_has_deleted_is_none_of_this_ones(inbox: Inbox) -> None:
-    started(a_plan(drill=True)).remember(removed={**REMOVED, "began_at": "2026-03-09T03:20:00.000Z"})
+    yesterday = "2026-03-09T03:20:00.000Z"
+    started(a_plan(drill=True)).remember(removed={**REMOVED, "began_at": yesterday, "gone_at": yesterday})
     notify(a_task("failed", error=FAILURE, request={}))
     found = the_evidence()
     assert (found.target, found.changes) == (None, [])

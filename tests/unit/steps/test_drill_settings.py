@@ -75,6 +75,14 @@ def test_a_drill_compares_what_a_restore_leaves_to_its_opening(rds: FakeRds, clo
     assert (found.differences, found.settings_compared_at is not None) == (differs, is_drill)
 
 
+def test_a_drill_says_which_changes_rds_has_failed_to_make(rds: FakeRds, clock: Clock, is_drill: bool) -> None:
+    """Their only trace is an event, and the cluster is gone before anybody can look."""
+    made(rds, drill=is_drill)
+    rds.events = [{"SourceIdentifier": WRITER, "Message": "No role.", "EventCategories": ["failure"]}]
+    answer_of(clock)
+    assert record().differences == ([f"RDS reports a failure: {WRITER}: No role."] if is_drill else [])
+
+
 def test_what_was_found_stays_known_when_the_cluster_goes(rds: FakeRds, clock: Clock) -> None:
     made(rds)
     answer_of(clock)

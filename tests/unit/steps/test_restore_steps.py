@@ -456,6 +456,34 @@ def test_a_broken_cluster_stops_both_steps(
         step_taken(clock)
 
 
+def test_what_rds_says_of_a_failure_is_in_the_error_since_what_failed_may_be_gone_afterwards(
+    rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
+    operation.remember(cluster_asked_at=iso(NOW))
+    rds.add_cluster(TARGET, Status="failed", TagList=OWN_TAGS)
+    because = "You can't create the DB cluster because of incompatible resources. No\nsubnets."
+    rds.events = [
+        {"SourceIdentifier": TARGET, "Message": because, "EventCategories": ["failure"]},
+        {"SourceIdentifier": "another", "Message": "No.", "EventCategories": ["failure"]},
+    ]
+    with pytest.raises(StepFailed) as failed:
+        observe(clock, a_progress())
+    said = f"RDS reports: {TARGET}: {because} Look at its events: ".replace("\n", "\\n")
+    assert said in str(failed.value)
+    assert "another" not in str(failed.value)
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "Throttling"])
+def test_events_that_cannot_be_read_hide_no_failure(
+    code: str, rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
+    operation.remember(cluster_asked_at=iso(NOW))
+    rds.add_cluster(TARGET, Status="failed", TagList=OWN_TAGS)
+    rds.refuse("DescribeEvents", code, times=9)
+    with pytest.raises(StepFailed, match=r"is failed and will not become available\. Look at its events"):
+        observe(clock, a_progress())
+
+
 def a_progress(**changes: Any) -> dict[str, Any]:
     known = {
         "answer": "wait",
