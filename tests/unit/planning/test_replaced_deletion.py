@@ -135,13 +135,17 @@ def test_one_of_the_stacks_own_goes_without_being_asked_for(theirs: dict[str, An
 def test_everything_is_reported_at_once(theirs: dict[str, Any], rds: FakeRds) -> None:
     theirs["DeletionProtection"] = True
     rds.add_snapshot(FINAL)
-    message = refusal_of(limits=replace(LIMITS, deletion_of_replaced="false"), **ASKED | {"confirm_delete_replaced": "x"})
+    message = refusal_of(
+        limits=replace(LIMITS, deletion_of_replaced="false"), **ASKED | {"confirm_delete_replaced": "x"}
+    )
     for said in ("AllowDeletionOfReplaced", "is not the target's name", "has deletion protection", FINAL):
         assert said in message
 
 
 def test_the_command_that_starts_again_leaves_both_fields_out() -> None:
-    refused = ["delete_replaced: True is not allowed here: AllowDeletionOfReplaced is 'false'. Drop it to have it kept."]
+    refused = [
+        "delete_replaced: True is not allowed here: AllowDeletionOfReplaced is 'false'. Drop it to have it kept."
+    ]
     again = corrected({"target_cluster_id": TARGET, "delete_source": None, **ASKED}, refused)
     assert again.left_out == ["delete_replaced", "confirm_delete_replaced"]
     assert again.request["replace_target"]
