@@ -206,7 +206,7 @@ class ClusterExpiry:
         Raise StepFailed, by which the sweep fails.
         """
         self._state.audit("expiry", "failed", {**self._named(), "cause": why})
-        send(snapshot_lost(self._entry, why))
+        send(snapshot_lost(self._entry, why, self._aurora.region))
         self._register.remove(self._entry.resource_id)
         self._is_told = True
         raise StepFailed(why)

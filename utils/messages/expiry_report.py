@@ -56,7 +56,7 @@ def expired(entry: ExpiringCluster, about_secrets: Iterable[str], final_snapshot
     return compose(f"EXPIRED: {entry.cluster_identifier} was deleted", lines)
 
 
-def snapshot_lost(entry: ExpiringCluster, why: str) -> Message:
+def snapshot_lost(entry: ExpiringCluster, why: str, region: str) -> Message:
     """Return the message that a cluster of others has gone and its final snapshot is not there."""
     lines = [
         f"Cluster {entry.cluster_identifier} has expired and is gone, and there is NO usable final snapshot of it.",
@@ -65,8 +65,9 @@ def snapshot_lost(entry: ExpiringCluster, why: str) -> Message:
         *(one_line(line, MAX_SENTENCE) for line in why.splitlines()),
         "",
         *_facts(entry),
-        "Backups    its automated backups were kept: aws rds describe-db-cluster-automated-backups "
-        f"--db-cluster-resource-id {entry.resource_id}",
+        "Backups    its automated backups were kept, for as long as it had them kept. Look for them:",
+        "  aws rds describe-db-cluster-automated-backups --db-cluster-resource-id "
+        f"{entry.resource_id} --region {region}",
     ]
     return compose(f"FAILED: {entry.cluster_identifier} is gone without its final snapshot", lines)
 

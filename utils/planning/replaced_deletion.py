@@ -52,9 +52,7 @@ def end_of_replaced_problems(
     if planned.is_ours:
         yield (
             f"delete_replaced: {target_id!r} was created by this stack, which deletes it after keep_previous_hours in "
-            "any case, without a final snapshot. Drop it. For a snapshot of your own: aws rds "
-            f"create-db-cluster-snapshot --db-cluster-identifier {target_id} --db-cluster-snapshot-identifier NAME "
-            f"--region {target.region}"
+            "any case, without a final snapshot. Drop it."
         )
         return
     yield from (f"delete_replaced: {why}" for why in _of_the_cluster(replaced, operation_id, target))
