@@ -84,15 +84,15 @@ def _what_went(final_snapshot_arn: str | None) -> Iterator[str]:
 def _snapshot_rows(final_snapshot_arn: str | None) -> Iterator[str]:
     """Yield what is left, what it costs, and who ends that.
 
-    A manual snapshot does not expire (Aurora User Guide, "Creating a DB cluster snapshot"), and its size is charged in
-    full as backup storage ("Understanding Aurora backup storage usage").
+    "Unlike a retained automated backup, a final snapshot doesn't expire" (Aurora User Guide, "Retaining automated
+    backups", where both cost backup storage, too).
     """
     if final_snapshot_arn is None:
         return
     arn = Arn.parse(final_snapshot_arn)
     name = final_snapshot_arn.rpartition(":")[2]
     yield f"Snapshot   {final_snapshot_arn}"
-    yield "           It costs backup storage by its size until somebody deletes it; the pipeline never does:"
+    yield "           It costs backup storage until somebody deletes it; the pipeline never does:"
     yield (
         f"           aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {name} --region {arn.region}"
     )

@@ -83,7 +83,7 @@ def test_it_is_announced_deleted_with_a_final_snapshot_and_reported(sweeps: Swee
     assert (call["FinalDBSnapshotIdentifier"], call["DeleteAutomatedBackups"]) == (FINAL, False)
     told = sweeps.last_message()
     assert f"Snapshot   {snapshot['DBClusterSnapshotArn']}" in told
-    assert "It costs backup storage by its size until somebody deletes it; the pipeline never does:" in told
+    assert "It costs backup storage until somebody deletes it; the pipeline never does:" in told
     assert f"aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {FINAL} --region" in told
     assert f"Those of {DRILL} stay" in told
     assert secrets() == before
