@@ -84,8 +84,8 @@ def _what_went(final_snapshot_arn: str | None) -> Iterator[str]:
 def _snapshot_rows(final_snapshot_arn: str | None) -> Iterator[str]:
     """Yield what is left, what it costs, and who ends that.
 
-    "Unlike a retained automated backup, a final snapshot doesn't expire" (Aurora User Guide, "Retaining automated
-    backups", where both cost backup storage, too).
+    Unlike retained automated backups, a final snapshot does not expire (Aurora User Guide, "Retaining automated
+    backups"). Both cost backup storage ("Understanding Amazon Aurora backup storage usage").
     """
     if final_snapshot_arn is None:
         return
