@@ -47,8 +47,8 @@ def reader(nights: Refreshing, request: pytest.FixtureRequest) -> Iterator[Reade
 
 def asked(nights: Refreshing, **request: Any) -> Run:
     """A night that replaces a cluster of others and has it deleted."""
-    wanted = {"delete_replaced": True, "confirm_delete_replaced": nights.target, "keep_previous_hours": KEPT_HOURS}
-    return nights.night(**wanted | request)
+    wanted: dict[str, Any] = {"delete_replaced": True, "confirm_delete_replaced": nights.target}
+    return nights.night(None, keep_previous_hours=KEPT_HOURS, **wanted | request)
 
 
 def replaced(nights: Refreshing) -> tuple[Run, dict[str, Any], dt.datetime]:

@@ -781,7 +781,6 @@ REFUSED: dict[str, list[Asked]] = {
         *each(ENDING_OF_OTHERS, snapshot("staging-orders-monthly")),
         *each(ENDING_OF_OTHERS, snapshot("staging-orders-final-0123456789ab", region=THERE)),
         *each("rds:DescribeDBClusterSnapshots", snapshot("staging-orders-monthly")),
-        *each("rds:AddTagsToResource", THEIR_FINAL),
         *each("rds:AddTagsToResource", snapshot("staging-orders-monthly"), MARKED),
         *each("rds:AddTagsToResource", snapshot("staging-orders-final-0123456789ab", region=THERE), MARKED),
         *each("rds:DeleteDBClusterSnapshot", THEIR_FINAL, OURS),

@@ -56,7 +56,7 @@ def test_before_its_swap_it_continues_with_its_own_cluster(night: Night) -> None
     assert any(line.startswith(f"cluster already created: {TEMPORARY}") for line in plan["resumed"])
 
 
-ASKED = {"delete_replaced": True, "confirm_delete_replaced": TARGET}
+ASKED: dict[str, Any] = {"delete_replaced": True, "confirm_delete_replaced": TARGET}
 
 
 @pytest.fixture

@@ -26,7 +26,6 @@ from tests.unit.support import (
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.source_account import Source
 from utils.contracts.plan import Plan
-from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
 from utils.names import instance_name
 from utils.planning.planner import plan_restore
@@ -41,13 +40,13 @@ FOREIGN_KEY = f"arn:aws:kms:{SOURCE_REGION}:{ACCOUNT}:key/{KEY_ID}"
 pytestmark = pytest.mark.usefixtures("surroundings")
 
 
-def plan_of(limits: StackLimits = LIMITS, **raw: Any) -> Plan:
+def plan_of(limits: Any = LIMITS, **raw: Any) -> Plan:
     request = read_request(raw, DEFAULTS)
     source = Source(ACCOUNT, source_region(request, REGION))
     return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION), limits)
 
 
-def refusal_of(limits: StackLimits = LIMITS, **raw: Any) -> str:
+def refusal_of(limits: Any = LIMITS, **raw: Any) -> str:
     with pytest.raises(RequestRefused) as refused:
         plan_of(limits, **raw)
     return str(refused.value)
