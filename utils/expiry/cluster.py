@@ -187,8 +187,11 @@ class ClusterExpiry:
         """
         final: dict[str, str] = {}
         if (deletion := self._entry.deletion_of_others) is not None:
-            began = dt.datetime.fromisoformat(self._entry.deletion_began_at or iso(self._now))
-            look = FinalSnapshotOfOthers(self._entry, deletion, self._aurora, (self._now - began).total_seconds())
+            if (gone_at := self._entry.gone_at) is None:
+                gone_at = iso(self._now)
+                self._register.note(self._entry.resource_id, gone_at=gone_at)
+            elapsed = self._now - dt.datetime.fromisoformat(gone_at)
+            look = FinalSnapshotOfOthers(self._entry, deletion, self._aurora, elapsed.total_seconds())
             if (why := look.why_lost()) is not None:
                 self._give_up_for_good(why)
             if (snapshot := look.settled()) is None:

@@ -42,7 +42,7 @@ def delete_with_final_snapshot(deletion: ReplacedDeletion, cluster: Cluster, aur
 
 
 class FinalSnapshotOfOthers:
-    """The final snapshot of one entry of the register, so long after its deletion began."""
+    """The final snapshot of one entry of the register, so long after its cluster was first seen to be gone."""
 
     def __init__(
         self, entry: ExpiringCluster, deletion: ReplacedDeletion, aurora: Aurora, elapsed_seconds: float

@@ -63,7 +63,10 @@ class ExpiringCluster(Struct, frozen=True, kw_only=True):
     reported_at: str | None = None
     # Written before the first call of the cluster's deletion.
     deletion_began_at: str | None = None
-    # Written with it, where a person has asked for the deletion before the cluster's time; forgotten once it is kept.
+    # When a cluster of others was first seen to be gone; its final snapshot may show later.
+    gone_at: str | None = None
+    # Written with the beginning, where a person has asked for the deletion before the cluster's time; forgotten once it
+    # is kept.
     asked_at: str | None = None
 
     @property
