@@ -45,6 +45,11 @@ _ENDS = "integration/pipeline/test_replace_ends.py"
 _PROTECTED = (_ENDS, "test_what_its_owner_has_protected_goes_once_its_owner_says_so")
 _OF_OTHERS = (_ENDS, "test_what_others_created_is_deleted_by_them_as_the_message_says")
 
+_HANDED = "integration/pipeline/test_replaced_of_others.py"
+_FINAL = (_HANDED, "test_it_is_kept_announced_and_deleted_with_a_final_snapshot_that_stays")
+_HANDED_PROTECTED = (_HANDED, "test_what_its_owner_protects_meanwhile_stays_and_goes_once_they_say_so")
+_HANDED_REFUSED = (_HANDED, "test_a_plan_refuses_what_would_prevent_the_deletion_and_creates_nothing")
+
 TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/logins/application.py", "aws secretsmanager put-secret-value"): [_SECRETS],
     ("utils/steps/deletion_proof.py", "aws rds delete-db-instance"): [_READER],
@@ -82,12 +87,14 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/operation/secret_endings.py", "aws secretsmanager delete-secret"): [_GIVEN_UP],
     ("utils/planning/deletion.py", "aws rds modify-db-cluster"): [_SOURCES],
     ("utils/messages/failure.py", "aws rds cancel-export-task"): [_EXPORT],
+    ("utils/planning/replaced_deletion.py", "aws rds modify-db-cluster"): [_HANDED_REFUSED],
     ("utils/messages/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
     ("utils/messages/source_left.py", "aws rds modify-db-cluster"): [_HALF_DELETED],
     ("utils/messages/source_left.py", "aws rds wait"): [_HALF_DELETED],
     ("utils/messages/expiry_report.py", "aws rds delete-db-cluster"): [_OF_OTHERS],
     ("utils/messages/expiry_report.py", "aws rds delete-db-instance"): [_OF_OTHERS],
-    ("utils/messages/expiry_report.py", "aws rds modify-db-cluster"): [_PROTECTED],
+    ("utils/messages/expiry_report.py", "aws rds delete-db-cluster-snapshot"): [_FINAL],
+    ("utils/messages/expiry_report.py", "aws rds modify-db-cluster"): [_PROTECTED, _HANDED_PROTECTED],
     ("utils/messages/expiry.py", "aws rds add-tags-to-resource"): [_EXTENDED, _KEPT],
     ("utils/messages/expiry.py", "aws rds remove-tags-from-resource"): [_KEPT],
     ("utils/operation/start.py", "aws stepfunctions stop-execution"): [_STOPS],

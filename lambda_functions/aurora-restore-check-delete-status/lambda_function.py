@@ -6,7 +6,8 @@ from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckDeleteTask, DeleteProgress
 from utils.state.operation import NO_CLUSTER, iso
-from utils.steps.delete_watch import durations_seen, raise_if_never_gone, settled_snapshot, waited_for
+from utils.steps.delete_watch import durations_seen, raise_if_never_gone, waited_for
+from utils.steps.final_snapshot import FinalSnapshot, settled_snapshot
 
 
 @step("check-delete-status", CheckDeleteTask, looks=True)
@@ -38,7 +39,13 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     if progress.final_snapshot_identifier is None:
         work.state.remember(took=durations)
         return replace(progress, answer="done")
-    snapshot = settled_snapshot(progress, aurora, elapsed_seconds, deadline_hours, task.deletion)
+    final = FinalSnapshot(
+        identifier=progress.final_snapshot_identifier,
+        cluster_identifier=progress.cluster_identifier,
+        cluster_resource_id=progress.cluster_resource_id,
+        tags=task.deletion.tags if task.deletion else {},
+    )
+    snapshot = settled_snapshot(final, aurora, elapsed_seconds, deadline_hours)
     if snapshot is None:
         return waiting
     work.state.remember(final_snapshot_arn=snapshot.arn, took=durations)

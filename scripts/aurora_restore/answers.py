@@ -96,12 +96,14 @@ class Stopped(Struct, frozen=True, kw_only=True):
 class ExpiringCluster(Struct, frozen=True, kw_only=True):
     """A cluster of an operation that expires, or was replaced and is kept for a time.
 
-    `expires_at` is as recorded; a later moment in the cluster's tag extends it.
+    `expires_at` is as recorded; a later moment in the cluster's tag extends it. `final_snapshot` is taken before a
+    replaced cluster goes that the pipeline did not create.
     """
 
     cluster: str
     resource_id: str
     was_replaced: bool
+    final_snapshot: str | None
     expires_at: str | None
     deletion_began_at: str | None
 

@@ -69,7 +69,10 @@ def _confirm(called: Called, chosen: Expiring, confirm: str | None, record: Reco
             raise CommandError("NotConfirmed", message, CONFIRMATION_NEEDED)
         return
     command = f"aurora-restore expire {record.operation_id} --now --confirm {name}"
-    what = "This deletes, with its data and without a final snapshot, the cluster"
+    snapshot = (
+        f"after a final snapshot {chosen.final_snapshot}" if chosen.final_snapshot else "without a final snapshot"
+    )
+    what = f"This deletes, with its data and {snapshot}, the cluster"
     called.confirm([name], what, yes=False, instead=command)
 
 
@@ -120,6 +123,7 @@ def _said(called: Called, record: Record, clusters: list[ExpiringCluster]) -> An
         f"{each.cluster} expires at {each.expires_at or 'an unknown time'}"
         + (", unless its tag has a later moment" if each.deletion_began_at is None else ": its deletion has begun")
         + (" (it was replaced, and is kept until then)" if each.was_replaced else "")
+        + (f"; before its deletion, the final snapshot {each.final_snapshot} is taken" if each.final_snapshot else "")
         for each in clusters
     ]
     return Answer(
@@ -148,6 +152,7 @@ def _shown(entry: Expiring, record: Record) -> ExpiringCluster:
         cluster=one_line(entry.cluster_identifier),
         resource_id=entry.resource_id,
         was_replaced=entry.replaced is not None,
+        final_snapshot=entry.final_snapshot,
         expires_at=recorded or None,
         deletion_began_at=entry.deletion_began_at,
     )

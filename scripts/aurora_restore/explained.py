@@ -344,7 +344,7 @@ def _what_now(shown: Shown, status: Status) -> Iterator[str]:
     elif status in ("FAILED", "STOPPED", "TIMED_OUT"):
         yield "Fix the cause, and resume it. To give it up instead, the message of its end has the commands."
     yield from next_commands(shown)
-    if status in ("FAILED", "STOPPED", "TIMED_OUT"):
+    if status in ("FAILED", "STOPPED", "TIMED_OUT") and shown.ended_drill is None:
         yield from _policy_lines(shown)
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 
-from .published import Plan
+from .published import Plan, Replaced
 from .words import age, moment, one_line
 
 _VERB, _WHAT = 8, 40
@@ -87,9 +87,15 @@ def _renamed(plan: Plan) -> Iterator[tuple[str, str, str]]:
     yield "OPEN", "the door", f"to {', '.join(cluster.vpc_security_group_ids)}"
     if plan.replaces:
         kept = plan.replaces
-        is_protected = kept.deletion_protection and not kept.protection_is_ours
-        then = "then DELETED" if kept.is_ours and kept.is_swept and not is_protected else "and not deleted then"
-        yield "KEEP", "the replaced cluster", f"kept for {kept.keep_hours} h, {then}"
+        yield "KEEP", "the replaced cluster", f"kept for {kept.keep_hours} h, {_end_of(kept)}"
+
+
+def _end_of(kept: Replaced) -> str:
+    is_protected = kept.deletion_protection and not kept.protection_is_ours
+    if not (kept.is_ours or kept.deletion) or not kept.is_swept or is_protected:
+        return "and not deleted then"
+    after = f" after the final snapshot {kept.deletion.final_snapshot_identifier}" if kept.deletion else ""
+    return f"then DELETED{after}"
 
 
 def _calls(plan: Plan) -> Iterator[str]:

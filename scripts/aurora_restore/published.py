@@ -91,6 +91,12 @@ class Verification(Struct, frozen=True, kw_only=True):
     source: ComparedSource | None = None
 
 
+class ReplacedDeletion(Struct, frozen=True, kw_only=True):
+    """How a replaced cluster goes that the pipeline did not create."""
+
+    final_snapshot_identifier: str = ""
+
+
 class Replaced(Struct, frozen=True, kw_only=True):
     """The cluster that has the target's name and gives it to the new one."""
 
@@ -101,6 +107,7 @@ class Replaced(Struct, frozen=True, kw_only=True):
     deletion_protection: bool = False
     protection_is_ours: bool = False
     is_swept: bool = True
+    deletion: ReplacedDeletion | None = None
 
 
 class RolledBack(Struct, frozen=True, kw_only=True):
@@ -288,6 +295,7 @@ class ExpiringReplaced(Struct, frozen=True, kw_only=True):
     """What is registered of a cluster that was replaced, and expires."""
 
     expires_at: str = ""
+    deletion: ReplacedDeletion | None = None
 
 
 class Expiring(Struct, frozen=True, kw_only=True):
@@ -298,6 +306,12 @@ class Expiring(Struct, frozen=True, kw_only=True):
     operation_id: str
     replaced: ExpiringReplaced | None = None
     deletion_began_at: str | None = None
+
+    @property
+    def final_snapshot(self) -> str | None:
+        """The snapshot that is taken before the cluster goes; None where none is."""
+        deletion = self.replaced.deletion if self.replaced else None
+        return deletion.final_snapshot_identifier if deletion else None
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -25,13 +25,15 @@ from .stack import Stack
 CHECKED_WITHIN_SECONDS = 300
 # The first step takes some seconds.
 MOST_PAUSE_SECONDS = 1.0
-# Each request itself has to ask for what deletes production's cluster, also when it resumes.
+# Each request itself has to ask for what deletes a cluster of others, also when it resumes.
 DELETING = (
     "delete_source",
     "confirm_delete_source",
     "final_snapshot",
     "delete_automated_backups",
     "override_deletion_protection",
+    "delete_replaced",
+    "confirm_delete_replaced",
 )
 # What names the operation of a plan: another one is needed for what follows from it.
 _OF_ONE_PLAN = ("dry_run", "operation_id", "scheduled_at")

@@ -31,10 +31,9 @@ BROUGHT_ALONG = {
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
 }
 # They switch deletion protection off, change security groups or a name: no password, and so no secret and no key, comes
-# along. No final snapshot is taken of what expires.
+# along.
 _ALONE = {
     ("aurora-restore-delete-rds", "rds:ModifyDBCluster"),
-    ("aurora-restore-expire-clusters", "rds:DeleteDBCluster"),
     ("aurora-restore-expire-clusters", "rds:ModifyDBCluster"),
     ("aurora-restore-open-cluster", "rds:ModifyDBCluster"),
     ("aurora-restore-swap-cluster", "rds:ModifyDBCluster"),

@@ -22,6 +22,7 @@ _CONDITIONS = {
     "HasSubnetGroupPattern": "has an AllowedSubnetGroupPattern",
     "RdsKeepsLogins": "has a MasterLogin of rds_managed",
     "Monitors": "has a MonitoringRoleArn",
+    "LetsClustersGo": "has AllowDeletionOfReplaced true",
     "AssumesSourceRole": "has a SourceAccountId and a SourceRoleName",
 }
 

@@ -16,18 +16,17 @@ _IN_THE_VPC = "(SetupDbUsers|TransformData|VerifyData|CheckSwap)Role"
 ACCEPTED = {
     # A call of RDS touches resources of several kinds, each with its own conditions and so its own statement. Whether
     # every kind is granted is asked of what a role may do altogether, in roles/.
-    # Executions of express machines have ARNs of their own; these machines are standard ones. What has expired is
-    # deleted without a final snapshot, so that no snapshot is granted.
+    # Executions of express machines have ARNs of their own; these machines are standard ones.
     "RESOURCE_MISMATCH": (
         r"policies/(RestoreSnapshot|DeleteRds)Role\..*"
         r"|(policies|roles)/SnapshotCheckRole\.(snapshot-check|states)\..*"
-        r"|(policies|roles)/ExpireClustersRole\.(expire-clusters|rds|states)\..*"
+        r"|(policies|roles)/ExpireClustersRole\.(expire-clusters|states)\..*"
     ),
     # Lambda's documentation asks for exactly these for a function in a VPC: its network interfaces don't exist before.
     # Which resource RDS checks for DescribeDBClusterAutomatedBackups isn't verified; it only reads.
     "RESOURCE_STAR": (
         rf"(policies/{_IN_THE_VPC}\..*|roles/{_IN_THE_VPC}\.ec2\..*"
-        r"|policies/DeleteRdsRole\..*|roles/(DeleteRds|SnapshotCheck)Role\.rds\..*)"
+        r"|policies/(DeleteRds|ExpireClusters)Role\..*|roles/(DeleteRds|ExpireClusters|SnapshotCheck)Role\.rds\..*)"
     ),
     # lambda:SourceFunctionArn is in every request of a function's own code, whatever the service (Lambda Developer
     # Guide, "Working with Lambda execution environment credentials"; its pages on VPCs deny these very actions by it).

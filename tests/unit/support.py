@@ -114,6 +114,7 @@ LIMITS = StackLimits(
     deletion_without_final_snapshot="true",
     masking_policies="",
     require_masking="false",
+    deletion_of_replaced="true",
 )
 
 

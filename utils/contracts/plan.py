@@ -235,15 +235,28 @@ class VerificationPlan(Struct, frozen=True, kw_only=True):
     source: ComparedSource | None = None
 
 
+class ReplacedDeletion(Struct, frozen=True, kw_only=True):
+    """How a replaced cluster goes after its time that the pipeline did not create, as the request has asked for twice.
+
+    `instance_identifiers` are those that it had when that was planned: an instance that was added since keeps it.
+    `tags` are those of its final snapshot, which nothing of the pipeline's deletes.
+    """
+
+    final_snapshot_identifier: str
+    instance_identifiers: list[str]
+    tags: dict[str, str]
+
+
 class ReplacedCluster(Struct, frozen=True, kw_only=True):
     """The cluster that has the target's name when the operation is planned, and gives it to the restored one.
 
     `is_ours`: the operation that its tag names has recorded its resource id, so that it expires once it was replaced;
-    every other one stays. `protection_is_ours`: its deletion protection is what that operation was asked for, so that
-    its expiry switches it off; what somebody else has switched on stays on. `is_swept`: the stack deletes what expires.
-    `login_version_id` is the version of the target's admin secret whose login opens it; None where there is none.
-    `other_names` are those that it may be given instead of the target's: the first that is free. `endpoint` is the
-    address that leads to the target's name. `keep_hours` says for how long it is kept once it was replaced.
+    every other one stays, unless it has a `deletion`. `protection_is_ours`: its deletion protection is what that
+    operation was asked for, so that its expiry switches it off; what somebody else has switched on stays on.
+    `is_swept`: the stack deletes what expires. `login_version_id` is the version of the target's admin secret whose
+    login opens it; None where there is none. `other_names` are those that it may be given instead of the target's: the
+    first that is free. `endpoint` is the address that leads to the target's name. `keep_hours` says for how long it is
+    kept once it was replaced.
     """
 
     resource_id: str
@@ -259,11 +272,13 @@ class ReplacedCluster(Struct, frozen=True, kw_only=True):
     # A plan that an earlier version of the stack has made does not say whose it is.
     protection_is_ours: bool = False
     is_swept: bool = True
+    # None: of what the pipeline did not create, nothing is deleted.
+    deletion: ReplacedDeletion | None = None
 
     @property
     def why_it_stays(self) -> str:
         """Return why it is not deleted after its time, as a clause about it; empty where it expires."""
-        if not self.is_ours:
+        if not self.is_ours and self.deletion is None:
             return "this stack did not create it"
         if self.deletion_protection and not self.protection_is_ours:
             return "somebody has switched its deletion protection on"

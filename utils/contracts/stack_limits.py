@@ -53,6 +53,8 @@ class StackLimits(Struct, frozen=True, kw_only=True):
     verification_policies: str = ""
     # Read by utils/contracts/source_readers.py.
     source_reader_secrets: str = ""
+    # An execution that began before an update of the stack does not say it.
+    deletion_of_replaced: Literal["true", "false"] = "false"
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -160,6 +162,15 @@ def final_snapshot_problems(limits: StackLimits, *, takes_one: bool) -> Iterator
         yield (
             "final_snapshot: False is not allowed here: AllowDeletionWithoutFinalSnapshot is 'false'. Omit it to "
             "have the source's final snapshot taken, or have the stack's owner set the parameter to true."
+        )
+
+
+def replaced_deletion_problems(limits: StackLimits) -> Iterator[str]:
+    """Yield why a replaced cluster that the pipeline did not create may not be deleted after its time."""
+    if limits.deletion_of_replaced != "true":
+        yield (
+            "delete_replaced: True is not allowed here: AllowDeletionOfReplaced is 'false'. Drop it to have the "
+            "replaced cluster kept, or have the stack's owner set the parameter to true."
         )
 
 

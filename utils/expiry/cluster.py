@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NoReturn
 
 from aws_lambda_powertools import Logger
 
-from utils import metrics
+from utils import environment, metrics
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import Execution
 from utils.contracts.swap import SwapRecord
-from utils.errors import RequestRefused
+from utils.errors import RequestRefused, StepFailed
 from utils.expiry.asked import AskedExpiry, refused
 from utils.expiry.due import Decision, Due, decide
+from utils.expiry.final_snapshot import FinalSnapshotOfOthers, delete_with_final_snapshot, prove_snapshot_possible
 from utils.foreign_text import MAX_SENTENCE, one_line
-from utils.messages.expiry_report import expired, kept, not_deleted, warning
+from utils.messages.expiry_report import expired, kept, not_deleted, snapshot_lost, warning
 from utils.operation.delivery import send
 from utils.operation.secret_endings import remove_secrets_of_expired
 from utils.state.expiry import ExpiringCluster, ExpiryRegister
@@ -57,6 +58,8 @@ class ClusterExpiry:
         self._state = OperationState(entry.operation_id, who[0], execution.now, who[1])
         self._lock = TargetLock(entry.target_cluster_id, entry.operation_id, *who)
         self._is_locked = False
+        self._is_told = False
+        self._lets_others_go = environment.optional("ALLOW_DELETION_OF_REPLACED") == "true"
 
     def advance(self, cluster: Cluster | None) -> Outcome:
         """Do what is due. `cluster` is the living one with the entry's resource id, under any name.
@@ -91,6 +94,8 @@ class ClusterExpiry:
         """Release the lock, and report that the cluster could not be deleted, once a day."""
         if self._is_locked:
             self._lock.give_back(self._now)
+        if self._is_told:
+            return
         what = f"not deleted: {type(failure).__name__}"
         self._state.audit("expiry", "failed", {"cluster": self._entry.cluster_identifier, "cause": str(failure)})
         if self._is_news(what):
@@ -118,7 +123,10 @@ class ClusterExpiry:
         self, record: OperationRecord | None, cluster: Cluster | None, instances: Sequence[Instance]
     ) -> Decision:
         asked = self._asked is not None and self._entry.asked_at is None
-        return decide(self._entry, record, cluster, instances, self._now, self._swap(), asked=asked)
+        allowed = self._lets_others_go
+        return decide(
+            self._entry, record, cluster, instances, self._now, self._swap(), asked=asked, lets_others_go=allowed
+        )
 
     def _refuse_if_asked(self, why: str) -> None:
         """Raise RequestRefused where a person has asked, and nothing has begun for that yet."""
@@ -157,7 +165,9 @@ class ClusterExpiry:
 
     def _delete(self, cluster: Cluster, *, switches_protection_off: bool) -> None:
         """Take the next step of the deletion. That it has begun is recorded before the first call."""
-        begins = self._entry.deletion_began_at is None
+        begins, of_others = self._entry.deletion_began_at is None, self._entry.deletion_of_others
+        if of_others is not None:
+            prove_snapshot_possible(of_others, cluster, self._aurora, has_begun=not begins)
         if begins or (self._asked is not None and self._entry.asked_at is None):
             began = {"deletion_began_at": iso(self._now)} if begins else {}
             asked = {"asked_at": iso(self._now)} if self._asked is not None else {}
@@ -165,16 +175,44 @@ class ClusterExpiry:
             self._state.audit("expiry", "deleting", {**self._named(), **asked})
         if switches_protection_off:
             self._aurora.switch_deletion_protection_off(cluster.identifier)
+        elif of_others is not None:
+            delete_with_final_snapshot(of_others, cluster, self._aurora)
         else:
             delete_own_cluster(cluster, self._aurora)
 
     def _finish(self, record: OperationRecord | None) -> Outcome:
-        """Remove the secrets of a cluster that is gone, report its end, and forget it."""
+        """Remove the secrets of a cluster that is gone, report its end, and forget it.
+
+        One that others created is at its end once its final snapshot is there.
+        """
+        final: dict[str, str] = {}
+        if (deletion := self._entry.deletion_of_others) is not None:
+            if (gone_at := self._entry.gone_at) is None:
+                gone_at = iso(self._now)
+                self._register.note(self._entry.resource_id, gone_at=gone_at)
+            elapsed = self._now - dt.datetime.fromisoformat(gone_at)
+            look = FinalSnapshotOfOthers(self._entry, deletion, self._aurora, elapsed.total_seconds())
+            if (why := look.why_lost()) is not None:
+                self._give_up_for_good(why)
+            if (snapshot := look.settled()) is None:
+                return "waiting"
+            final = {"final_snapshot": snapshot.arn}
         about_secrets = self._about_secrets(record)
-        self._state.audit("expiry", "deleted", {**self._named(), "secrets": about_secrets})
-        send(expired(self._entry, about_secrets))
+        self._state.audit("expiry", "deleted", {**self._named(), **final, "secrets": about_secrets})
+        send(expired(self._entry, about_secrets, final.get("final_snapshot")))
         self._register.remove(self._entry.resource_id)
         return "deleted"
+
+    def _give_up_for_good(self, why: str) -> NoReturn:
+        """Report that a cluster is gone without its final snapshot, and forget it: no later look could change that.
+
+        Raise StepFailed, by which the sweep fails.
+        """
+        self._state.audit("expiry", "failed", {**self._named(), "cause": why})
+        send(snapshot_lost(self._entry, why, self._aurora.region))
+        self._register.remove(self._entry.resource_id)
+        self._is_told = True
+        raise StepFailed(why)
 
     def _about_secrets(self, record: OperationRecord | None) -> list[str]:
         """Remove the secrets of a target that is gone, and return what became of them. A replaced one's serve on."""

@@ -14,7 +14,16 @@ from enum import Enum
 from msgspec import Struct
 
 from utils.aurora_utils.ownership import was_made_by, why_not_own_cluster
-from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, PROTECTED_TAG, ROLE_TAG, Cluster, Instance
+from utils.aurora_utils.resources import (
+    EXPIRY_TAG,
+    OPERATION_TAG,
+    PROTECTED_TAG,
+    REPLACEABLE_TAG,
+    ROLE_TAG,
+    Cluster,
+    Instance,
+)
+from utils.contracts.plan import ReplacedDeletion
 from utils.contracts.swap import SwapRecord
 from utils.foreign_text import one_line
 from utils.state.expiry import ExpiringCluster, expiry_text
@@ -28,6 +37,7 @@ ASKED_LATELY = dt.timedelta(hours=24)
 # How much of the notice there has to be between a warning that came late and the deletion.
 LEAST_PART_OF_NOTICE = 2
 MAX_TAG_SHOWN = 100
+_NO_LONGER_ALLOWED = "was not created by this stack, whose AllowDeletionOfReplaced is false now"
 
 
 class Due(Enum):
@@ -65,12 +75,14 @@ def decide(
     swap: SwapRecord | None = None,
     *,
     asked: bool = False,
+    lets_others_go: bool = False,
 ) -> Decision:
     """Return what is due with a registered cluster. `cluster` is the one with its resource id, under any name.
 
     `swap` is what the operation has recorded of its swap, where it has replaced the cluster. `asked`: a person asks for
     its deletion now. That takes the place of the clock and of the warning, and of nothing else: where somebody has
-    extended the cluster's time, it stays.
+    extended the cluster's time, it stays. `lets_others_go`: the stack allows that a replaced cluster goes which it did
+    not create.
     """
     if cluster is None:
         return Decision(due=Due.FORGET if entry.deletion_began_at is None else Due.FINISH, why="no longer exists")
@@ -94,29 +106,30 @@ def decide(
     is_extended = tagged > dt.datetime.fromisoformat(recorded)
     if (asked or _was_asked(entry, now)) and is_extended:
         return _kept(f"has been extended by its tag {EXPIRY_TAG} until {expiry_text(tagged)}")
+    why = why_kept(entry, record, cluster, instances)
+    if why is None and (deletion := entry.deletion_of_others) is not None:
+        why = why_others_stay(deletion, record, cluster, instances) if lets_others_go else _NO_LONGER_ALLOWED
     if asked or _was_asked(entry, now):
-        return _at_its_end(entry, record, cluster, instances, expiry_text(min(now, expires)))
+        return _at_its_end(cluster, why, expiry_text(min(now, expires)))
     if entry.superseded_at is not None and not is_extended:
         # Nobody has asked for more time, and a newer one is kept: this one goes as soon as people were warned.
         expires = min(expires, dt.datetime.fromisoformat(entry.superseded_at) + notice / LEAST_PART_OF_NOTICE)
     text = expiry_text(expires)
     if now < expires - notice:
         return Decision(due=Due.NOTHING, expires_at=text)
-    if (why := why_kept(entry, record, cluster, instances)) is not None:
+    if why is not None:
         return Decision(due=Due.KEEP, why=why, expires_at=text)
     if entry.warned_of != text or entry.warned_at is None:
         return Decision(due=Due.WARN, expires_at=text)
     warned = dt.datetime.fromisoformat(entry.warned_at)
     if now < max(expires, warned + notice / LEAST_PART_OF_NOTICE):
         return Decision(due=Due.NOTHING, expires_at=text)
-    return _at_its_end(entry, record, cluster, instances, text)
+    return _at_its_end(cluster, why, text)
 
 
-def _at_its_end(
-    entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, instances: Sequence[Instance], text: str
-) -> Decision:
-    """Return what is due with a cluster whose time is over."""
-    if (why := why_kept(entry, record, cluster, instances)) is not None:
+def _at_its_end(cluster: Cluster, why: str | None, text: str) -> Decision:
+    """Return what is due with a cluster whose time is over. `why`: it is kept all the same."""
+    if why is not None:
         return Decision(due=Due.KEEP, why=why, expires_at=text)
     return Decision(due=Due.SWITCH_PROTECTION_OFF if cluster.deletion_protection else Due.DELETE, expires_at=text)
 
@@ -136,7 +149,7 @@ def why_kept(
     protected = [each.identifier for each in (cluster, *instances) if each.is_protected]
     maker = cluster.tags.get(OPERATION_TAG, "")
     strange = [each.identifier for each in instances if not was_made_by(each, maker)]
-    if entry.replaced is not None and not entry.replaced.is_ours:
+    if entry.replaced is not None and not entry.replaced.is_ours and entry.deletion_of_others is None:
         return "is not recorded as created by this stack, which deletes nothing of others"
     if cluster.identifier != entry.cluster_identifier:
         return f"was renamed from {entry.cluster_identifier} to {cluster.identifier}"
@@ -144,7 +157,7 @@ def why_kept(
         return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}"
     if cluster.deletion_protection and not _had_protection(entry, record):
         return "has deletion protection, which the pipeline did not give it"
-    if strange:
+    if strange and entry.deletion_of_others is None:
         return f"has instances that the pipeline did not create: {', '.join(strange)}"
     if cluster.global_cluster:
         return f"belongs to the global database {cluster.global_cluster}"
@@ -152,6 +165,27 @@ def why_kept(
         return f"feeds the replicas {', '.join(cluster.replicas)}"
     if cluster.is_stopped:
         return "is stopped, and RDS deletes no stopped cluster"
+    return None
+
+
+def why_others_stay(
+    deletion: ReplacedDeletion, record: OperationRecord, cluster: Cluster, instances: Sequence[Instance]
+) -> str | None:
+    """Return why a cluster that others created is kept although its deletion was asked for; None where it may go.
+
+    Who may be in it cannot be seen from outside. So it has to be as the swap has left it, with nobody let in.
+    """
+    added = [each.identifier for each in instances if each.identifier not in deletion.instance_identifiers]
+    if added:
+        return f"has instances that were added since it was replaced: {', '.join(added)}"
+    untagged = [each.identifier for each in (cluster, *instances) if each.tags.get(REPLACEABLE_TAG) != "true"]
+    if untagged:
+        return f"no longer has its owner's tag {REPLACEABLE_TAG} = true on {', '.join(untagged)}"
+    groups, door = cluster.security_groups.ids, record.plan.get("cluster", {}).get("door_security_group_id")
+    if groups != [door]:
+        return f"is in the security groups {', '.join(groups)}, not behind the stack's door alone: somebody may use it"
+    if cluster.settings.value("data_api"):
+        return "has its Data API on, which its replacement had switched off: somebody may use it"
     return None
 
 

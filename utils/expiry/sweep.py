@@ -106,9 +106,9 @@ class _Look:
     def _raise_if_over(self, cluster: Cluster | None, name: str) -> None:
         if not self._is_over():
             return
-        status = "gone" if cluster is None else cluster.status
+        status = "gone, and its final snapshot not available" if cluster is None else f"still {cluster.status}"
         raise StepFailed(
-            f"At the end of DeleteDeadlineHours it is still {status}. Look at its events: aws rds describe-events "
+            f"At the end of DeleteDeadlineHours it is {status}. Look at its events: aws rds describe-events "
             f"--source-type db-cluster --source-identifier {name} --duration 1440 --region {self._aurora.region}"
         )
 

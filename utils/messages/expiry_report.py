@@ -24,8 +24,10 @@ def warning(
 ) -> Message:
     """Return the message that comes before a cluster's end."""
     region = Arn.parse(cluster.arn).region
+    deletion = entry.deletion_of_others
+    how = f"after a final snapshot {deletion.final_snapshot_identifier}" if deletion else "WITHOUT a final snapshot"
     lines = [
-        f"Cluster {cluster.identifier} expires at {spoken(expires_at)}. It is deleted then, WITHOUT a final snapshot:",
+        f"Cluster {cluster.identifier} expires at {spoken(expires_at)}. It is deleted then, {how}:",
         f"with its instances, {_what_goes(entry)}. Recovery points of AWS Backup stay.",
         "",
         *_about(entry, record, cluster),
@@ -39,18 +41,61 @@ def warning(
     return compose(f"EXPIRES: {cluster.identifier} at {spoken(expires_at)}", lines)
 
 
-def expired(entry: ExpiringCluster, about_secrets: Iterable[str]) -> Message:
-    """Return the message that a cluster has expired and is gone."""
+def expired(entry: ExpiringCluster, about_secrets: Iterable[str], final_snapshot_arn: str | None = None) -> Message:
+    """Return the message that a cluster has expired and is gone. Its final snapshot is named where it has one."""
     early = entry.asked_at is not None
     why = "before its time, because somebody has asked for that" if early else "as planned, because it has expired"
     lines = [
         f"Cluster {entry.cluster_identifier} was deleted {why}:",
-        "with its instances and its automated backups, without a final snapshot. Recovery points of AWS Backup stay.",
+        *_what_went(final_snapshot_arn),
         "",
         *_facts(entry),
+        *_snapshot_rows(final_snapshot_arn),
         *(f"Secrets    {line}" for line in about_secrets),
     ]
     return compose(f"EXPIRED: {entry.cluster_identifier} was deleted", lines)
+
+
+def snapshot_lost(entry: ExpiringCluster, why: str, region: str) -> Message:
+    """Return the message that a cluster of others has gone and its final snapshot is not there."""
+    lines = [
+        f"Cluster {entry.cluster_identifier} has expired and is gone, and there is NO usable final snapshot of it.",
+        "It was deleted with one, as asked. The pipeline can do nothing more, and does not report this again.",
+        "",
+        *(one_line(line, MAX_SENTENCE) for line in why.splitlines()),
+        "",
+        *_facts(entry),
+        "Backups    its automated backups were kept, for as long as it had them kept. Look for them:",
+        "  aws rds describe-db-cluster-automated-backups --db-cluster-resource-id "
+        f"{entry.resource_id} --region {region}",
+    ]
+    return compose(f"FAILED: {entry.cluster_identifier} is gone without its final snapshot", lines)
+
+
+def _what_went(final_snapshot_arn: str | None) -> Iterator[str]:
+    """Yield what went with a cluster. The automated backups of one with a final snapshot were its owner's, and stay."""
+    if final_snapshot_arn is None:
+        backups = "its automated backups, without a final snapshot. Recovery points of AWS Backup stay."
+        yield f"with its instances and {backups}"
+    else:
+        yield "with its instances, after a final snapshot. Its automated backups stay for as long as they were kept."
+
+
+def _snapshot_rows(final_snapshot_arn: str | None) -> Iterator[str]:
+    """Yield what is left, what it costs, and who ends that.
+
+    Unlike retained automated backups, a final snapshot does not expire (Aurora User Guide, "Retaining automated
+    backups"). Both cost backup storage ("Understanding Amazon Aurora backup storage usage").
+    """
+    if final_snapshot_arn is None:
+        return
+    arn = Arn.parse(final_snapshot_arn)
+    name = final_snapshot_arn.rpartition(":")[2]
+    yield f"Snapshot   {final_snapshot_arn}"
+    yield "           It costs backup storage until somebody deletes it; the pipeline never does:"
+    yield (
+        f"           aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {name} --region {arn.region}"
+    )
 
 
 def kept(
@@ -88,7 +133,7 @@ def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.da
     name = cluster.identifier
     protection_off = "--no-deletion-protection --apply-immediately"
     unprotected = f"  aws rds modify-db-cluster --db-cluster-identifier {name} {protection_off} {here}"
-    if entry.replaced is not None and not entry.replaced.is_ours:
+    if entry.replaced is not None and not entry.replaced.is_ours and entry.deletion_of_others is None:
         final = name_for("final", name, entry.operation_id)
         yield "If it may go, its owner deletes it, with a final snapshot:"
         if cluster.deletion_protection:
@@ -131,6 +176,8 @@ def not_deleted(entry: ExpiringCluster, error: Exception, region: str) -> Messag
 def _what_goes(entry: ExpiringCluster) -> str:
     """Return what a cluster's expiry removes beside its instances. A replaced one's secrets are another cluster's."""
     backups = "its automated backups"
+    if entry.deletion_of_others is not None:
+        return f"while {backups} stay for as long as they are kept"
     return f"{backups} and the secrets of its target" if entry.replaced is None else f"and {backups}"
 
 

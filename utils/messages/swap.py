@@ -92,6 +92,9 @@ def planned_end(kept: ReplacedCluster) -> str:
     """Return what becomes of a cluster once it was kept for as long as the plan says, as a clause."""
     if kept.why_it_stays:
         return f"and is not deleted then, because {kept.why_it_stays}"
+    if kept.deletion is not None:
+        final = kept.deletion.final_snapshot_identifier
+        return f"then DELETED, although the pipeline did not create it, after a final snapshot {final}, as asked"
     also = "after its deletion protection is switched OFF, " if kept.protection_is_ours else ""
     return f"then DELETED {also}WITHOUT a final snapshot"
 
@@ -102,7 +105,8 @@ def end_of_kept(kept: ReplacedCluster, replaced_at: str, now: ReplacedNow | None
     if why := kept.why_it_stays or untagged:
         return f"and is not deleted by the pipeline, because {why}"
     until = dt.datetime.fromisoformat(replaced_at) + dt.timedelta(hours=kept.keep_hours)
-    return f"and is deleted after {spoken(expiry_text(until))}"
+    final = f", with a final snapshot {kept.deletion.final_snapshot_identifier}" if kept.deletion is not None else ""
+    return f"and is deleted after {spoken(expiry_text(until))}{final}"
 
 
 def undone_sentences(now: ReplacedNow | TargetNow | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from utils.contracts.evidence import Change
 from utils.contracts.payloads import Archived
-from utils.contracts.plan import Plan
+from utils.contracts.plan import Plan, ReplacedCluster
 from utils.contracts.route import FINAL, RouteStep
 from utils.foreign_text import one_line
 from utils.state.operation import OperationRecord
@@ -102,8 +102,16 @@ def _of_the_target(plan: Plan, record: OperationRecord) -> Iterator[Change]:
             on=plan.target_cluster_id,
             resource_id=replaced.resource_id,
             at=moment(record.door_open_at),
-            proof=f"kept as {replaced.other_names[0]}, or under the next name that was free",
+            proof=f"kept as {replaced.other_names[0]}, or under the next name that was free{_end_of(replaced)}",
         )
+
+
+def _end_of(replaced: ReplacedCluster) -> str:
+    """Return what was asked for twice of a replaced cluster that the pipeline did not create."""
+    if replaced.deletion is None:
+        return ""
+    final = replaced.deletion.final_snapshot_identifier
+    return f"; to be deleted after {replaced.keep_hours} h, with a final snapshot {final}, as asked for twice"
 
 
 def _of_the_source(plan: Plan, record: OperationRecord, *, is_gone: bool) -> Iterator[Change]:

@@ -31,7 +31,7 @@ from utils.preflight.limits import deletion_limit_problems, planned_limit_proble
 from utils.preflight.masking import resumed_masking_problems
 from utils.preflight.quarantine import quarantine_problems
 from utils.preflight.secrets import secret_problems
-from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, RestoreRequest
+from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, OF_REPLACED, RestoreRequest
 from utils.request.next_command import START_ANEW, TAKE_ANOTHER
 from utils.request.reading import refuse_if_any
 from utils.state.executions import are_of_one_machine, has_ended
@@ -188,13 +188,13 @@ def _differences(
 ) -> Iterator[str]:
     """Yield where the request asks for something else than the operation does.
 
-    An omitted field is the operation's; but each request has to repeat what deletes. What the request gives must be
-    what the operation was asked for, or what its plan has where the request did not say.
+    An omitted field is the operation's; but each request has to repeat what deletes the source. What the request gives
+    must be what the operation was asked for, or what its plan has where the request did not say.
     """
     planned = _planned(plan)
     for name in FIELDS:
         is_given = given.get(name) is not None
-        if name in _NAMING or not (is_given or name in NEVER_BY_DEFAULT):
+        if name in _NAMING or not (is_given or (name in NEVER_BY_DEFAULT and name not in OF_REPLACED)):
             continue
         asked = unstored(plain(getattr(request, name))) if is_given else None
         recorded = record.parameters.get(name)
@@ -222,6 +222,7 @@ def _with_default(name: str, value: Any) -> Any:
 def _planned(plan: Plan) -> dict[str, Any]:
     """Return the plan's own value of each field of a request that is in it."""
     cluster: dict[str, Any] = unstored(plain(plan.cluster))
+    replaced = plan.replaces or plan.replaced
     instances, without = plan.cluster.instances, ("tags", "kms_key_id")
     found = {name: value for name, value in cluster.items() if name in FIELDS and name not in without}
     return found | {
@@ -239,6 +240,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
         "on_failure": plan.on_failure,
         "replace_target": plan.replaces is not None,
         "keep_previous_hours": plan.replaces.keep_hours if plan.replaces else None,
+        "delete_replaced": replaced is not None and replaced.deletion is not None,
         "expires_after_hours": plan.expires_after_hours or 0,
         "drill": plan.drill,
         "dry_run": plan.dry_run,

@@ -18,6 +18,7 @@ from utils.request.reading import said_by
 # What each field is in a drill, and why it can be nothing else.
 IN_A_DRILL: dict[str, tuple[Any, str]] = {
     "replace_target": (False, "a drill replaces nothing"),
+    "delete_replaced": (False, "a drill replaces nothing"),
     "delete_source": (False, "a drill deletes nothing but what it has created"),
     "archive_snapshot": ("delete", "a drill leaves nothing behind"),
     "on_failure": ("clean_up", "a drill's cluster is deleted in any case"),

@@ -30,6 +30,7 @@ from utils.planning.expiry import expiry_problems, plan_expiry
 from utils.planning.export import plan_export
 from utils.planning.like_source import source_settings
 from utils.planning.not_taken_over import not_taken_over
+from utils.planning.replaced_deletion import end_of_replaced_problems, plan_end_of_replaced
 from utils.planning.replacement import (
     admin_secret_of,
     cluster_to_replace,
@@ -122,9 +123,12 @@ def plan_restore(
             *check_problems,
             *comparison_problems,
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
+            *end_of_replaced_problems(request, target_id, replaced, replaces, operation_id, target, limits),
             *expiry_problems(request),
         ]
     )
+    if request.delete_replaced and replaced is not None and replaces is not None:
+        replaces = replace(replaces, deletion=plan_end_of_replaced(request, replaced, operation_id, target))
     plan = Plan(
         operation_id=operation_id,
         target_cluster_id=target_id,

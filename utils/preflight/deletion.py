@@ -1,5 +1,7 @@
 """Why a source cluster must not, or could not, be deleted: checked by the plan, and again right before the first call.
 
+What RDS asks of a final snapshot is asked of any cluster that goes with one, also of a replaced one that others made.
+
 No request may delete what is tagged as protected, what the stack's pattern leaves out, or what others depend on. The
 role's policy says the same. But IAM judges each call by itself, and instances are deleted before their cluster: RDS
 deletes no cluster with instances that are not being deleted. So IAM or RDS would refuse the cluster's own deletion
@@ -64,7 +66,7 @@ def deletion_obstacles(
         )
     if deletion.final_snapshot_identifier is not None:
         yield from final_snapshot_obstacles(cluster, region)
-        yield from _name_and_room(deletion.final_snapshot_identifier, cluster, source, has_begun=has_begun)
+        yield from name_and_room(deletion.final_snapshot_identifier, cluster, source, has_begun=has_begun)
     yield from backup_obstacles(cluster, source, deletes_them=deletion.delete_automated_backups)
 
 
@@ -113,7 +115,7 @@ def backup_obstacles(cluster: Cluster, source: AuroraReader, *, deletes_them: bo
         )
 
 
-def _name_and_room(final_snapshot: str, cluster: Cluster, source: AuroraReader, *, has_begun: bool) -> Iterator[str]:
+def name_and_room(final_snapshot: str, cluster: Cluster, source: AuroraReader, *, has_begun: bool) -> Iterator[str]:
     """Yield why the name or the room is taken: a plan checks the room for all copies, here only one snapshot is left.
 
     RDS may report a cluster as available for a while after it accepted the deletion: then the snapshot is ours.

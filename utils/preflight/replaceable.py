@@ -45,7 +45,7 @@ def refusals_before_fence(replaced: Cluster, target: AuroraReader) -> Iterator[s
 def lasting_refusals(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
     """Yield why the name of this cluster may not be changed in any state, as a predicate."""
     members = target.instances_of(replaced.identifier)
-    if not is_ours(replaced) and (untagged := _without_consent(replaced, members)):
+    if not is_ours(replaced) and (untagged := without_consent(replaced, members)):
         here = f"--region {target.region}"
         commands = [
             f"aws rds add-tags-to-resource --resource-name {arn} --tags Key={REPLACEABLE_TAG},Value=true {here}"
@@ -65,7 +65,7 @@ def lasting_refusals(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
     yield from dependent_refusals(replaced, target.region)
 
 
-def _without_consent(replaced: Cluster, members: Sequence[Instance]) -> list[str]:
+def without_consent(replaced: Cluster, members: Sequence[Instance]) -> list[str]:
     """Return the ARNs of the cluster and its instances, which are restarted, as far as they lack their owner's tag."""
     own = {replaced.arn: replaced.tags} | {replaced.member_arn(each.identifier): each.tags for each in members}
     return [arn for arn, tags in own.items() if tags.get(REPLACEABLE_TAG) != "true"]

@@ -240,6 +240,16 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int | None,
         Meta(description="Keep the replaced cluster for so many hours, then delete it. Default: KeepPreviousHours."),
     ] = None
+    delete_replaced: Annotated[
+        bool | None,
+        Meta(
+            description="Delete the replaced cluster after its time, with a final snapshot, though the pipeline did "
+            "not create it. Needs the stack's AllowDeletionOfReplaced."
+        ),
+    ] = None
+    confirm_delete_replaced: Annotated[
+        str | None, Meta(description="The target's name again. Without it, such a cluster is not deleted.")
+    ] = None
     expires_after_hours: Annotated[
         int | None,
         Meta(
@@ -261,7 +271,10 @@ def _help(name: str) -> str:
 FIELDS = {field.name: field for field in msgspec.structs.fields(RestoreRequest)}
 FIELD_HELP = {name: _help(name) for name in FIELDS}
 
-# Each request itself has to ask for what deletes production's cluster, and to name its moment; no setting of the stack
+# What asks for the deletion of a replaced cluster that the pipeline did not create. Unlike what deletes the source, it
+# is not repeated where an operation is resumed: the plan keeps it for the cluster's expiry.
+OF_REPLACED = ("delete_replaced", "confirm_delete_replaced")
+# Each request itself has to ask for what deletes a cluster of others, and to name its moment; no setting of the stack
 # can do that for all of them.
 NEVER_BY_DEFAULT = frozenset(
     {
@@ -273,5 +286,6 @@ NEVER_BY_DEFAULT = frozenset(
         "final_snapshot",
         "delete_automated_backups",
         "override_deletion_protection",
+        *OF_REPLACED,
     }
 )

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from msgspec import Struct
 
 from utils.arns import state_machine_of
 from utils.foreign_text import listed
-from utils.request.fields import FIELDS, NEVER_BY_DEFAULT
+from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, OF_REPLACED
 
 # A longer input is taken from the execution itself, so that the command stays whole.
 MAX_INPUT = 6_000
@@ -83,8 +83,7 @@ def corrected(request: Mapping[str, Any], problems: Iterable[str]) -> Correction
         if not is_missing and (values.get(field) is None or _CURED_ELSEWHERE.search(problem)):
             continue
         if not is_missing and _FIRST_REMEDY_DROPS.search(problem):
-            # Without delete_source, the other fields about the deletion would be refused as well.
-            gone = [each for each in NEVER_BY_DEFAULT if each in values] if field == "delete_source" else [field]
+            gone = [each for each in _dropped_with(field) if each in values]
             left_out += sorted(gone, key=list(values).index)
             values = {name: value for name, value in values.items() if name not in gone}
         elif not isinstance(values.get(field), bool):
@@ -104,6 +103,13 @@ def correction_lines(correction: Correction) -> Iterator[str]:
         yield f"Put your own value in place of {listed(correction.words)}, as said above. Then start again:"
     else:
         yield "Do what is said above, unless the command has it already. Then start again:"
+
+
+def _dropped_with(field: str) -> Collection[str]:
+    """Return the field and what would be refused without it: all else about the same deletion."""
+    if field == "delete_source":
+        return NEVER_BY_DEFAULT - set(OF_REPLACED)
+    return OF_REPLACED if field == "delete_replaced" else [field]
 
 
 def _closest(name: str, problems: Sequence[str]) -> str | None:

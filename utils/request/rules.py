@@ -45,6 +45,7 @@ def request_problems(request: RestoreRequest) -> Iterator[str]:
     yield from _masking_problems(request)
     yield from _verification_problems(request)
     yield from _deletion_problems(request)
+    yield from _replaced_deletion_problems(request)
     yield from _keeping_problems(request.keep_previous_hours)
     hours = request.expires_after_hours
     if hours is not None and not 0 <= hours <= MAX_EXPIRES_AFTER_HOURS:
@@ -208,4 +209,24 @@ def _deletion_problems(request: RestoreRequest) -> Iterator[str]:
         yield (
             "confirm_delete_source: missing, and delete_source is true. "
             "Repeat the source cluster's name there to have it deleted, or drop delete_source to keep it."
+        )
+
+
+def _replaced_deletion_problems(request: RestoreRequest) -> Iterator[str]:
+    if not request.delete_replaced:
+        if request.confirm_delete_replaced is not None:
+            yield (
+                f"confirm_delete_replaced: {request.confirm_delete_replaced!r} is given, but delete_replaced is not "
+                "true. Give both to have the replaced cluster deleted, or neither to keep it."
+            )
+        return
+    if request.confirm_delete_replaced is None:
+        yield (
+            "confirm_delete_replaced: missing, and delete_replaced is true. Repeat the target's name there to have the "
+            "cluster that has it now deleted after its time, or drop delete_replaced to keep it."
+        )
+    if request.final_snapshot is False:
+        yield (
+            "final_snapshot: False is given with delete_replaced, and a cluster of others is never deleted without "
+            "one. Drop it."
         )

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from utils import environment
 from utils.aws import attribute, client, error_code, value_of
+from utils.contracts.plan import ReplacedDeletion
 from utils.state.operation import plain, unstored
 
 if TYPE_CHECKING:
@@ -29,13 +30,15 @@ class Replaced(Struct, frozen=True, kw_only=True):
     """What is registered of a cluster that was replaced.
 
     `target_cluster_id` is the name that it had. `is_ours`: an operation of this stack has created it.
-    `deletion_protection`: that operation has given it deletion protection, which its expiry switches off.
+    `deletion_protection`: that operation has given it deletion protection, which its expiry switches off. `deletion`:
+    nobody here has created it, and it goes all the same, as the operation that replaced it was asked for twice.
     """
 
     target_cluster_id: str
     expires_at: str
     is_ours: bool
     deletion_protection: bool
+    deletion: ReplacedDeletion | None = None
 
 
 class ExpiringCluster(Struct, frozen=True, kw_only=True):
@@ -60,13 +63,22 @@ class ExpiringCluster(Struct, frozen=True, kw_only=True):
     reported_at: str | None = None
     # Written before the first call of the cluster's deletion.
     deletion_began_at: str | None = None
-    # Written with it, where a person has asked for the deletion before the cluster's time; forgotten once it is kept.
+    # When a cluster of others was first seen to be gone; its final snapshot may show later.
+    gone_at: str | None = None
+    # Written with the beginning, where a person has asked for the deletion before the cluster's time; forgotten once it
+    # is kept.
     asked_at: str | None = None
 
     @property
     def target_cluster_id(self) -> str:
         """Return the target whose lock protects the cluster."""
         return self.cluster_identifier if self.replaced is None else self.replaced.target_cluster_id
+
+    @property
+    def deletion_of_others(self) -> ReplacedDeletion | None:
+        """Return how a replaced cluster goes that the pipeline did not create; None where it is another, or stays."""
+        of_others = self.replaced is not None and not self.replaced.is_ours
+        return self.replaced.deletion if self.replaced is not None and of_others else None
 
 
 class ExpiryRegister:

@@ -6,17 +6,13 @@ import datetime as dt
 
 from msgspec.structs import replace
 
-from utils.aurora_utils import Aurora
-from utils.aurora_utils.resources import Cluster, Snapshot
+from utils.aurora_utils.resources import Cluster
 from utils.contracts.payloads import DeleteProgress
 from utils.contracts.plan import SourceDeletion
 from utils.errors import StepFailed
 from utils.state.operation import OperationRecord
+from utils.steps.final_snapshot import LAG_SECONDS
 from utils.steps.pace import Pace, took
-
-# RDS's answers may lag behind the calls that it accepted: for so long, a broken status or a missing snapshot proves
-# nothing.
-LAG_SECONDS = 20 * 60
 
 
 def deletion_begun(
@@ -86,46 +82,3 @@ def raise_if_never_gone(
         f"{began} began. Look at it: aws rds describe-db-clusters --region {progress.region} "
         f"--db-cluster-identifier {cluster.identifier}"
     )
-
-
-def settled_snapshot(
-    progress: DeleteProgress,
-    aurora: Aurora,
-    elapsed_seconds: float,
-    deadline_hours: int,
-    deletion: SourceDeletion | None,
-) -> Snapshot | None:
-    """Return the final snapshot, available and tagged as the operation's; None while it is waited for.
-
-    Raises StepFailed where there is none, it is of another cluster, or it is not usable: the cluster is gone then.
-    """
-    name = progress.final_snapshot_identifier or ""
-    snapshot = aurora.snapshot(name)
-    if snapshot is None:
-        if elapsed_seconds < LAG_SECONDS:
-            return None
-        raise StepFailed(
-            f"Cluster {progress.cluster_identifier} is gone and its final snapshot {name} does not exist: somebody "
-            f"else deleted the one or the other (CloudTrail, DeleteDBCluster, DeleteDBClusterSnapshot). What is left "
-            f"of its data: aws rds describe-db-cluster-snapshots --region {aurora.region} "
-            f"--db-cluster-identifier {progress.cluster_identifier}"
-        )
-    if snapshot.cluster_resource_id not in (None, progress.cluster_resource_id):
-        raise StepFailed(
-            f"Snapshot {name} is of {snapshot.cluster_resource_id}, not of {progress.cluster_identifier} "
-            f"({progress.cluster_resource_id}), which is gone. It was left alone. Look at it: aws rds "
-            f"describe-db-cluster-snapshots --db-cluster-snapshot-identifier {name} --region {aurora.region}"
-        )
-    if snapshot.is_broken or (not snapshot.is_available and elapsed_seconds >= deadline_hours * 3600):
-        raise StepFailed(
-            f"The final snapshot {name} is {snapshot.status} at {snapshot.percent} %, and cluster "
-            f"{progress.cluster_identifier} is gone. Keep the restored cluster, and ask AWS Support about "
-            f"the snapshot: aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {name} "
-            f"--region {aurora.region}"
-        )
-    if not snapshot.is_available:
-        return None
-    tags = deletion.tags if deletion else {}
-    if not tags.items() <= snapshot.tags.items():
-        aurora.tag_final_snapshot(snapshot.arn, tags)
-    return snapshot

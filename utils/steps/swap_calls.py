@@ -149,6 +149,7 @@ class Calls:
                     expires_at=expires,
                     is_ours=self._replaces.is_ours,
                     deletion_protection=self._replaces.protection_is_ours,
+                    deletion=self._replaces.deletion,
                 ),
             )
         )

@@ -232,6 +232,7 @@ PLAIN: Changes = {
     "AllowedKmsKeyPattern": "mrk-*",
     "AllowedTagKeyPattern": "team:*",
     "AllowDeletionWithoutFinalSnapshot": "true",
+    "AllowDeletionOfReplaced": "true",
     "MaxSnapshotAgeHours": "48",
     "LikeSource": "false",
     "MonitoringRoleArn": "arn:aws:iam::123456789012:role/rds-monitoring",

@@ -74,7 +74,7 @@ class Refreshing:
             for name, window in distant_windows(self.aws).items()
         }
 
-    def of_others(self) -> dict[str, Any]:
+    def of_others(self, **changes: Any) -> dict[str, Any]:
         """The target, created by somebody else who has tagged it as replaceable."""
         rds, consent = self.pipeline.rds(), [{"Key": REPLACEABLE_TAG, "Value": "true"}]
         rds.create_db_cluster(
@@ -85,6 +85,7 @@ class Refreshing:
             MasterUserPassword="their-own-secret-1",
             **self.windows(),
             Tags=consent,
+            **changes,
         )
         settle(self.pipeline)
         rds.create_db_instance(

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from botocore.session import Session
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from scripts.aurora_restore import calling, expiring
 from scripts.aurora_restore.commands import cli
 from scripts.aurora_restore.executions import Execution
 from scripts.aurora_restore.stack import Stack
 from tests.unit.support import AUDIT_TABLE, EXECUTION, NOW, OPERATION, REGION, STATE_TABLE, TARGET, a_plan
+from utils.contracts.plan import ReplacedDeletion
 from utils.request.fields import RestoreRequest
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced
 from utils.state.operation import OperationState, iso
@@ -76,6 +78,16 @@ def a_replaced_one() -> Replaced:
     return Replaced(
         target_cluster_id=TARGET, expires_at="2026-03-11T03:00:00Z", is_ours=True, deletion_protection=False
     )
+
+
+def test_one_of_others_is_said_to_leave_a_final_snapshot(expiry: Expiry) -> None:
+    deletion = ReplacedDeletion(final_snapshot_identifier="orders-final-1", instance_identifiers=[], tags={})
+    expiry.registered(OLD, replaced=replace(a_replaced_one(), is_ours=False, deletion=deletion))
+    told = expiry.type(OPERATION)
+    assert told.stdout.rstrip().endswith("; before its deletion, the final snapshot orders-final-1 is taken")
+    told = expiry.type(OPERATION, "--now")
+    assert told.exit_code == 9
+    assert f"after a final snapshot orders-final-1, the cluster {OLD}" in told.stderr
 
 
 def test_without_now_it_only_says_what_expires_and_when(expiry: Expiry) -> None:

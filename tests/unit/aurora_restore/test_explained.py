@@ -23,7 +23,16 @@ from scripts.aurora_restore.explained import (
     summary_of,
 )
 from scripts.aurora_restore.plan_text import plan_lines
-from scripts.aurora_restore.published import Checks, Plan, Record, Replaced, Sealed, Snapshot, SourceDeletion
+from scripts.aurora_restore.published import (
+    Checks,
+    Plan,
+    Record,
+    Replaced,
+    ReplacedDeletion,
+    Sealed,
+    Snapshot,
+    SourceDeletion,
+)
 from tests.unit.support import a_plan
 from utils.state.operation import OperationRecord, plain, unstored
 
@@ -348,6 +357,16 @@ def test_a_plan_names_every_cluster_that_it_deletes_or_replaces_in_its_second_li
     assert lines[1] == "DESTROYS OR REPLACES prod-orders, staging-orders"
     assert any("WITHOUT a final snapshot" in line for line in lines)
     assert any("kept for 24 h, then DELETED" in line for line in lines)
+
+
+def test_a_plan_says_what_becomes_of_a_replaced_cluster_of_others() -> None:
+    deletion = ReplacedDeletion(final_snapshot_identifier="orders-final-1")
+    for kept, end in (
+        (Replaced(keep_hours=24, deletion=deletion), "for 24 h, then DELETED after the final snapshot orders-final-1"),
+        (Replaced(keep_hours=24), "kept for 24 h, and not deleted then"),
+    ):
+        plan = Plan(target_cluster_id="staging-orders", snapshot=FOUND, replaces=kept)
+        assert any(line.endswith(end) for line in plan_lines(plan, "7c1e04b9", NOW))
 
 
 def test_the_plan_of_a_drill_opens_nothing_and_deletes_what_it_makes() -> None:

@@ -102,6 +102,7 @@ def final_snapshot(taken: bool) -> Asking:
         (login("rds_managed"), replace(OWN, master_login="rds_managed")),
         (final_snapshot(taken=True), OWN),
         (final_snapshot(taken=False), replace(OWN, deletion_without_final_snapshot="true")),
+        (stack_limits.replaced_deletion_problems, replace(OWN, deletion_of_replaced="true")),
     ],
 )
 def test_the_stacks_own_and_what_its_patterns_allow_passes(asked: Asking, limits: StackLimits) -> None:
@@ -119,6 +120,7 @@ REFUSED: list[tuple[Asking, tuple[str, ...]]] = [
     (tags(Team="payroll"), ("tags: 'Team' = 'payroll'", "CostTags", "AllowedTagKeyPattern is empty")),
     (login("rds_managed"), ("master_login: 'rds_managed'", "MasterLogin is 'pipeline'")),
     (final_snapshot(taken=False), ("final_snapshot: False", "AllowDeletionWithoutFinalSnapshot is 'false'")),
+    (stack_limits.replaced_deletion_problems, ("delete_replaced: True", "AllowDeletionOfReplaced is 'false'")),
 ]
 
 

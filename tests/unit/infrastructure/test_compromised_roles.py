@@ -35,8 +35,11 @@ from tests.unit.infrastructure.test_template_denies import (
     OWN,
     OWNER,
     POLICY_FILE,
+    PREVIOUS,
     PROTECTED,
     RDS_SECRET,
+    REPLACEABLE,
+    REPLACED,
     ROLES_SET,
     SALT,
     SOURCE,
@@ -180,6 +183,15 @@ ATTACKS: dict[str, list[Asked]] = {
     ],
     "say that a cluster of another run is live, or was replaced and expires": each(
         "rds:AddTagsToResource", cluster("staging-orders"), OURS | ROLES_SET
+    ),
+    "delete a replaced cluster whose owner lets it be replaced": each(
+        "rds:DeleteDBCluster", cluster(PREVIOUS), REPLACEABLE | EXPIRES | REPLACED
+    ),
+    "delete a live cluster whose owner lets it be replaced": each(
+        "rds:DeleteDBCluster", cluster("staging-orders"), REPLACEABLE
+    ),
+    "delete an instance whose owner lets it be replaced": each(
+        "rds:DeleteDBInstance", instance(f"{FOREIGN}-1"), REPLACEABLE
     ),
     # Snapshots
     "share a snapshot of the account, or make it public": each(

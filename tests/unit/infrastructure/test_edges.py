@@ -394,6 +394,7 @@ LIMITS = {
     "require_masking": "${RequireMasking}",
     "verification_policies": "${VerificationPolicies}",
     "source_reader_secrets": "${SourceReaderSecrets}",
+    "deletion_of_replaced": "${AllowDeletionOfReplaced}",
 }
 # What the other states hold beside their edges.
 REST: dict[str, dict[str, Any]] = {

@@ -258,6 +258,7 @@ SWAPPING = "rds:DisableHttpEndpoint EnableHttpEndpoint ModifyDBCluster StartDBCl
 SWAPPING_BY_TAG = "rds:DisableHttpEndpoint EnableHttpEndpoint StartDBCluster StopDBCluster"
 TEMPORARY = cluster("staging-orders-new-0123456789ab")
 REPLACEABLE = {"aws:resourcetag/aurora-restore:replaceable": "true"}
+NOT_REPLACEABLE = {"aws:resourcetag/aurora-restore:replaceable": "false"}
 ROLES = ("aurora-restore:role", "aurora-restore:expires-at")
 ROLES_SET: dict[str, str | tuple[str, ...]] = {"aws:tagkeys": ROLES, "aws:requesttag/aurora-restore:role": "previous"}
 # What expires has two tags, and the second is set when the door has opened.
@@ -270,6 +271,9 @@ ROLE = "aws:resourcetag/aurora-restore:role"
 # What another cluster has replaced, and the name that it has since.
 REPLACED, PREVIOUS = {ROLE: "previous"}, "staging-orders-old-0123456789ab"
 ENDING = "rds:DeleteDBCluster ModifyDBCluster"
+# One that others created goes with a final snapshot, for which IAM asks of the cluster and of the snapshot.
+ENDING_OF_OTHERS = "rds:CreateDBClusterSnapshot DeleteDBCluster"
+THEIR_FINAL = snapshot("staging-orders-final-0123456789ab")
 DELETING = "rds:DeleteDBCluster DeleteDBInstance"
 STEPS = (
     "CopySnapshotFunction",
@@ -451,6 +455,15 @@ ALLOWED: dict[str, list[Asked]] = {
         *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES | REPLACED),
         *each(ENDING, cluster(f"{PREVIOUS}-2"), OURS | EXPIRES | REPLACED),
         *each("rds:DeleteDBInstance", MEMBER, OURS | UNPROTECTED),
+        *each(ENDING_OF_OTHERS, cluster(PREVIOUS), REPLACEABLE | EXPIRES | REPLACED),
+        *each(ENDING_OF_OTHERS, cluster(f"{PREVIOUS}-2"), REPLACEABLE | EXPIRES | REPLACED | UNPROTECTED),
+        *each(ENDING_OF_OTHERS, THEIR_FINAL),
+        *each("rds:DeleteDBInstance", instance("billing-1"), REPLACEABLE | UNPROTECTED),
+        *each("rds:DescribeDBClusterSnapshots", THEIR_FINAL),
+        *each("rds:DescribeDBClusterSnapshots", cluster("any")),
+        *each("rds:AddTagsToResource", THEIR_FINAL, MARKED),
+        *each("rds:DescribeAccountAttributes DescribeDBClusterAutomatedBackups", "*"),
+        *each("kms:DescribeKey", key("any")),
         *each("states:DescribeExecution", f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-expiry:sweep-1"),
         *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
         *each("secretsmanager:DescribeSecret", TARGETS_APPLICATION),
@@ -767,6 +780,28 @@ REFUSED: dict[str, list[Asked]] = {
         *each(ENDING, cluster(PREVIOUS), OURS | REPLACED),
         *each(ENDING, cluster(PREVIOUS), EXPIRES | REPLACED),
         *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES | REPLACED | PROTECTED),
+        # Those of others: all three tags, an old one's name, nothing that is protected or live. They are not changed.
+        *each(ENDING_OF_OTHERS, cluster(PREVIOUS), REPLACEABLE | EXPIRES),
+        *each(ENDING_OF_OTHERS, cluster(PREVIOUS), REPLACEABLE | REPLACED),
+        *each("rds:CreateDBClusterSnapshot", cluster(PREVIOUS), EXPIRES | REPLACED),
+        *each(ENDING_OF_OTHERS, cluster(PREVIOUS), NOT_REPLACEABLE | EXPIRES | REPLACED),
+        *each(ENDING_OF_OTHERS, cluster("staging-orders"), REPLACEABLE | EXPIRES | REPLACED),
+        *each(ENDING_OF_OTHERS, cluster("billing-old-0123456789ab"), REPLACEABLE | EXPIRES | REPLACED),
+        *each(ENDING_OF_OTHERS, cluster(PREVIOUS, region=THERE), REPLACEABLE | EXPIRES | REPLACED),
+        *each("rds:DeleteDBCluster", cluster(PREVIOUS), REPLACEABLE | EXPIRES | REPLACED | PROTECTED),
+        *each(ENDING_OF_OTHERS, cluster(PREVIOUS), REPLACEABLE | EXPIRES | {ROLE: "live"}),
+        *each("rds:ModifyDBCluster", cluster(PREVIOUS), REPLACEABLE | EXPIRES | REPLACED),
+        *each("rds:DeleteDBInstance", instance("billing-1"), NOT_REPLACEABLE),
+        *each("rds:DeleteDBInstance", instance("billing-1"), REPLACEABLE | PROTECTED),
+        *each("rds:DeleteDBInstance", instance("billing-1", region=THERE), REPLACEABLE),
+        *each(ENDING_OF_OTHERS, snapshot("staging-orders-monthly")),
+        *each(ENDING_OF_OTHERS, snapshot("staging-orders-final-0123456789ab", region=THERE)),
+        *each("rds:DescribeDBClusterSnapshots", snapshot("staging-orders-monthly")),
+        *each("rds:AddTagsToResource", snapshot("staging-orders-monthly"), MARKED),
+        *each("rds:AddTagsToResource", snapshot("staging-orders-final-0123456789ab", region=THERE), MARKED),
+        *each("rds:DeleteDBClusterSnapshot", THEIR_FINAL, OURS),
+        *each("kms:DescribeKey", key("any", STRANGER)),
+        *each("kms:DescribeKey", key("any", region=THERE)),
         *each("rds:DeleteDBInstance", MEMBER, EXPIRES),
         *each("rds:DeleteDBInstance", MEMBER, OURS | PROTECTED),
         *each("rds:DeleteDBInstance", instance("billing-1"), OURS),

@@ -227,6 +227,7 @@ def test_no_description_of_a_version_gets_too_long() -> None:
             LONGEST.get(piece)
             or {"SourceExternalId": 80}.get(piece)
             or parameters[piece].get("MaxLength")
+            or max(map(len, parameters[piece].get("AllowedValues", [""])))
             or len(str(parameters[piece]["MaxValue"]))
             for piece in pieces
         ]

@@ -15,7 +15,7 @@ from tests.unit.support import (
     nothing_archived,
     some_users,
 )
-from utils.contracts.plan import Plan, ReplacedCluster
+from utils.contracts.plan import Plan, ReplacedCluster, ReplacedDeletion
 from utils.messages import outcome
 from utils.messages.swap import ReplacedNow
 
@@ -76,6 +76,23 @@ def test_protection_that_goes_with_the_cluster_is_announced() -> None:
     plan = replace(PLAN, replaces=replace(REPLACED, deletion_protection=True, protection_is_ours=True))
     text = outcome.planned(plan, EXECUTION, {}).body
     assert "then DELETED after its deletion protection is switched OFF, WITHOUT a final snapshot" in text
+
+
+HANDED = replace(
+    REPLACED,
+    is_ours=False,
+    deletion=ReplacedDeletion(
+        final_snapshot_identifier=f"{TARGET}-final-0123456789ab", instance_identifiers=["writer"], tags={}
+    ),
+)
+
+
+def test_one_of_others_that_is_deleted_as_asked_is_said_to_be_with_its_final_snapshot() -> None:
+    plan, final = replace(PLAN, replaces=HANDED), f"{TARGET}-final-0123456789ab"
+    text = outcome.planned(plan, EXECUTION, {}).body
+    assert f"then DELETED, although the pipeline did not create it, after a final snapshot {final}, as asked" in text
+    body = a_success(ReplacedNow("x"), plan)
+    assert f"and is deleted after 2026-03-11 03:00 UTC, with a final snapshot {final}" in body
 
 
 def a_success(replaced: ReplacedNow | None, plan: Plan = PLAN) -> str:

@@ -27,6 +27,7 @@ from tests.unit.operation.test_close import (
     started,
     state,
 )
+from tests.unit.operation.test_finishing import REPLACES
 from tests.unit.support import (
     OPERATION,
     OWN_TAGS,
@@ -35,6 +36,7 @@ from tests.unit.support import (
     a_copy,
     a_deletion,
     a_plan,
+    a_record,
     an_execution,
     lost_answer,
     nothing_archived,
@@ -42,9 +44,10 @@ from tests.unit.support import (
 from utils.aws import client
 from utils.contracts.evidence import Evidence, Index
 from utils.contracts.payloads import ExecutionError
-from utils.contracts.plan import Plan
+from utils.contracts.plan import Plan, ReplacedDeletion
 from utils.errors import TemporaryFailure
 from utils.operation import close
+from utils.operation.evidence_changes import changes_of
 from utils.state.lock import TargetLock
 
 BUCKET = "evidence-of-ours"
@@ -391,3 +394,18 @@ def test_what_was_done_on_the_snapshots_route_is_listed(rds: FakeRds) -> None:
     assert (found.changes[0].what, found.changes[0].on) == ("created", copy.arn)
     assert found.snapshot is not None
     assert found.snapshot.copied_to == copy.arn
+
+
+def test_of_a_replaced_cluster_the_evidence_says_how_it_is_to_end() -> None:
+    deletion = ReplacedDeletion(final_snapshot_identifier="orders-final-1", instance_identifiers=[], tags={})
+    record = a_record(swap_end="forward", door_open_at="2026-03-10T03:00:00.000Z")
+    for replaced, end in (
+        (REPLACES, "under the next name that was free"),
+        (
+            replace(REPLACES, is_ours=False, deletion=deletion),
+            f"deleted after {REPLACES.keep_hours} h, with a final snapshot orders-final-1, as asked for twice",
+        ),
+    ):
+        found = changes_of(a_plan(replaces=replaced), record, None, source_is_gone=False)
+        (change,) = [each for each in found if each.what == "replaced"]
+        assert change.proof.endswith(end)

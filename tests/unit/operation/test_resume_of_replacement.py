@@ -11,7 +11,8 @@ from tests.unit.fakes.machine import FakeMachine
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.operation.test_finishing import REPLACES, TEMPORARY
 from tests.unit.operation.test_resume import COPY, again, check, failed, found, record
-from tests.unit.support import NOW, OWN_TAGS, TARGET, a_cluster_plan, a_plan, some_users
+from tests.unit.support import EXECUTION, NOW, OPERATION, OWN_TAGS, TARGET, a_cluster_plan, a_plan, some_users
+from utils.contracts.plan import ReplacedCluster, ReplacedDeletion
 from utils.errors import RequestRefused
 from utils.state.operation import OperationState, iso
 
@@ -26,8 +27,12 @@ class Night:
         self.rds, self.target = rds, rds.add_cluster(TARGET)
         self.own = rds.add_cluster(TEMPORARY, TagList=OWN_TAGS)
         replaces = replace(REPLACES, resource_id=self.target["DbClusterResourceId"])
+        self.machine, self.state = machine, OperationState(OPERATION, EXECUTION, NOW)
+        self.plan_with(replaces)
+
+    def plan_with(self, replaces: ReplacedCluster, asked: dict[str, Any] | None = None) -> None:
         cluster = a_cluster_plan(identifier=TEMPORARY, live_identifier=TARGET, live_endpoint=REPLACES.endpoint)
-        self.state: OperationState = failed(machine, a_plan(cluster=cluster, replaces=replaces, copy=COPY))
+        self.state = failed(self.machine, a_plan(cluster=cluster, replaces=replaces, copy=COPY), **(asked or {}))
         self.remember(cluster_resource_id=self.own["DbClusterResourceId"], made_snapshots={"copy": COPY.arn})
 
     def remember(self, **facts: Any) -> None:
@@ -49,6 +54,39 @@ def test_before_its_swap_it_continues_with_its_own_cluster(night: Night) -> None
     assert (plan["finishes_swap"], plan["cluster"]["identifier"]) == (False, TEMPORARY)
     assert plan["replaces"]["resource_id"] == night.target["DbClusterResourceId"]
     assert any(line.startswith(f"cluster already created: {TEMPORARY}") for line in plan["resumed"])
+
+
+ASKED: dict[str, Any] = {"delete_replaced": True, "confirm_delete_replaced": TARGET}
+
+
+@pytest.fixture
+def handed(night: Night) -> Night:
+    """It replaces a cluster of others, which its request has had deleted after its time."""
+    deletion = ReplacedDeletion(final_snapshot_identifier="final", instance_identifiers=[], tags={})
+    replaces = replace(REPLACES, resource_id=night.target["DbClusterResourceId"], is_ours=False, deletion=deletion)
+    night.plan_with(replaces, ASKED)
+    return night
+
+
+@pytest.mark.parametrize("began", [{}, {"swap_began_at": iso(NOW)}])
+@pytest.mark.parametrize("given", [{}, ASKED])
+def test_what_becomes_of_a_replaced_cluster_of_others_is_not_asked_for_again(
+    handed: Night, given: dict[str, Any], began: dict[str, Any]
+) -> None:
+    """What finishes a swap that was stopped names the operation alone."""
+    handed.remember(**began)
+    assert check(again(**given))["replaces"]["deletion"]["final_snapshot_identifier"] == "final"
+
+
+@pytest.mark.parametrize("given", [{"delete_replaced": False}, {**ASKED, "confirm_delete_replaced": "another"}])
+def test_a_resume_changes_nothing_of_that(handed: Night, given: dict[str, Any]) -> None:
+    with pytest.raises(RequestRefused, match="is not what operation"):
+        check(again(**given))
+
+
+def test_nor_does_a_resume_ask_for_it_first(night: Night) -> None:
+    with pytest.raises(RequestRefused, match="delete_replaced: True is not what operation"):
+        check(again(**ASKED))
 
 
 def test_one_with_the_temporary_name_that_is_another_is_not_continued_with(night: Night, rds: FakeRds) -> None:

@@ -40,15 +40,15 @@ FOREIGN_KEY = f"arn:aws:kms:{SOURCE_REGION}:{ACCOUNT}:key/{KEY_ID}"
 pytestmark = pytest.mark.usefixtures("surroundings")
 
 
-def plan_of(**raw: Any) -> Plan:
+def plan_of(limits: Any = LIMITS, **raw: Any) -> Plan:
     request = read_request(raw, DEFAULTS)
     source = Source(ACCOUNT, source_region(request, REGION))
-    return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION), LIMITS)
+    return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION), limits)
 
 
-def refusal_of(**raw: Any) -> str:
+def refusal_of(limits: Any = LIMITS, **raw: Any) -> str:
     with pytest.raises(RequestRefused) as refused:
-        plan_of(**raw)
+        plan_of(limits, **raw)
     return str(refused.value)
 
 
