@@ -265,8 +265,9 @@ def list_operations(called: Called, source: str | None, target: str | None, limi
     )
     ended = last_good.ended_at if last_good else None
     good_line = f"last good one {age((_now() - ended).total_seconds())} ago" if ended else "none of them is good yet"
+    counted = f"{len(listing.operations)} of {len(matching)} operations, {good_line}" if matching else "No operations."
     lines = [*listing_lines(listing.operations), *drilled_lines(listing.drilled)]
-    return Answer(listing, lines, [f"{len(listing.operations)} of {len(matching)} operations, {good_line}"])
+    return Answer(listing, lines, [counted])
 
 
 @click.option("--exit-status", is_flag=True, help="End as the operation does, as watch would.")

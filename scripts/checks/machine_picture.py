@@ -106,4 +106,5 @@ def _drawn(states: dict[str, Any], edges: list[Edge]) -> str:
 
 
 def _identifier(name: str) -> str:
-    return re.sub(r"\W+", "_", name).strip("_").lower()
+    """Return what the picture calls a state. A question mark alone may distinguish a choice from a task."""
+    return re.sub(r"\W+", "_", name.replace("?", " or not")).strip("_").lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
@@ -22,6 +23,16 @@ MAX_PROBLEM_LENGTH = 1500
 # How much is shown of an unknown field, and of a value of the wrong type.
 MAX_FIELD = 60
 MAX_VALUE = 300
+
+# What JSON's types are called for whoever writes the request.
+_WORDS = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "object": "an object",
+    "str": "a text",
+}
 
 # What the stack gives for a list that is to be empty; others it gives separated by commas.
 EMPTY_LIST = "none"
@@ -115,8 +126,13 @@ def _stack_default(name: str, defaults: Mapping[str, str]) -> Any:
 
 
 def _is_list(annotated: Any) -> bool:
-    """Return whether a field's type, Annotated[list[...] | None, ...], is a list's."""
-    return any(get_origin(each) is list for each in get_args(get_args(annotated)[0]))
+    """Return whether a field's type is a list's."""
+    return any(get_origin(each) is list for each in _types(annotated))
+
+
+def _types(annotated: Any) -> tuple[Any, ...]:
+    """Return what a field's type, Annotated[list[...] | None, ...], consists of."""
+    return get_args(get_args(annotated)[0])
 
 
 def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
@@ -131,7 +147,16 @@ def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
 
 
 def _wrong_type(name: str, value: object, complaint: str) -> str:
-    wanted = complaint.split(" - at ")[0].replace("`", "").replace(" | null", "").replace("Expected", "expected")
+    choices = [value for each in _types(FIELDS[name].type) if get_origin(each) is Literal for value in get_args(each)]
+    if choices:
+        wanted = f"expected {', '.join(choices[:-1])} or {choices[-1]}"
+    else:
+        wanted = re.sub(r"`([^`]+)`", _in_words, complaint.split(" - at ")[0])
     return (
         f"{name}: {one_line(repr(value), MAX_VALUE)} does not fit, {wanted[0].lower()}{wanted[1:]}. {FIELD_HELP[name]}"
     )
+
+
+def _in_words(types: re.Match[str]) -> str:
+    """Return the types that msgspec names in one pair of backticks, such as `int | null`, which need not be given."""
+    return " or ".join(_WORDS.get(each, each) for each in types[1].split(" | ") if each != "null")

@@ -192,6 +192,20 @@ def test_a_value_of_the_wrong_type_is_refused_and_never_interpreted(field: str, 
     assert line.endswith("."), "the field's description says what it is for"
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("instance_count", "two", "expected a whole number, got a text."),
+        ("tags", ["team"], "expected an object, got a list."),
+        ("delete_source", "yes", "expected true or false, got a text."),
+        ("archive_snapshot", "burn", "expected delete, keep or export."),
+        ("archive_snapshot", 1, "expected delete, keep or export."),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_in_words_what_would(field: str, value: Any, words: str) -> None:
+    assert f"{value!r} does not fit, {words} " in refusal_of({field: value})
+
+
 def test_a_name_and_a_date_together_are_refused() -> None:
     message = refusal_of({"snapshot_identifier": "prod-tuesday", "snapshot_date": "2026-02-28"})
     assert "snapshot_date: '2026-02-28' is given, and snapshot_identifier is 'prod-tuesday'." in message
