@@ -42,7 +42,7 @@ REFUSALS: list[tuple[str, Any, tuple[str, ...]]] = [
         {"delete_source": True, "confirm_delete_source": "prod-order"},
         ("confirm_delete_source", "prod-order", CLUSTER),
     ),
-    ("a wrong type", {"instance_count": "two"}, ("instance_count", "'two'", "expected int")),
+    ("a wrong type", {"instance_count": "two"}, ("instance_count", "'two'", "expected a whole number")),
     ("another account", {"source_account_id": "999999999999"}, ("source_account_id", "999999999999", "own")),
     ("a list", [1], ("JSON object",)),
     ("a text", "text", ("JSON object",)),
