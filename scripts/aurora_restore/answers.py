@@ -130,6 +130,18 @@ class ClusterNow(Struct, frozen=True, kw_only=True):
     expires_at: str | None
 
 
+class KeptCluster(Struct, frozen=True, kw_only=True):
+    """The cluster that the operation has replaced, for as long as it is kept, as RDS describes it now.
+
+    `expires_at` is what its tag says; null where it is not deleted then.
+    """
+
+    resource_id: str
+    identifier: str
+    status: str
+    expires_at: str | None
+
+
 class AuditEvent(Struct, frozen=True, kw_only=True):
     """One event of the audit trail."""
 
@@ -155,7 +167,8 @@ class EndedDrill(Struct, frozen=True, kw_only=True):
 class Shown(Struct, frozen=True, kw_only=True):
     """One operation: did it work, how old is the data now, what exists now, how it went.
 
-    `worked` is null while that is open, and for a plan. `ended_drill` is null unless the execution of a drill has died.
+    `worked` is null while that is open, and for a plan. `kept` is null where the operation has replaced no cluster that
+    is still kept. `ended_drill` is null unless the execution of a drill has died.
     `application_secret` has the application's logins. `masked_at` is when the masking passed its gate, null before and
     where nothing is masked. `plan` and `parameters` are as the pipeline publishes them.
     """
@@ -165,6 +178,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     sentence: str
     data_age_now_seconds: int | None
     cluster: ClusterNow | None
+    kept: KeptCluster | None
     ended_drill: EndedDrill | None = None
     application_secret: str | None
     differences: list[str]

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .answers import AuditEvent, ClusterNow, Door, DrilledSource, EndedDrill, Shown, Status, Summary
+from .answers import AuditEvent, ClusterNow, Door, DrilledSource, EndedDrill, KeptCluster, Shown, Status, Summary
 from .executions import Execution, describe
 from .exits import DONE, FAILED, FINDINGS, REFUSED, STILL_RUNNING
 from .operations import Operations
@@ -17,6 +17,8 @@ from .published import Checks, Record
 from .stack import Stack
 from .words import age, duration, moment, one_line
 
+# The pipeline's tags (utils/aurora_utils/resources.py): the part that a cluster plays for its target, and its end.
+ROLE_TAG, EXPIRY_TAG = "aurora-restore:role", "aurora-restore:expires-at"
 _BY_EXECUTION: dict[str, Status] = {"ABORTED": "STOPPED", "TIMED_OUT": "TIMED_OUT", "FAILED": "FAILED"}
 _BY_RECORD: dict[str, Status] = {
     "planned": "PLANNED",
@@ -86,6 +88,7 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
         sentence=_sentence(record, summary, reasons),
         data_age_now_seconds=max(0, round((now - taken_at).total_seconds())) if taken_at else None,
         cluster=_cluster_now(stack, record),
+        kept=kept_cluster(stack, record),
         ended_drill=_ended_drill(stack, record, summary),
         application_secret=(record.raw_plan.get("target_secrets") or {}).get("application")
         or stack.outputs.get("AppSecretArn"),
@@ -145,6 +148,8 @@ def first_screen(shown: Shown) -> Iterator[str]:
         yield _row("Checks", _checks_line(operation.checks))
     yield _row("Data", _data_line(shown))
     yield _row("Exists now", _exists_line(shown))
+    if shown.kept is not None:
+        yield _row("", _kept_line(shown.kept))
     yield from (
         _row("Do now" if number == 0 else "", each) for number, each in enumerate(_what_now(shown, operation.status))
     )
@@ -254,6 +259,8 @@ def _cluster_now(stack: Stack, record: Record) -> ClusterNow | None:
         return None
     door: Door = "open" if record.door_open_at else "opening" if record.door_opening_at else "shut"
     exists, found = _described(stack, resource_id)
+    if _tags(found).get(ROLE_TAG) == "previous":
+        door = "shut"  # by the operation that has replaced it
     return ClusterNow(
         resource_id=resource_id,
         exists=exists,
@@ -263,6 +270,23 @@ def _cluster_now(stack: Stack, record: Record) -> ClusterNow | None:
         endpoint=found.get("Endpoint"),
         port=found.get("Port"),
         expires_at=record.cluster_expires_at,
+    )
+
+
+def kept_cluster(stack: Stack, record: Record) -> KeptCluster | None:
+    """Return the cluster that the operation has replaced; None once that has its name back, or is gone."""
+    replaced = record.plan.replaces or record.plan.replaced
+    if replaced is None or record.swap_end != "forward":
+        return None
+    _, found = _described(stack, replaced.resource_id)
+    tags = _tags(found)
+    if tags.get(ROLE_TAG) != "previous":
+        return None
+    return KeptCluster(
+        resource_id=replaced.resource_id,
+        identifier=found["DBClusterIdentifier"],
+        status=found["Status"],
+        expires_at=tags.get(EXPIRY_TAG) if replaced.expires else None,
     )
 
 
@@ -280,6 +304,10 @@ def _ended_drill(stack: Stack, record: Record, summary: Summary) -> EndedDrill |
         finished_by=execution.arn if execution is not None and execution.is_running else None,
         is_cleaned_up=is_over and not record.has_left_something,
     )
+
+
+def _tags(found: dict[str, Any]) -> dict[str, str]:
+    return {each["Key"]: each["Value"] for each in found.get("TagList", [])}
 
 
 def _described(stack: Stack, resource_id: str) -> tuple[bool | None, dict[str, Any]]:
@@ -324,6 +352,11 @@ def _exists_line(shown: Shown) -> str:
     return f"cluster {cluster.identifier} ({cluster.status}), door {cluster.door}{expiry}; it costs money"
 
 
+def _kept_line(kept: KeptCluster) -> str:
+    until = f"until {kept.expires_at}" if kept.expires_at else "until somebody deletes it"
+    return f"the cluster of before is kept as {kept.identifier} ({kept.status}) {until}; it costs money, too"
+
+
 def _what_now(shown: Shown, status: Status) -> Iterator[str]:
     cluster = shown.cluster
     if status == "RUNNING":
@@ -333,10 +366,15 @@ def _what_now(shown: Shown, status: Status) -> Iterator[str]:
         yield "Start what was planned:"
     elif status == "REFUSED":
         yield "Correct the request, and start it again. Nothing has to be cleaned up."
+    elif status == "SUCCEEDED" and cluster is not None and cluster.identifier not in (None, shown.operation.target):
+        yield f"Nothing. Its cluster no longer has the name {shown.operation.target}."
     elif status == "SUCCEEDED" and cluster is not None and cluster.exists:
         yield f"Connect: {cluster.endpoint}:{cluster.port}"
         if shown.application_secret:
             yield f"The logins are in secret {shown.application_secret}"
+        if shown.kept is not None and shown.operation.kind == "refresh":
+            yield "To go back to the cluster of before, without what was written since:"
+            yield f"aurora-restore rollback {shown.operation.operation_id}"
     elif status == "SUCCEEDED":
         yield "Nothing."
     elif shown.ended_drill is not None:

@@ -91,8 +91,7 @@ def _renamed(plan: Plan) -> Iterator[tuple[str, str, str]]:
 
 
 def _end_of(kept: Replaced) -> str:
-    is_protected = kept.deletion_protection and not kept.protection_is_ours
-    if not (kept.is_ours or kept.deletion) or not kept.is_swept or is_protected:
+    if not kept.expires:
         return "and not deleted then"
     after = f" after the final snapshot {kept.deletion.final_snapshot_identifier}" if kept.deletion else ""
     return f"then DELETED{after}"

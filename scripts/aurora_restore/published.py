@@ -109,6 +109,12 @@ class Replaced(Struct, frozen=True, kw_only=True):
     is_swept: bool = True
     deletion: ReplacedDeletion | None = None
 
+    @property
+    def expires(self) -> bool:
+        """Whether it is deleted once it was kept for as long as the plan says."""
+        is_protected = self.deletion_protection and not self.protection_is_ours
+        return (self.is_ours or self.deletion is not None) and self.is_swept and not is_protected
+
 
 class RolledBack(Struct, frozen=True, kw_only=True):
     """The replacement that is undone, and the cluster that gets its target's name back."""

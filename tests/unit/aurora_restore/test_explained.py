@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from scripts.aurora_restore import explained
 from scripts.aurora_restore.answers import ClusterNow, EndedDrill, Shown, Status
 from scripts.aurora_restore.executions import Execution
 from scripts.aurora_restore.explained import (
@@ -17,6 +19,7 @@ from scripts.aurora_restore.explained import (
     drilled_sources,
     exit_code_of,
     first_screen,
+    kept_cluster,
     listing_lines,
     next_commands,
     status_of,
@@ -33,7 +36,9 @@ from scripts.aurora_restore.published import (
     Snapshot,
     SourceDeletion,
 )
+from scripts.aurora_restore.stack import Stack
 from tests.unit.support import a_plan
+from utils.aurora_utils import resources
 from utils.state.operation import OperationRecord, plain, unstored
 
 BEGAN = dt.datetime(2026, 11, 27, 2, 13, tzinfo=dt.UTC)
@@ -87,6 +92,7 @@ def shown(status: str, found: Execution | None, cluster: ClusterNow | None = Non
         "sentence": "Why.",
         "data_age_now_seconds": 3 * 3600,
         "cluster": cluster,
+        "kept": None,
         "application_secret": "aurora-restore/application",
         "differences": [],
         "expected_end": [],
@@ -109,6 +115,42 @@ def test_evidence_is_named_with_the_command_that_shows_it() -> None:
     lines = list(first_screen(shown("succeeded", None, evidence=sealed)))
     assert "Evidence      #42 3f9a1c77  aurora-restore report one --open" in lines
     assert not [each for each in first_screen(shown("succeeded", None)) if each.startswith("Evidence")]
+
+
+def test_the_commands_words_for_tags_are_the_pipelines() -> None:
+    assert (explained.ROLE_TAG, explained.EXPIRY_TAG) == (resources.ROLE_TAG, resources.EXPIRY_TAG)
+
+
+REPLACING = PLAN | {"replaces": {"resource_id": "cluster-OLD", "is_ours": True}}
+
+
+@pytest.mark.parametrize(
+    ("role", "swap_end", "plan", "lines"),
+    [
+        ("previous", "forward", REPLACING, ["until 2026-11-28T02:00:00Z; it costs money, too"]),
+        (
+            "previous",
+            "forward",
+            PLAN | {"replaces": {"resource_id": "cluster-OLD"}},
+            ["until somebody deletes it; it costs money, too"],
+        ),
+        ("live", "forward", REPLACING, []),
+        ("previous", "back", REPLACING, []),
+        (None, "forward", REPLACING, []),
+        ("previous", None, PLAN, []),
+    ],
+)
+def test_the_cluster_of_before_is_shown_as_long_as_it_is_kept(
+    role: str | None, swap_end: str | None, plan: dict[str, Any], lines: list[str]
+) -> None:
+    tags = [{"Key": "aurora-restore:expires-at", "Value": "2026-11-28T02:00:00Z"}]
+    tags += [{"Key": "aurora-restore:role", "Value": role}] if role else []
+    described = {"DBClusterIdentifier": "staging-old-1", "Status": "available", "TagList": tags}
+    rds = SimpleNamespace(describe_db_clusters=lambda **_: {"DBClusters": [described]})
+    stack = cast(Stack, SimpleNamespace(client=lambda name: rds))
+    kept = kept_cluster(stack, replace(record("succeeded", plan), swap_end=swap_end))
+    summary = [each.strip() for each in first_screen(shown("succeeded", None, kept=kept)) if "kept as" in each]
+    assert summary == [f"the cluster of before is kept as staging-old-1 (available) {each}" for each in lines]
 
 
 def drill(
@@ -159,6 +201,12 @@ CLUSTER = ClusterNow(
     port=5432,
     expires_at=None,
 )
+
+
+def test_nobody_is_sent_to_a_cluster_that_was_replaced_since() -> None:
+    lines = list(first_screen(shown("succeeded", None, cluster=replace(CLUSTER, identifier="staging-orders-old-1"))))
+    assert f"Do now        Nothing. Its cluster no longer has the name {PLAN['target_cluster_id']}." in lines
+    assert not [each for each in lines if "Connect" in each]
 
 
 @pytest.mark.parametrize(
