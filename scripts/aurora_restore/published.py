@@ -111,7 +111,7 @@ class Replaced(Struct, frozen=True, kw_only=True):
 
     @property
     def expires(self) -> bool:
-        """Whether it is deleted once it was kept for as long as the plan says."""
+        """Return whether it is deleted once it was kept for as long as the plan says."""
         is_protected = self.deletion_protection and not self.protection_is_ours
         return (self.is_ours or self.deletion is not None) and self.is_swept and not is_protected
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from scripts.local_aws.server import LocalAws
 
 BUCKET = "policies"
+# What a policy is called in the stack: the demonstration's, and one of a person's own file.
 DEMONSTRATION, OWN = "staging", "own"
-"""What a policy is called in the stack: the demonstration's, and one of a person's own file."""
 # Every column of production's that holds personal data is masked, and every other one is classified.
 POLICY = """
 version: 1

@@ -38,6 +38,7 @@ from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
 from utils.redaction import without_secrets
 from utils.state.durations import SourceDurations, durations_key
+from utils.state.executions import STOPPED
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
 from utils.state.restored import restored_cluster
@@ -46,8 +47,6 @@ from utils.state.verification import kept_verification
 
 # A table's item has 400 KiB, and a character up to four bytes.
 MAX_REQUEST = 50_000
-# Ends at which a step may have been at work, which nobody waited for.
-STOPPED = frozenset({"ABORTED", "TIMED_OUT"})
 # RDS's word for a snapshot that is gone, in the cause of a step that looked for it in its own account.
 SNAPSHOT_NOT_FOUND = "DBClusterSnapshotNotFoundFault"
 log = Logger(service=metrics.SERVICE, child=True)

@@ -46,6 +46,7 @@ from utils.messages.outcome import phases_of
 from utils.operation.evidence_changes import changes_of, moment
 from utils.operation.starter import Starter
 from utils.redaction import without_secrets
+from utils.state.executions import STOPPED
 from utils.state.operation import OperationRecord
 
 PRODUCT = "aurora-restore-pipeline"
@@ -129,7 +130,7 @@ def outcome_of(known: Known, objectives: Objectives) -> EvidenceOutcome:
         missed = False in (objectives.rpo_seconds.held, objectives.rto_seconds.held)
         return "passed" if checks_held and not missed and not known.left else "findings"
     ended = known.record.drill_ended_by if known.record is not None and known.record.is_drill_ended else {}
-    if known.stopped or ended.get("status") in ("ABORTED", "TIMED_OUT"):
+    if known.stopped or ended.get("status") in STOPPED:
         return "stopped"
     failed: dict[str, EvidenceOutcome] = {"RequestRefused": "refused", "ChecksFailed": "findings"}
     return failed.get(known.error.error if known.error is not None else "", "failed")

@@ -147,7 +147,7 @@ def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
 
 
 def _wrong_type(name: str, value: object, complaint: str) -> str:
-    choices = [value for each in _types(FIELDS[name].type) if get_origin(each) is Literal for value in get_args(each)]
+    choices = [word for each in _types(FIELDS[name].type) if get_origin(each) is Literal for word in get_args(each)]
     if choices:
         wanted = f"expected {', '.join(choices[:-1])} or {choices[-1]}"
     else:

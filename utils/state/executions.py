@@ -1,4 +1,4 @@
-"""Finding out whether another execution of this state machine is still running.
+"""What the statuses of executions mean, and whether another execution of this state machine is still running.
 
 DescribeExecution is what only the first step may call, and on this machine's executions alone.
 """
@@ -10,6 +10,8 @@ from utils.aws import client, none_when
 
 # Of the statuses that an execution may have, those in which its steps may still run.
 AT_WORK = frozenset({"PENDING_REDRIVE", "RUNNING"})
+# Ends at which a step may have been at work, which nobody waited for.
+STOPPED = frozenset({"ABORTED", "TIMED_OUT"})
 
 
 def are_of_one_machine(execution_id: str, other: str) -> bool:

@@ -56,7 +56,7 @@ def finisher_of(pipeline: Pipeline, run: Run) -> str:
 
 
 def finished(pipeline: Pipeline, run: Run) -> Run:
-    """What the execution did that has ended the drill."""
+    """Return what the execution did that has ended the drill."""
     finisher, last = finisher_of(pipeline, run), pipeline.last_call()
     pipeline.aws.faults.release()
     return pipeline.end(finisher, last)
@@ -167,7 +167,7 @@ def test_a_redrive_of_a_stopped_drill_leaves_it_to_what_ends_it(pipeline: Pipeli
 
 @pytest.mark.full
 def test_a_drill_that_has_timed_out_leaves_no_cluster(pipeline: Pipeline) -> None:
-    """By a machine of the same states that may take a quarter of an hour."""
+    """The machine has the same states, and a quarter of an hour."""
     target, states = next(TARGETS), pipeline.aws.client("stepfunctions")
     machine = pipeline.place.state_machine_arn
     definition = states.describe_state_machine(stateMachineArn=machine)["definition"]

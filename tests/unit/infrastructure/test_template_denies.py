@@ -1061,7 +1061,7 @@ def policies_of(name: str, own: list[dict[str, Any]]) -> list[Policy]:
 
 
 def asked_of(name: str, own: list[dict[str, Any]], asked: Asked) -> Verdict:
-    """Of the role with all its policies, as IAM does."""
+    """Ask the role with all its policies, as IAM does."""
     return evaluate(policies_of(name, own), Request(*asked))
 
 

@@ -73,7 +73,7 @@ def handed(night: Night) -> Night:
 def test_what_becomes_of_a_replaced_cluster_of_others_is_not_asked_for_again(
     handed: Night, given: dict[str, Any], began: dict[str, Any]
 ) -> None:
-    """What finishes a swap that was stopped names the operation alone."""
+    """An execution that finishes a stopped swap names the operation alone."""
     handed.remember(**began)
     assert check(again(**given))["replaces"]["deletion"]["final_snapshot_identifier"] == "final"
 

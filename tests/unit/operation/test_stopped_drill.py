@@ -73,7 +73,7 @@ def finisher(machine: FakeMachine) -> str:
 
 
 def resumed(machine: FakeMachine, execution_id: str, ended: str = EXECUTION) -> dict[str, Any]:
-    """What the first step of an execution plans that resumes the operation, as the one that ends the drill does."""
+    """Return what the first step plans where an execution resumes the operation, as the one that ends the drill."""
     machine.statuses[ended] = "ABORTED"
     name = execution_id.rpartition(":")[2]
     execution = {"execution_id": execution_id, "execution_name": name, "started_at": END, "now": END}

@@ -51,7 +51,7 @@ def record() -> OperationRecord:
 
 
 def left(rds: FakeRds, operation: OperationState, **changes: Any) -> dict[str, Any]:
-    """What the drill has left: a cluster with an instance."""
+    """Make what the drill has left: a cluster with an instance."""
     rds.seconds = {"DeleteDBInstance": 300, "DeleteDBCluster": 600}
     made = rds.add_cluster(TARGET, TagList=OWN_TAGS, **changes)
     rds.add_instance(FIRST, TARGET, TagList=OWN_TAGS)
