@@ -1,7 +1,8 @@
 """moto and every session of boto3 read botocore's models for themselves, and moto every machine image of a region.
 
 Reading them took a tenth of the embedded AWS's start. The models never change, so all sessions share one loader and
-moto keeps its own, which adds to the models; and no image is needed where no machine is started.
+moto keeps its own, which adds to the models; and no image is needed where no machine is started. For each call moto
+also lists all methods of the service's class, which are remembered here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import botocore.loaders
 import botocore.session
+import moto.core.responses
 import moto.core.utils
 import msgspec
 from moto.core.loaders import create_loader
@@ -24,6 +26,8 @@ def install() -> None:
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     botocore.loaders.JSONFileLoader._load_file = _load_file  # type: ignore[attr-defined]  # not in its stubs
     moto.core.utils.create_loader = functools.cache(create_loader)  # type: ignore[attr-defined]  # it only imports it
+    listed = functools.cache(moto.core.utils.method_names_from_class)
+    moto.core.responses.method_names_from_class = listed  # type: ignore[attr-defined]  # it only imports it
 
 
 def _load_file(_: object, path: str, opened: Callable[..., Any]) -> Any:

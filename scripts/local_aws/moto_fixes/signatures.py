@@ -1,4 +1,6 @@
-"""KMS: what a key refuses to sign, and when. moto signs any length, with a key in any state, and a digest as a message.
+"""KMS: what a key refuses to sign, and when. moto signs any length, with a key in any state, a digest as a message.
+
+For each symmetric key moto also makes an RSA key, which takes a tenth of a second and is used for nothing.
 
 Sources: the API's model (Sign: Message has at most 4,096 bytes; Sign and GetPublicKey answer DisabledException,
 KMSInvalidStateException and InvalidKeyUsageException); KMS developer guide, "Key states of AWS KMS keys"; for a message
@@ -10,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import moto.kms.models
 from moto.kms.responses import KmsResponse
+from moto.kms.utils import AbstractPrivateKey, generate_private_key
 
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 
@@ -23,6 +27,11 @@ def install() -> None:
     KmsResponse.sign = _checked(_sign, _check_message)  # type: ignore[method-assign,assignment]
     KmsResponse.verify = _checked(_verify, _check_message)  # type: ignore[method-assign,assignment]
     KmsResponse.get_public_key = _checked(_get_public_key, _check_asymmetric)  # type: ignore[method-assign,assignment]
+    moto.kms.models.generate_private_key = _private_key  # type: ignore[attr-defined,assignment]
+
+
+def _private_key(key_spec: str) -> AbstractPrivateKey | None:
+    return None if key_spec == "SYMMETRIC_DEFAULT" else generate_private_key(key_spec)
 
 
 def _checked(answer: Callable[[Any], str], check: Callable[[Any, Any], None]) -> Callable[[Any], str]:

@@ -9,7 +9,6 @@ recorded on AWS: LocalStack's validated snapshots, tests/aws/services/stepfuncti
 from __future__ import annotations
 
 import base64
-import copy
 import datetime
 import functools
 import hashlib
@@ -82,7 +81,7 @@ class Scope:
         """Return the value at a reference path. Raise States.Runtime, worded for the field, if there is none."""
         if not self.has(path):
             raise StatesError(RUNTIME, self._missing(path, field))
-        return copy.deepcopy(self._find(path))
+        return _copied(self._find(path))
 
     def _missing(self, path: str, field: str) -> str:
         """Return what AWS says of a path that leads nowhere; it depends on the field.
@@ -136,7 +135,7 @@ class Scope:
         if isinstance(template, list):
             return [self.fill(item) for item in template]
         if not isinstance(template, dict):
-            return copy.deepcopy(template)
+            return template
         return {
             key.removesuffix(".$"): self.evaluate(value, key) if key.endswith(".$") else self.fill(value)
             for key, value in template.items()
@@ -261,12 +260,17 @@ _INTRINSICS: dict[str, Callable[..., Any]] = {
 }
 
 
+def _copied(document: Any) -> Any:
+    """Return a copy of what consists of JSON: its text, read again, which is far quicker than copy.deepcopy."""
+    return json.loads(json.dumps(document))
+
+
 def put(document: Any, path: str, value: Any) -> Any:
     """Return the document with a value at a reference path, which is created if need be."""
     found = steps(path)
     if not found:
         return value
-    result = copy.deepcopy(document)
+    result = _copied(document)
     place = result
     try:
         for step in found[:-1]:
