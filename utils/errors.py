@@ -24,7 +24,7 @@ class MasterLoginRefused(Exception):
 
 
 class MaskingGateFailed(Exception):
-    """The copy is not masked as the policy asks. It never opens."""
+    """The restored data are not masked as the policy asks. It never opens."""
 
 
 class ChecksFailed(Exception):

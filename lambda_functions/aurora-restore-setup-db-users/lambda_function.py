@@ -2,18 +2,16 @@
 
 from msgspec import convert
 
-from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import SetupUsersTask, UsersReady
 from utils.logins.application import ApplicationSecret
 from utils.logins.roles import RoleNames
 from utils.logins.secret_choice import application_secret_of, with_secrets
-from utils.postgres.session import Server
 from utils.postgres.setup import set_up_roles, shortened
 from utils.state.operation import iso
-from utils.steps.login_proof import address_of, master_login, prove_and_promote
-from utils.steps.masking_gate import refuse_unmasked
+from utils.steps.login_proof import master_login, prove_and_promote, server_for
 from utils.steps.restore import note_seen
+from utils.steps.unmasked import refuse_unmasked
 
 MAX_REMEMBERED = 500  # names fit into the operation's state beside everything else
 
@@ -28,7 +26,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         return with_secrets(convert(record.users, UsersReady, strict=False), record)
     note_seen(task.after, work.state, record)
     master = master_login(record)
-    server = Server(host=address_of(master, record), port=master.port, ca_bundle=environment.text("RDS_CA_BUNDLE"))
+    server = server_for(master, record)
     prove_and_promote(server, master, record, work.state)
 
     names = RoleNames(task.application_role, task.read_only_role)

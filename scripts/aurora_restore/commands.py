@@ -187,7 +187,8 @@ def resume(called: Called, operation: str, every: float, yes: bool) -> Answer:
     if shown.operation.status not in ("FAILED", "STOPPED", "TIMED_OUT"):
         raise CommandError(
             "NotResumable",
-            f"Operation {record.operation_id} is {shown.operation.status}: only one that has failed can be resumed.",
+            f"Operation {record.operation_id} is {shown.operation.status}: only one that failed, was stopped or ran "
+            "out of time can be resumed.",
             REFUSED,
             next_commands=next_commands(shown),
         )

@@ -27,8 +27,8 @@ BEGUN_WITHIN_SECONDS = 300
 def expire(called: Called, operation: str, every: float, now: bool, cluster: str | None, confirm: str | None) -> Answer:
     """Delete a cluster of OPERATION that expires, before its time; or say what expires, and when.
 
-    Nothing of its proofs is passed by: what was extended by its tag, is protected, was renamed, or is at work in
-    another operation stays, and the command says why.
+    All proofs apply: a cluster that was extended by its tag, is protected, was renamed, or is in use by another
+    operation is not deleted, and the command says why.
     """
     operations = Operations(called.stack)
     record = operations.find(operation)

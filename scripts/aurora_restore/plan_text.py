@@ -65,7 +65,7 @@ def _restored(plan: Plan, now: dt.datetime) -> Iterator[tuple[str, str, str]]:
     if plan.masking:
         yield "MASK", "every database", f"by policy {plan.masking.policy}, version {plan.masking.version_id}"
     if plan.inherited_logins == "lock":
-        yield "LOCK", "production's own logins", "no password of production opens the copy"
+        yield "LOCK", "production's own logins", "no password of production opens the restored cluster"
     else:
         yield "LEAVE", "production's own logins", "OPEN, as the request says"
     if plan.verification:

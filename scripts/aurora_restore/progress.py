@@ -17,6 +17,7 @@ from .words import duration, one_line
 
 # The first that is in a state's name. A state that has none is a phase of its own, by its name.
 _PHASES = {
+    "Notification": "Notification",
     "Clean": "Clean up",
     # Before the copy: it is removed with the drill's cluster.
     "Drill": "Deletion",
@@ -35,7 +36,6 @@ _PHASES = {
     "Open": "Opening",
     "Delet": "Deletion",
     "Archive": "Archive",
-    "Notification": "Notification",
     "Restore": "Restore",
 }
 # Choices and the ends take no time: they belong to the phase before them.

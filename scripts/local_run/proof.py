@@ -340,6 +340,8 @@ def _events_of(plan: dict[str, Any]) -> set[str]:
     """Return the audit trail's kinds of events of an operation that carries out its plan without trouble."""
     events = {"snapshot-check", "restore-snapshot", "check-restore-status", "setup-db-users"}
     events |= {"open-cluster", "door", "sns-notification"}
+    if plan["expires_after_hours"]:
+        events |= {"expiry"}
     if plan["masking"]:
         events |= {"transform-data", "masking-gate"}
     if plan["verification"]:

@@ -54,13 +54,8 @@ def owns_cluster(cluster: Cluster, record: Recorded) -> bool:
     return why_not_own_cluster(cluster, record) is None
 
 
-def owns_member(instance: Instance, record: Recorded) -> bool:
-    """Return whether an instance carries the operation's tag. Its cluster has to be proved beside it."""
-    return instance.belongs_to(record.operation_id)
-
-
 def was_made_by(instance: Instance, operation_id: str) -> bool:
-    """Return whether an instance carries an operation's tag: that of the operation which created its cluster."""
+    """Return whether an instance has the tag of the operation that created its cluster, which is proved beside it."""
     return instance.belongs_to(operation_id)
 
 

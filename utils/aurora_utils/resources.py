@@ -65,7 +65,8 @@ BROKEN_INSTANCE = BROKEN_CLUSTER | {
     "storage-full",
 }
 # What of these ends by itself, or by a call.
-PASSING = frozenset({"deleting", "stopped", "stopping"})
+STOPPED = frozenset({"stopped", "stopping"})
+PASSING = STOPPED | {"deleting"}
 CREATING_CLUSTER = frozenset({"creating", "migrating", "preparing-data-migration"})
 # Pending changes of a cluster that its usability hangs on: those that CloudFormation's handler waits for
 # (BaseHandlerStd of AWS::RDS::DBCluster, isNoPendingChanges). What else is pending shows as a difference at the end.
@@ -238,7 +239,7 @@ class Cluster(Tagged, frozen=True, kw_only=True):
 
     @property
     def is_broken(self) -> bool:
-        """Return whether it will never become available."""
+        """Return whether it will not become available by itself: it has failed, is stopped, or is being deleted."""
         return self.status in BROKEN_CLUSTER
 
     @property
@@ -292,7 +293,7 @@ class Instance(Tagged, frozen=True, kw_only=True):
 
     @property
     def is_broken(self) -> bool:
-        """Return whether it will never become available."""
+        """Return whether it will not become available by itself: it has failed, is stopped, or is being deleted."""
         return self.status in BROKEN_INSTANCE
 
     @property

@@ -191,7 +191,7 @@ class TargetSecrets(Struct, frozen=True, kw_only=True):
 class MaskingPlan(Struct, frozen=True, kw_only=True):
     """The masking policy, in the one version that the stack named when this was planned.
 
-    Its text is in an item of its own of the state table (utils/state/masking_policy.py), by which each execution of the
+    Its text is in an item of its own of the state table (utils/state/policy_text.py), by which each execution of the
     operation masks; `sha256` is the text's.
     """
 

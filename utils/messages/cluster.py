@@ -123,10 +123,12 @@ def cost(plan: ClusterPlan, region: str) -> str:
 
 
 def cost_now(cluster: Cluster, members: Sequence[Instance]) -> str:
-    """Return which instances there are, and what they cost in an hour if all are up: RDS does not charge for others."""
+    """Return what it costs, as a clause: in an hour if all instances are up, since RDS does not charge for others."""
     classes = sorted(each.settings.db_instance_class or "unknown" for each in members)
-    if not classes or not all(each.is_up for each in members):
-        return counted_classes(classes)
+    if not classes:
+        return "its storage costs money: it has no instance"
+    if not all(each.is_up for each in members):
+        return f"its storage and its instances cost money: {counted_classes(classes)}"
     storage, *capacity = (
         cluster.settings.value(name)
         for name in ("storage_type", "serverless_v2_min_capacity", "serverless_v2_max_capacity")

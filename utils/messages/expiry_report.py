@@ -125,7 +125,7 @@ def kept(
 
 
 def _costs(cluster: Cluster, members: Sequence[Instance]) -> str:
-    return f"while it exists, its storage and its instances: {cost_now(cluster, members)}"
+    return f"while it exists, {cost_now(cluster, members)}"
 
 
 def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.datetime, here: str) -> Iterator[str]:

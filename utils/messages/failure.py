@@ -174,7 +174,7 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
         if record and record.login_proven_at is None:
             yield "No login with a new master password has worked yet: the source's password may still open it."
         costs = cost_now(remains.cluster, remains.members)
-        yield f"While it exists, its storage and its instances cost money: {costs}."
+        yield f"While it exists, {costs}."
     yield from _replaced_lines(remains)
     if remains.copy is not None:
         size = f" of up to {remains.copy.allocated_gib} GiB" if remains.copy.allocated_gib else ""
@@ -198,7 +198,8 @@ def _replaced_lines(remains: Remains) -> Iterator[str]:
     if now is None or now.replaced is None or now.holder is None or now.holder.resource_id == now.replaced_id:
         return
     costs = cost_now(now.replaced, now.replaced_members)
-    yield f"Cluster {now.replaced.identifier} ({now.replaced_id}), which was replaced. While it exists, {costs}."
+    name = now.replaced.identifier
+    yield f"Cluster {name} ({now.replaced_id}) was replaced and still exists. While it does, {costs}."
 
 
 def _how_far_masked(record: OperationRecord) -> str:

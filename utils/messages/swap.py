@@ -1,4 +1,4 @@
-"""What people read about a swap that did not end as it should: where both clusters are, and who has to act."""
+"""What people read about a swap: what it does, where both clusters are when it did not end well, and who has to act."""
 
 from __future__ import annotations
 
@@ -109,15 +109,52 @@ def end_of_kept(kept: ReplacedCluster, replaced_at: str, now: ReplacedNow | None
     return f"and is deleted after {spoken(expiry_text(until))}{final}"
 
 
+# What a swap may end without, by its action or setting (utils/steps/swap.py, DISPENSABLE; swap_observed.py, DATA_API).
+_UNDONE = {
+    "move-label": "make the live cluster's login the current version of its admin secret: move its label AWSCURRENT "
+    "by hand",
+    "set-roles": f"set the tags {ROLE_TAG} of the two clusters: give the one that has the name the value live by hand",
+    "data-api": "enable the Data API of the live cluster: enable it by hand",
+}
+
+
 def undone_sentences(now: ReplacedNow | TargetNow | None) -> Iterator[str]:
-    """Yield what a swap has ended without."""
-    if now is not None and now.undone:
-        yield f"AWS has refused this, and the swap has ended without it: {', '.join(now.undone)}. Do it by hand."
+    """Yield what a swap has ended without, and what a person has to do."""
+    for what in now.undone if now is not None else ():
+        yield f"The swap has ended, but AWS has refused to {_UNDONE.get(what, what)}."
+
+
+# By the action of the decision table (utils/steps/swap.py, Action) or the errand (swap_step.py, ErrandKind).
+_DOINGS = {
+    "look-again": "a second look at both clusters",
+    "wait": "what AWS is doing with the clusters",
+    "choose-end": "the record of how the swap is to end",
+    "turn-back": "the record that the swap is turned back",
+    "commit": "the record that the swap is only finished forward from now on",
+    "start": "the start of {name}",
+    "tag-as-swapping": "the tagging of {name} as swapping",
+    "disable-data-api": "the switching off of the Data API of {name}",
+    "shut-door": "the shutting of {name}'s door",
+    "end-sessions": "the end of all clients' sessions on {name}",
+    "reboot-members": "the restart of {name}'s instances",
+    "rename": "the renaming of {name} to {new_name}",
+    "stop": "the stop of {name}",
+    "prove": "the proof that the target's name leads to {name}",
+    "look-at-certificates": "the reading of {name}'s certificates",
+    "move-label": "the login of {name} as the current version of its secret",
+    "set-roles": "the tags that say which cluster is live",
+    "open-door": "the opening of {name}'s door",
+    "restore-setting": "the settings that {name} had before",
+}
+
+
+def doing(action: str, name: str, new_name: str = "") -> str:
+    """Return what a swap does or waits for, as a noun with its article. `name` is what the cluster is called now."""
+    return _DOINGS.get(action, action).format(name=name or "the cluster", new_name=new_name)
 
 
 # By the decision table's reason for turning back or failing (utils/steps/swap.py, Reason).
 _WHY = {
-    "nothing-left": "both clusters were deleted by somebody else",
     "stranger": "another cluster has taken the name",
     "no-free-name": "both names that were to be given to the other cluster are taken",
     "time-is-up": "it did not come to its end in time",
@@ -170,7 +207,16 @@ def doubts_of_old(record: SwapRecord, *, certificate_has_name: bool | None, rest
 def failed(reason: str | None, record: SwapRecord, holders: Mapping[str, str]) -> str:
     """Return that the swap has stopped, with the names that both clusters have, and what to do."""
     names = {resource_id: name for name, resource_id in holders.items()}
-    old, new = (names.get(each.resource_id, "gone") for each in (record.old, record.new))
+    old, new = (
+        f"is now called {names[each.resource_id]}" if each.resource_id in names else "no longer exists"
+        for each in (record.old, record.new)
+    )
+    if reason == "nothing-left":
+        return (
+            f"The swap of {record.live_name} has ended without either cluster: both ({record.old.resource_id}, "
+            f"{record.new.resource_id}) were deleted by somebody else. Find out by whom (CloudTrail, DeleteDBCluster). "
+            "Then start a new operation without replace_target: the name is free."
+        )
     committed = record.committed_at is not None
     state = (
         "Its data may have been written to since, so it is not turned back."
@@ -179,7 +225,7 @@ def failed(reason: str | None, record: SwapRecord, holders: Mapping[str, str]) -
     )
     return (
         f"The swap of {record.live_name} cannot be finished: {why(reason)}. The cluster that was replaced "
-        f"({record.old.resource_id}) is now called {old}, the restored one ({record.new.resource_id}) {new}. {state} "
+        f"({record.old.resource_id}) {old}, the restored one ({record.new.resource_id}) {new}. {state} "
         "Look at both in RDS and at the events of this operation in the audit table. Once the cause is fixed, resume "
         "the operation, which finishes the swap."
     )

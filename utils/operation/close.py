@@ -1,4 +1,4 @@
-"""The end of an operation: what is left of it, and closing its state exactly once."""
+"""The end of an operation: its state is closed exactly once, and its evidence sealed."""
 
 from __future__ import annotations
 
@@ -12,27 +12,21 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec.structs import replace
 
-from utils import environment, metrics
+from utils import metrics
 from utils.arns import Arn
-from utils.aurora_utils import AuroraReader
-from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
-from utils.aurora_utils.resources import ROLE_TAG
-from utils.aurora_utils.source_left import look_at_source
-from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
-from utils.contracts.plan import FoundSnapshot, Plan, SourceDeletion
-from utils.contracts.route import RouteStep
+from utils.contracts.plan import FoundSnapshot, Plan
 from utils.contracts.verification import Verification
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
-from utils.messages.cluster import cost_now
-from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines, door_of, failed_clean_up_lines
+from utils.messages.failure import MAX_CAUSE_SHOWN, Remains, cause_lines, failed_clean_up_lines
 from utils.messages.next_steps import as_asked, next_lines
 from utils.messages.outcome import NOT_SETTLED, phase_seconds, total_seconds
-from utils.messages.swap import ReplacedNow, TargetNow
+from utils.messages.swap import ReplacedNow
 from utils.operation.evidence import Known, evidence_of
 from utils.operation.finishing import finishing_arn, finishing_name, start_finishing
 from utils.operation.identity import is_scheduled, operation_at_end
+from utils.operation.remains import replaced_now, with_remains
 from utils.operation.sealing import ChainBegun, Witness, chain_begun, seal_end
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
@@ -40,17 +34,12 @@ from utils.redaction import without_secrets
 from utils.state.durations import SourceDurations, durations_key
 from utils.state.executions import STOPPED
 from utils.state.lock import TargetLock
-from utils.state.operation import OperationRecord, OperationState, Status, iso
-from utils.state.restored import restored_cluster
-from utils.state.swap import stored_swap
+from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.verification import kept_verification
 
 # A table's item has 400 KiB, and a character up to four bytes.
 MAX_REQUEST = 50_000
-# RDS's word for a snapshot that is gone, in the cause of a step that looked for it in its own account.
-SNAPSHOT_NOT_FOUND = "DBClusterSnapshotNotFoundFault"
 log = Logger(service=metrics.SERVICE, child=True)
-STATUS_OF: dict[str, Status] = {"planned": "planned", "succeeded": "succeeded", "failed": "failed"}
 
 
 def read_task(event: Mapping[str, Any]) -> NotificationTask:
@@ -130,7 +119,7 @@ class OperationEnd:
             return self.is_duplicate
         execution = self._task.execution
         continues = record.execution_id != execution.execution_id or record.redrive_count > execution.redrive_count
-        reported = record.notified_at is not None and record.status in (STATUS_OF[self._task.outcome], "succeeded")
+        reported = record.notified_at is not None and record.status in (self._task.outcome, "succeeded")
         return continues or reported
 
     @property
@@ -182,7 +171,7 @@ class OperationEnd:
 
     def close(self) -> None:
         """Record how it ended, settle its secrets, release the lock. Doing it twice has the effect of one."""
-        task, status = self._task, STATUS_OF[self._task.outcome]
+        task, status = self._task, self._task.outcome
         if status != "planned":
             self._begun = chain_begun(self.record, self._attempt)
         begun: dict[str, Any] = {"evidence_begun": self._begun.recorded} if self._begun.recorded else {}
@@ -340,94 +329,15 @@ class OperationEnd:
 
     def remains(self) -> Remains:
         """Return what this operation has left behind, as RDS has it. A failure here must not hide the operation's."""
-        record = self.record
-        if record is None or "target_cluster_id" not in record.plan:
+        if self.record is None or "target_cluster_id" not in self.record.plan:
             return Remains()
-        deletion = _begun_deletion(record)
-        known = Remains(
-            on_the_way=left_on_the_way(record),
-            deletion=deletion,
-            may_appear=self._task.stopped,
-            about_secrets=self.about_secrets,
-            finished_by=finishing_arn(record.operation_id, self._task.execution) if self.is_to_be_finished else None,
-        )
-        try:
-            if deletion is not None:
-                known = replace(known, source=look_at_source(deletion, AuroraReader(deletion.region)))
-            aurora = AuroraReader(environment.region())
-            cluster = restored_cluster(record, aurora, record.plan["target_cluster_id"])
-            if cluster is not None and owns_cluster(cluster, record):
-                known = replace(known, cluster=cluster, members=aurora.instances_of(cluster.identifier))
-            copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
-            if copy is not None and owns_recorded_copy(copy, record):
-                known = replace(known, copy=copy)
-            known = replace(known, lost=self._lost(record, known), target=self._target_now(record, aurora))
-            if known.lost is None and _resumes_from_snapshot(record, known) and not _is_own_snapshot(record):
-                known = replace(known, snapshot_is_out_of_sight=True)
-        except (ClientError, BotoCoreError) as error:
-            return replace(known, unknown=str(as_step_error(error)))
-        return known
+        finished_by = finishing_arn(self.record.operation_id, self._task.execution) if self.is_to_be_finished else None
+        known = Remains(may_appear=self._task.stopped, about_secrets=self.about_secrets, finished_by=finished_by)
+        return with_remains(known, self.record, self._task.execution.execution_id, self.error.cause)
 
     def replaced(self) -> ReplacedNow | None:
         """Return what became of the cluster that was replaced; None where none was, or RDS did not report it."""
-        plan = self.record.plan if self.record is not None else {}
-        planned: Mapping[str, Any] | None = plan.get("replaces") or plan.get("replaced")
-        if not planned:
-            return None
-        try:
-            aurora = AuroraReader(environment.region())
-            found = aurora.cluster_with_id(str(planned["resource_id"]))
-            if found is None or found.is_being_deleted:
-                return ReplacedNow(None)
-            swap = stored_swap(self._state.operation_id)
-            return ReplacedNow(
-                found.identifier,
-                costs=cost_now(found, aurora.instances_of(found.identifier)),
-                is_previous=found.tags.get(ROLE_TAG) == "previous",
-                undone=swap.record.refused if swap is not None else (),
-            )
-        except (ClientError, BotoCoreError) as error:
-            log.warning("replaced cluster not looked at", extra={"cause": one_line(error)})
-            return None
-
-    def _target_now(self, record: OperationRecord, aurora: AuroraReader) -> TargetNow | None:
-        """Return who has the target's name, and both clusters of the swap; None where none has begun."""
-        planned = record.plan.get("replaces") or record.plan.get("replaced")
-        if not planned or record.swap_began_at is None:
-            return None
-        swap = stored_swap(record.operation_id)
-        if swap is not None and record.swap_end == "back" and not swap.is_of(self._task.execution.execution_id):
-            # An earlier execution has turned it back: what has failed since is no swap.
-            return None
-        restored_id = swap.record.new.resource_id if swap is not None else record.cluster_resource_id or ""
-        by_id = {each.resource_id: each for each in aurora.clusters()}
-        target, replaced = record.plan["target_cluster_id"], by_id.get(planned["resource_id"])
-        return TargetNow(
-            holder=next((each for each in by_id.values() if each.identifier == target), None),
-            replaced_id=planned["resource_id"],
-            restored_id=restored_id,
-            replaced=replaced,
-            restored=by_id.get(restored_id),
-            replaced_members=aurora.instances_of(replaced.identifier) if replaced is not None else [],
-            door_group=door_of(record)[0],
-            committed_at=swap.record.committed_at if swap is not None else None,
-            because=swap.turned_because if swap is not None else "",
-            undone=swap.record.refused if swap is not None else (),
-        )
-
-    def _lost(self, record: OperationRecord, known: Remains) -> Lost | None:
-        """Return what a resume would need and would not find, as far as that can be seen from here."""
-        if known.cluster is not None or record.plan.get("rolls_back"):
-            return None
-        if record.cluster_resource_id is not None and record.clean_up_at is None:
-            return "cluster"
-        if known.deletion is not None or not _resumes_from_snapshot(record, known):
-            return None
-        if not _is_own_snapshot(record):
-            return "snapshot" if SNAPSHOT_NOT_FOUND in self.error.cause else None
-        snapshot = record.plan["snapshot"]
-        found = AuroraReader(Arn.parse(snapshot["arn"]).region).snapshot(snapshot["identifier"])
-        return "snapshot" if found is None else None
+        return replaced_now(self.record) if self.record is not None else None
 
     def count_duplicate(self) -> None:
         """Count a start that came twice."""
@@ -453,35 +363,6 @@ class OperationEnd:
 def _warnings_of(task: NotificationTask) -> list[str]:
     """Return what of the snapshot's route could not be taken back."""
     return task.archive.warnings if task.archive is not None else []
-
-
-def _begun_deletion(record: OperationRecord) -> SourceDeletion | None:
-    """Return the source's deletion, once anything was done to the source."""
-    if record.source_deletion_at is None and record.protection_off_at is None:
-        return None
-    planned = record.plan.get("source_deletion")
-    return msgspec.convert(planned, SourceDeletion) if planned else None
-
-
-def _resumes_from_snapshot(record: OperationRecord, known: Remains) -> bool:
-    """Return whether nothing was created from the snapshot yet, or all of that was removed."""
-    copy_is_gone = record.copied_snapshot_arn is not None and known.copy is None
-    made = {} if copy_is_gone or record.copy_clean_up_at is not None else record.made_snapshots
-    return bool(record.plan.get("snapshot")) and known.cluster is None and known.copy is None and not made
-
-
-def _is_own_snapshot(record: OperationRecord) -> bool:
-    """Return whether the snapshot is of this account: another one's cannot be looked at from here."""
-    return Arn.parse(record.plan["snapshot"]["arn"]).account_id == Arn.parse(record.execution_id).account_id
-
-
-def left_on_the_way(record: OperationRecord) -> list[RouteStep]:
-    """Return the steps of the snapshot's route that are known to be done and have not been undone."""
-    copy = record.planned_copy
-    if copy is None:
-        return []
-    left = copy.outstanding(record.route_times)
-    return [step for step in left if step.effect == "unshare" or copy.maker_of(step).name in record.made_snapshots]
 
 
 def end_of_execution(task: NotificationTask) -> OperationEnd:

@@ -185,7 +185,7 @@ def _sentence(known: Known, plan: Plan | None, outcome: EvidenceOutcome) -> str:
         return f"{target} leads to cluster {plan.rolls_back.resource_id} again."
     what = f"{source} was restored as {target}, from the snapshot of {taken}"
     if plan.drill:
-        what += ", and the copy was deleted again"
+        what += ", and the restored cluster was deleted again"
     return f"{what}." if known.verification is not None else f"{what}. No check looked at the data."
 
 

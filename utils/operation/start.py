@@ -163,8 +163,8 @@ def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> 
             command = " ".join(resume_command(holder.execution_id, {}, holder.operation_id))
             raise RequestRefused(
                 f"target_cluster_id: operation {holder.operation_id} has not ended its swap of {target!r}, which is "
-                f"between two clusters. Nothing else may work on it before. Resume that operation to finish the swap, "
-                f"then start again: {command}"
+                "between two clusters. Until that has ended, no other operation may work on it. Resume that operation "
+                f"to finish the swap, then start again: {command}"
             )
         raise RequestRefused(
             f"target_cluster_id: another execution is working on {target!r}: {holder.execution_id} (operation "

@@ -17,7 +17,7 @@ from utils.errors import StepFailed
 from utils.logins.master import AdminSecret
 from utils.logins.secret_store import look_at_secret
 from utils.names import MAX_IDENTIFIER, name_for
-from utils.preflight.replaceable import is_ours
+from utils.preflight.replaceable import has_operation_tag
 from utils.request.fields import RestoreRequest
 from utils.request.reading import said_by
 from utils.state.maker import has_given_protection, maker_of
@@ -108,7 +108,7 @@ def renamed_for(cluster: ClusterPlan, replaces: ReplacedCluster | None, operatio
 
 def login_of(replaced: Cluster, secret: str) -> str | None:
     """Return the version of the target's admin secret that has the cluster's login; None where there is none."""
-    if not is_ours(replaced):
+    if not has_operation_tag(replaced):
         return None
     version, found = AdminSecret.version_for(replaced.resource_id), look_at_secret(secret)
     return version if found is not None and version in found.labels.values() else None

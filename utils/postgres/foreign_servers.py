@@ -23,7 +23,8 @@ def foreign_servers(opened: Session) -> Iterator[str]:
     )
     for server, wrapper, users in found:
         logins = f"logins for {named([(_whose(user),) for user in users])}" if users else "no logins"
-        yield f"foreign server {server!r} ({wrapper}) with {logins} came with the data: the copy may reach it"
+        came = f"foreign server {server!r} ({wrapper}) with {logins} came with the data"
+        yield f"{came}: the restored cluster may reach it"
 
 
 def drop_user_mappings(opened: Session) -> tuple[list[str], list[str]]:

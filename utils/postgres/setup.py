@@ -321,7 +321,7 @@ def _background_warnings(background: dict[str, Background], quarantine: bool) ->
                 f"{database}: NOT DISABLED: {text}. It runs as soon as the cluster's parameters allow it: disable or "
                 "drop it before you change them"
                 if quarantine
-                else f"{database}: {text} came with the data and may run in the copy"
+                else f"{database}: {text} came with the data and may run in the restored cluster"
             )
         yield from (f"{database}: could not be checked: {text}" for text in each.unknown)
         yield from (f"{database}: {text}" for text in each.reaches)

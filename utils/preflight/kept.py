@@ -12,7 +12,7 @@ from utils.aurora_utils.resources import ROLE_TAG
 from utils.contracts.payloads import Execution
 from utils.contracts.stack_limits import StackLimits
 from utils.foreign_text import one_line
-from utils.preflight.replaceable import is_ours, lasting_refusals, waiting_refusals
+from utils.preflight.replaceable import has_operation_tag, lasting_refusals, waiting_refusals
 from utils.state.expiry import ExpiryRegister
 from utils.state.maker import maker_of
 
@@ -57,7 +57,7 @@ def unmasked_problems(kept: Cluster | None, execution: Execution, limits: StackL
 
     What another team's cluster holds is its owner's to say.
     """
-    if limits.require_masking != "true" or kept is None or not is_ours(kept):
+    if limits.require_masking != "true" or kept is None or not has_operation_tag(kept):
         return
     record = maker_of(kept, execution.execution_id, execution.now)
     if record is None or record.masked_at is None:

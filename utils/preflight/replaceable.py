@@ -27,8 +27,11 @@ def replaceable_problems(replaced: Cluster, admin_secret: str, target: AuroraRea
     yield from _rotation_problems(admin_secret)
 
 
-def is_ours(replaced: Cluster) -> bool:
-    """Return whether the pipeline has created the cluster."""
+def has_operation_tag(replaced: Cluster) -> bool:
+    """Return whether the cluster carries the tag of some operation, perhaps of another stack's.
+
+    That proves nothing (`utils/state/maker.py` does); it only decides whether the owner's tag is needed as well.
+    """
     return OPERATION_TAG in replaced.tags
 
 
@@ -45,7 +48,7 @@ def refusals_before_fence(replaced: Cluster, target: AuroraReader) -> Iterator[s
 def lasting_refusals(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
     """Yield why the name of this cluster may not be changed in any state, as a predicate."""
     members = target.instances_of(replaced.identifier)
-    if not is_ours(replaced) and (untagged := without_consent(replaced, members)):
+    if not has_operation_tag(replaced) and (untagged := without_consent(replaced, members)):
         here = f"--region {target.region}"
         commands = [
             f"aws rds add-tags-to-resource --resource-name {arn} --tags Key={REPLACEABLE_TAG},Value=true {here}"
@@ -156,7 +159,7 @@ def replacement_warnings(replaced: Cluster, clusters: Sequence[Cluster]) -> Iter
         "looked for: clients at the endpoints of single instances, replication slots, tasks of AWS DMS, alarms and "
         "dashboards that name its instances or its resource ID."
     )
-    if is_ours(replaced) and not environment.optional("EXPIRY_SCHEDULE"):
+    if has_operation_tag(replaced) and not environment.optional("EXPIRY_SCHEDULE"):
         yield (
             f"Nothing is going to delete what {replaced.identifier} was: the stack's ExpirySchedule is empty. Set it, "
             "or delete that cluster yourself."

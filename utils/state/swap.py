@@ -1,8 +1,8 @@
 """How far a swap is, in an item of its own of the state table: its decisions, and what was found from within the VPC.
 
 The item has a number that grows with each write, and a write replaces only the item with the number that was read. So a
-swap is either turned back or committed, by one step alone (utils/steps/swap.py, `may_be_written`). Before that, each
-step proves that its execution has the operation and the lock.
+swap is either turned back or committed, by one step alone. Before that, each step
+proves that its execution has the operation and the lock.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Why a cluster may be deleted: the proof that comes before the first call of `utils.steps.delete_calls`.
 
-Two cases only: the source cluster, when the request asked for it twice and the restored cluster has proved itself; and
-what a failed operation created itself. What is not proved is left alone.
+The source cluster, when the request asked for it twice and the restored cluster has proved itself; what a failed
+operation created itself; and a drill's cluster, at its end or after its execution has died. What is not proved is left
+alone. Clusters that expire, and those that were replaced, are proved in `utils.expiry.due`.
 
 A source is deleted only through `prove_source_may_go`, which checks everything once more: the stack, the restored
 cluster, and the source (`utils.preflight.deletion` has what protects one, and what RDS would refuse half-way).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from utils import environment
 from utils.errors import MasterLoginRefused, StepFailed, TemporaryFailure
 from utils.logins.master import AdminSecret, ManagedSecret, MasterLogin
 from utils.logins.secret_choice import admin_secret_of
@@ -23,9 +24,13 @@ def master_login(record: OperationRecord) -> MasterLogin:
     raise StepFailed("The master password was not reset. Nothing was set up. Look at the steps before this one.")
 
 
-def address_of(master: MasterLogin, record: OperationRecord) -> str:
-    """Return the address that leads to the cluster now: its own, where the login states the one that it is to have."""
-    return record.endpoint or master.host
+def server_for(master: MasterLogin, record: OperationRecord) -> Server:
+    """Return the server at the address that leads to the cluster now.
+
+    That is the cluster's own, where the login states the one that it is to have after a swap.
+    """
+    ca_bundle = environment.text("RDS_CA_BUNDLE")
+    return Server(host=record.endpoint or master.host, port=master.port, ca_bundle=ca_bundle)
 
 
 def prove(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import time
-from collections.abc import Callable
-
 from msgspec.structs import replace
 
-from utils import environment
 from utils.contracts.payloads import TransformProgress, TransformTask
 from utils.contracts.phases import MASKING
 from utils.errors import StepFailed
@@ -24,12 +19,7 @@ from utils.postgres.setup import shortened
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.policy_text import kept_policy
 from utils.steps.pace import Pace, took
-
-# A slice ends by itself, well before Lambda would end it after a quarter of an hour.
-SLICE_SECONDS = 720.0
-# The next slice follows at once: a state machine may only not go round without waiting.
-PAUSE_SECONDS = 1
-DEADLINE = dt.timedelta(hours=24)
+from utils.steps.slices import DEADLINE, PAUSE_SECONDS, time_left
 
 
 def mask_cluster(
@@ -64,13 +54,7 @@ def _masked_so_far(
     salt = read_salt(record.salt_secret_arn, record.salt_version_id)
     if record.salt_version_id is None:
         state.remember(salt_version_id=salt.version_id)
-    return mask_slice(cluster, policy, salt.value, fingerprint(record.operation_id), _time_left())
-
-
-def _time_left() -> Callable[[], float]:
-    """Return what says how much time is left of this slice, which begins now."""
-    began = time.monotonic()
-    return lambda: SLICE_SECONDS - (time.monotonic() - began)
+    return mask_slice(cluster, policy, salt.value, fingerprint(record.operation_id), time_left())
 
 
 def _not_yet(
@@ -119,8 +103,3 @@ def _kept(progress: MaskingProgress) -> dict[str, object]:
         "databases": shortened(progress.databases),
         "passed_checks": shortened(progress.passed_checks),
     }
-
-
-def server_of(host: str, port: int) -> Server:
-    """Return the server at an address."""
-    return Server(host=host, port=port, ca_bundle=environment.text("RDS_CA_BUNDLE"))

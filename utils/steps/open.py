@@ -1,9 +1,9 @@
 """The door: the cluster's security groups, from the pipeline's alone to those that were asked for.
 
-A restored cluster is in one group, the stack's own, which admits nobody but the function that sets up its users. Once
-they are set up, one change of the cluster's groups opens it, and it is open when RDS reports every group of the cluster
-and of every member as active. The Data API bypasses security groups, so it is switched on only then. As in a restore,
-what is due follows from what exists: a step that died is simply run again.
+A restored cluster is in one group, the stack's own, which admits nobody but the functions that connect to PostgreSQL.
+Once its users are set up, one change of the cluster's groups opens it, and it is open when RDS reports every group of
+the cluster and of every member as active. The Data API bypasses security groups, so it is switched on only then. As in
+a restore, what is due follows from what exists: a step that died is simply run again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.differences import differences, with_failures
-from utils.steps.masking_gate import refuse_unmasked
 from utils.steps.pace import Pace, took
 from utils.steps.restore import (
     Action,
@@ -36,6 +35,7 @@ from utils.steps.restore import (
     until_up,
     wait,
 )
+from utils.steps.unmasked import refuse_unmasked
 
 # A change of groups takes minutes. RDS refuses it while the cluster is at work on something else, such as an upgrade.
 DEADLINE = dt.timedelta(hours=4)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.reported_settings import MasterSecret, SecurityGroups
-from utils.aurora_utils.resources import Cluster, Instance
+from utils.aurora_utils.resources import STOPPED, Cluster, Instance
 from utils.contracts.payloads import Answer, RestoreProgress
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
@@ -199,6 +199,11 @@ def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, recor
     found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster), *(("instance", each) for each in staying)]
     for kind, each in found:
         name = each.identifier
+        if each.status in STOPPED:
+            raise StepFailed(
+                f"{kind.capitalize()} {name} was stopped while it was being restored. Find out by whom or by what "
+                "(CloudTrail, StopDBCluster), and see to it that nothing stops a cluster that is being restored."
+            )
         if each.is_broken:
             raise StepFailed(
                 f"{kind.capitalize()} {name} is {each.status} and will not become available. {said}Look at its events: "

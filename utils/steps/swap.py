@@ -6,8 +6,9 @@ old cluster under its name and open; after it, new may hold writes that exist no
 finished forward.
 
 Nothing is called here. Each step observes both clusters again, asks `due`, writes the record that the answer carries
-(only where `may_be_written` says so), makes the one call, compares the resource id in RDS's answer with the recorded
-one, and notes a proof's result or a refusal (`proved`, `refusal_noted`). So a step that died is simply run again.
+(over the very record that was read: `utils/state/swap.py`, `keep_swap`), makes the one call, compares the resource id
+in RDS's answer with the recorded one, and notes a proof's result or a refusal (`proved`, `refusal_noted`). So a step
+that died is simply run again.
 """
 
 from __future__ import annotations
@@ -209,15 +210,6 @@ def turned_back(recorded: SwapRecord, now: dt.datetime) -> SwapRecord:
 def resumed(recorded: SwapRecord, now: dt.datetime) -> SwapRecord:
     """Return the record of a swap that failed and is to be finished from what exists."""
     return replace(recorded, resumed_at=now, first_look=None, failed_proofs=0, refused=())
-
-
-def may_be_written(stored: SwapRecord, read: SwapRecord) -> bool:
-    """Return whether a record that follows from one that was read may replace the stored one: only that very one.
-
-    Otherwise another execution has turned the swap back or committed it since, or the same step has run beside this
-    one: then nothing is done at all, and both clusters are observed again.
-    """
-    return stored == read
 
 
 def proved(recorded: SwapRecord, side: Side, *, reached: bool) -> SwapRecord:

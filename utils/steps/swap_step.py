@@ -25,7 +25,7 @@ from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.master import AdminSecret
 from utils.logins.secret_choice import admin_secret_of
 from utils.logins.secret_store import CURRENT, labels_of
-from utils.messages.swap import doubts_of_old, failed, turned_back, why
+from utils.messages.swap import doing, doubts_of_old, failed, turned_back, why
 from utils.names import fingerprint
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import Asked, StoredSwap, Within, keep_swap
@@ -153,7 +153,7 @@ class SwapStep:
             if error_code(error) in _FOR_GOOD:
                 self._state.audit("swap", "refused", {**_details(found), "error": one_line(str(error), MAX_SENTENCE)})
                 refused = refusal_noted(self._swap.record, found)
-                said = one_line(f"{found.action.value}: {error}", MAX_SENTENCE)
+                said = one_line(f"AWS has refused {waiting_for(found)}: {error}", MAX_SENTENCE)
                 self._keep(replace(self._swap, record=refused, turned_because=because or said))
             elif error_code(error) not in _LOOK_AGAIN:
                 raise
@@ -221,7 +221,7 @@ class SwapStep:
     def _errand(self, kind: ErrandKind, side: Side, view: View) -> SwapProgress:
         """Return an errand, or a pause before it where the same one was not the last thing to do."""
         asked, now, seen = self._swap.asked, self._state.now, view.of(side)
-        what = f"{kind} on the {side} cluster"
+        what = doing(kind, seen.cluster.identifier if seen.cluster is not None else "")
         if asked is not None and asked.kind == f"{kind} {side}" and now - asked.at < ERRAND_PAUSE:
             return _progress(what, round(ERRAND_PAUSE.total_seconds()))
         number = asked.number + 1 if asked is not None else 1
@@ -275,9 +275,7 @@ def _progress(what: str, seconds: int) -> SwapProgress:
 
 def waiting_for(found: Due) -> str:
     """Return what the swap waits for, or does, in words for a person."""
-    what = found.action.value.replace("-", " ")
-    name = " to ".join(each for each in (found.name, found.new_name) if each)
-    return f"{what}: {name}" if name else what
+    return doing(found.action.value, found.name, found.new_name)
 
 
 def _details(found: Due) -> dict[str, str]:

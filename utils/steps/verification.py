@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -30,17 +28,13 @@ from utils.state.pieces import Pieces, kept_pieces
 from utils.state.policy_text import kept_policy
 from utils.state.verification import keep_baseline, keep_progress, keep_verification, kept_baseline
 from utils.steps.pace import Pace, took
+from utils.steps.slices import DEADLINE, PAUSE_SECONDS, time_left
 from utils.verification.comparison import compared
 from utils.verification.found import Baseline, Found, baseline_of
 from utils.verification.policy import VerificationPolicy
 from utils.verification.reading import read_verification_policy
 from utils.verification.summary import finding_lines, summarised
 
-# A slice ends by itself, well before Lambda would end it after a quarter of an hour. Its last check begins so early
-# that it ends within it.
-SLICE_SECONDS = 720.0
-PAUSE_SECONDS = 1
-DEADLINE = dt.timedelta(hours=24)
 # An execution that began before the stack's state machine had this state.
 _NOT_LOOKED = "nobody has asked RDS whether it is still the planned cluster. Start a new operation"
 # Of what did not hold, so many are named in a message; the state table has more of them.
@@ -78,7 +72,7 @@ def verify_cluster(
         found,
         fingerprint(record.operation_id),
         task.snapshot.created_at,
-        _time_left(),
+        time_left(),
         source,
     )
     if is_done and source is not None and NOT_ENTERED not in found.done:
@@ -132,12 +126,6 @@ def _found_so_far(record: OperationRecord) -> Found:
         return Found()
     content = kept_pieces(msgspec.convert(record.verification["pieces"], Pieces))
     return Found() if content is None else msgspec.json.decode(content, type=Found)
-
-
-def _time_left() -> Callable[[], float]:
-    """Return what says how much time is left of this slice, which begins now."""
-    began = time.monotonic()
-    return lambda: SLICE_SECONDS - (time.monotonic() - began)
 
 
 def _not_yet(found: Found, record: OperationRecord, state: OperationState, pace: Pace) -> VerifyProgress:
@@ -221,7 +209,7 @@ def _refusal(verification: Verification, findings: list[str], *, only_differs: b
     return "\n".join(
         [
             f"{verification.failed} checks of policy {verification.policy!r} did not hold, and {verification.not_run} "
-            f"could not be run; {verification.held} held. The copy stays closed:",
+            f"could not be run; {verification.held} held. The door of the restored cluster stays shut:",
             *findings,
             "Correct the data in the source, or the policy, then start again. With on_findings 'report' the operation "
             "continues, and reports them.",

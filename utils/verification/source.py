@@ -40,7 +40,10 @@ def databases_compared(cluster: str, here: Sequence[str], there: Sequence[str], 
     return _same(
         cluster,
         DATABASES,
-        [*_named("only in the source", set(there) - set(here)), *_named("only in the copy", set(here) - set(there))],
+        [
+            *_named("only in the source", set(there) - set(here)),
+            *_named("only in the restored cluster", set(here) - set(there)),
+        ],
         rules,
     )
 
@@ -60,9 +63,9 @@ def schema_compared(
         [
             *_named("changed", (kind for kind in kinds if found.fingerprint.get(kind) != fingerprint.get(kind))),
             *_named("tables only in the source", (".".join(table) for table in there.keys() - here.keys())),
-            *_named("tables only in the copy", (".".join(table) for table in here.keys() - there.keys())),
+            *_named("tables only in the restored cluster", (".".join(table) for table in here.keys() - there.keys())),
             *_named("columns only in the source", _columns(both, there, here)),
-            *_named("columns only in the copy", _columns(both, here, there)),
+            *_named("columns only in the restored cluster", _columns(both, here, there)),
         ],
         rules,
     )

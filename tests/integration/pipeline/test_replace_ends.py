@@ -138,7 +138,9 @@ def test_a_night_that_is_stopped_after_the_commit_ends_with_the_new_cluster(nigh
     live, told = nights.live(), said_at_last(nights)
     assert f"{nights.target} leads to the cluster that this operation gives the name to: {resource_id(live)}" in told[0]
     assert "its door is open" in told[0]
-    assert any(f"{resource_id(old)}), which was replaced. While it exists, it costs about" in line for line in told)
+    assert any(
+        f"{resource_id(old)}) was replaced and still exists. While it does, it costs about" in line for line in told
+    )
     assert live["DbClusterResourceId"] != old["DbClusterResourceId"]
     assert operation_of(live) == run.operation_id
     assert not nights.door_is_shut(live)

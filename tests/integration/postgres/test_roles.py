@@ -313,7 +313,8 @@ def test_a_foreign_table_is_open_for_reading_only_and_what_it_reaches_is_reporte
     )
     report = production.set_up()
     assert report.warnings == [
-        "orders: foreign server 'far' (nowhere) with logins for PUBLIC came with the data: the copy may reach it"
+        "orders: foreign server 'far' (nowhere) with logins for PUBLIC came with the data: the restored cluster "
+        "may reach it"
     ]
     question = "select has_table_privilege('orders_app', 'owner.far_items', 'insert, update, delete'),"
     question += " has_table_privilege('orders_app', 'owner.far_items', 'select'),"

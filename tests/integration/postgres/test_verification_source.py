@@ -167,9 +167,9 @@ def test_a_migration_since_the_snapshot_is_reported_by_name_and_a_finding_only_i
     said = of_shop(reported, "schema as in the source").actual
     for each in (
         "tables only in the source: app.new_one;",
-        "tables only in the copy: app.events, app.events_1, app.events_2;",
+        "tables only in the restored cluster: app.events, app.events_1, app.events_2;",
         "columns only in the source: app.orders.new\\ncolumn;",
-        "columns only in the copy: app.customers.mail",
+        "columns only in the restored cluster: app.customers.mail",
     ):
         assert each in said
     strict = compared(copy, live(source), POLICY + "  schema_changes: fail\n")

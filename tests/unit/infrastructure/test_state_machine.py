@@ -17,11 +17,10 @@ from utils import errors
 from utils.aws import AssumedRole
 from utils.pauses import LONGEST_PAUSE_SECONDS
 from utils.state.lock import LOCK_SECONDS, SPARE_SECONDS
-from utils.steps.masking import DEADLINE as MASKING_DEADLINE
 from utils.steps.open import DEADLINE as OPENING_DEADLINE
+from utils.steps.slices import DEADLINE as SLICES_DEADLINE
 from utils.steps.swap import PATIENCE
 from utils.steps.swap_begin import WINDOW_PATIENCE
-from utils.steps.verification import DEADLINE as VERIFICATION_DEADLINE
 
 ASL = definition()
 STATES: dict[str, dict[str, Any]] = ASL["States"]
@@ -278,8 +277,8 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
         "Check Restore Status": largest("RestoreDeadlineHours"),
         # From the same moment as the one before it: Restore Snapshot's.
         "Check Instances": 0,
-        "Transform Data": round(MASKING_DEADLINE.total_seconds() / 3600),
-        "Verify Data": round(VERIFICATION_DEADLINE.total_seconds() / 3600),
+        "Transform Data": round(SLICES_DEADLINE.total_seconds() / 3600),
+        "Verify Data": round(SLICES_DEADLINE.total_seconds() / 3600),
         # Of a swap, and of its end after a failure; and what is waited for before that.
         "Swap Cluster": WINDOW_HOURS + SWAP_HOURS,
         "Roll Back": WINDOW_HOURS + SWAP_HOURS,

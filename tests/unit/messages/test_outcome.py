@@ -288,7 +288,11 @@ def test_a_dry_run_says_what_the_new_cluster_costs() -> None:
             {"DBInstanceClass": "db.serverless"},
             "it costs about 0.06 to 0.48 USD an hour (estimate: 1 x db.serverless, ",
         ),
-        ({}, {"DBInstanceClass": "db.r6g.large", "DBInstanceStatus": "stopped"}, "1 x db.r6g.large."),
+        (
+            {},
+            {"DBInstanceClass": "db.r6g.large", "DBInstanceStatus": "stopped"},
+            "its storage and its instances cost money: 1 x db.r6g.large.",
+        ),
     ],
 )
 def test_a_cluster_that_is_kept_has_its_cost(
@@ -298,7 +302,7 @@ def test_a_cluster_that_is_kept_has_its_cost(
     rds.add_instance("staging-orders-1", TARGET, **of_instance)
     aurora = Aurora(REGION)
     body = failure(remains=Remains(cluster=aurora.cluster(TARGET), members=aurora.instances_of(TARGET))).body
-    assert f"While it exists, its storage and its instances cost money: {said}" in body
+    assert f"While it exists, {said}" in body
 
 
 # Failure: the door

@@ -104,7 +104,7 @@ def a_success(replaced: ReplacedNow | None, plan: Plan = PLAN) -> str:
 def test_a_success_says_what_aws_has_refused_and_that_nothing_deletes_what_is_not_tagged() -> None:
     body = a_success(ReplacedNow(f"{TARGET}-old-0123456789ab", is_previous=False, undone=("set-roles",)))
     assert "is not deleted by the pipeline, because its tag aurora-restore:role is not previous" in body
-    assert "AWS has refused this, and the swap has ended without it: set-roles. Do it by hand." in body
+    assert "The swap has ended, but AWS has refused to set the tags aurora-restore:role" in body
 
 
 def test_a_success_has_the_name_that_the_replaced_cluster_has_now() -> None:

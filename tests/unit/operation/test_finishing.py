@@ -256,7 +256,7 @@ ENDS: dict[str, tuple[str | None, str | None, dt.datetime | None, str | None, li
             f"{TARGET} leads to the cluster that this operation gives the name to: cluster-NEW, available, its door is",
             f"{OLD} is the cluster that it led to before this operation: cluster-OLD, available, its door is shut.",
             "The swap was finished forward: from 2026-03-10 03:00 UTC on, clients may have written to the cluster with",
-            f"Cluster {OLD} (cluster-OLD), which was replaced. While it exists, ",
+            f"Cluster {OLD} (cluster-OLD) was replaced and still exists. While it does, ",
         ],
     ),
     "back, because new was deleted once it was open": (

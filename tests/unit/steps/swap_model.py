@@ -224,9 +224,14 @@ def _described(body: Body, has_login: bool) -> ObservedCluster:
 # --- What the step does ---
 
 
+def may_be_written(stored: SwapRecord, read: SwapRecord) -> bool:
+    """Return whether the record may be replaced by what follows from one that was read, as `keep_swap` decides it."""
+    return stored == read
+
+
 def written(world: World, read: SwapRecord, due: Due) -> World | None:
     """Write the record before the call; None where it has changed since it was read."""
-    return world._replace(record=due.record) if swap.may_be_written(world.record, read) else None
+    return world._replace(record=due.record) if may_be_written(world.record, read) else None
 
 
 def call_of(due: Due, world: World) -> Call | None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec.structs import replace
 
+from tests.unit.steps import swap_model
 from tests.unit.steps.swap_exploration import explore
 from tests.unit.steps.swap_model import (
     ELSEWHERE,
@@ -199,7 +200,7 @@ def _back_after_the_commit(record: SwapRecord, now: dt.datetime) -> SwapRecord:
 
 
 def _any_record_is_written(monkeypatch: pytest.MonkeyPatch) -> Rules:
-    monkeypatch.setattr(swap, "may_be_written", lambda stored, read: True)
+    monkeypatch.setattr(swap_model, "may_be_written", lambda stored, read: True)
     return Rules()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from msgspec import to_builtins
@@ -36,6 +36,7 @@ from utils.contracts.plan import RolledBack
 from utils.contracts.swap import FirstLook, Restart, Side, SwapRecord
 from utils.errors import StepFailed, TemporaryFailure
 from utils.logins.master import AdminSecret
+from utils.messages.swap import doing
 from utils.state.expiry import ExpiringCluster, ExpiryRegister
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState
@@ -43,6 +44,7 @@ from utils.state.swap import StoredSwap, Within, keep_swap, stored_swap
 from utils.steps.swap import PATIENCE, Action, Due
 from utils.steps.swap_calls import Calls
 from utils.steps.swap_observed import look
+from utils.steps.swap_step import ErrandKind
 
 pytestmark = pytest.mark.usefixtures("account")
 __all__ = ["scaling"]
@@ -444,7 +446,7 @@ def test_two_clusters_whose_deletion_rds_reports_leave_nothing_and_free_the_targ
     step()
     is_deleted(rds, TARGET, 30)
     is_deleted(rds, TEMPORARY, 30)
-    with pytest.raises(StepFailed, match="both clusters were deleted by somebody else"):
+    with pytest.raises(StepFailed, match=r"both \(cluster-OLD, cluster-NEW\) were deleted by somebody else"):
         step(60)
     record = state.recall()
     assert record is not None
@@ -587,3 +589,11 @@ def test_a_rollback_to_what_may_not_have_its_name_back_begins_nothing(
     with pytest.raises(StepFailed, match=f"{said}.*Nothing was swapped"):
         rolling_back(rds, **of_kept)
     assert rds.changes() == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [*(each.value for each in Action if each not in (Action.FAIL, Action.DONE)), *get_args(ErrandKind)],
+)
+def test_everything_that_a_swap_does_has_words_for_people(kind: str) -> None:
+    assert doing(kind, TARGET, TEMPORARY) != kind

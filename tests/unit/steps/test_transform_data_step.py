@@ -27,8 +27,8 @@ from utils.logins.master import AdminSecret, MasterLogin
 from utils.logins.target_secrets import make_secrets
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.policy_text import keep_policy, policy_hash
-from utils.steps import masking
-from utils.steps.masking_gate import refuse_unmasked
+from utils.steps import slices
+from utils.steps.unmasked import refuse_unmasked
 
 pytestmark = pytest.mark.usefixtures("account")
 
@@ -147,13 +147,13 @@ def test_a_cluster_is_masked_and_its_salt_is_gone(servers: Servers, postgres: Po
 def test_a_slice_without_time_is_followed_by_another(
     servers: Servers, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(masking, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
     answer = transform(task())
     assert (answer["answer"], answer["wait_seconds"]) == ("wait", 1)
     assert answer["waiting_for"].startswith("the masking of database ")
     assert record().masked_at is None
     assert has_salt()
-    monkeypatch.setattr(masking, "SLICE_SECONDS", 720.0)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 720.0)
     assert transform(task())["answer"] == "done"
     assert all(name.startswith("Person ") for name in names(servers, postgres))
 
@@ -196,8 +196,8 @@ def test_a_policy_that_was_not_kept_masks_nothing(servers: Servers, postgres: Po
 
 
 def test_a_masking_that_takes_too_long_fails_and_can_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masking, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
     assert transform(task())["answer"] == "wait"
     with pytest.raises(StepFailed, match="After 24 hours the cluster still waits for the masking of database"):
-        transform(task(now=NOW + masking.DEADLINE))
+        transform(task(now=NOW + slices.DEADLINE))
     assert has_salt()

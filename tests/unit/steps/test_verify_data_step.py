@@ -24,7 +24,7 @@ from utils.logins.master import AdminSecret
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.policy_text import keep_policy, policy_hash
 from utils.state.verification import kept_baseline, kept_verification
-from utils.steps import verification
+from utils.steps import slices
 
 pytestmark = pytest.mark.usefixtures("account")
 
@@ -208,12 +208,12 @@ def test_a_run_under_another_text_of_the_masking_policy_is_not_compared(state: O
 
 
 def test_a_slice_without_time_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
     answer = verify(task())
     assert (answer["answer"], answer["wait_seconds"]) == ("wait", 1)
     assert answer["waiting_for"] == "the verification: 0 tables and 0 other checks so far"
     assert record().verified_at is None
-    monkeypatch.setattr(verification, "SLICE_SECONDS", 720.0)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 720.0)
     assert verify(task())["answer"] == "done"
 
 
@@ -223,10 +223,10 @@ def test_progress_that_is_gone_is_made_again(state: OperationState) -> None:
 
 
 def test_a_verification_that_takes_too_long_fails_and_can_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
     assert verify(task())["answer"] == "wait"
     with pytest.raises(StepFailed, match="After 24 hours the cluster still waits for the verification"):
-        verify(task(now=NOW + verification.DEADLINE))
+        verify(task(now=NOW + slices.DEADLINE))
 
 
 CLUSTER = "arn:aws:rds:us-east-1:111122223333:cluster:prod-orders"

@@ -95,10 +95,10 @@ def refuse_what_was_added(opened: Session, place: Place, rels: Collection[int]) 
     if found:
         added = listed(f"{kind} {one_line(name)!r} of {one_line(table)}" for kind, name, table in found)
         raise MaskingGateFailed(
-            f"Masking failed in database {one_line(place.database)!r}, and the copy stays closed: what runs code or "
-            f"gives rights was added or changed meanwhile: {added}. The policy's statements may drop such things, and "
-            "create indexes, constraints and defaults of PostgreSQL's own functions. If they did not do this, code of "
-            "the data did."
+            f"Masking failed in database {one_line(place.database)!r}, and the restored cluster's door stays shut: "
+            f"what runs code or gives rights was added or changed meanwhile: {added}. The policy's statements may drop "
+            "such things, and create indexes, constraints and defaults of PostgreSQL's own functions. If they did not "
+            "do this, code of the data did."
         )
 
 

@@ -335,4 +335,4 @@ def _shown(task: Task) -> str:
 
 
 def _in(place: Place) -> str:
-    return f"Masking failed in database {one_line(place.database)!r}, and the copy stays closed:"
+    return f"Masking failed in database {one_line(place.database)!r}, and the door of the restored cluster stays shut:"

@@ -1,4 +1,4 @@
-"""The masking gate: the steps behind it ask here whether it has been passed."""
+"""Refuse to let anybody into a cluster whose masking has not passed its gate."""
 
 from __future__ import annotations
 
