@@ -26,7 +26,10 @@ class Column(Struct, frozen=True, kw_only=True):
 
     name: str
     type: str
-    """The declared type as PostgreSQL writes and quotes it where only pg_catalog is on the path."""
+    """The type as PostgreSQL writes and quotes it where only pg_catalog is on the path.
+
+    Of a domain, and of an array of one, that is the type which it is made of in the end.
+    """
     base: str
     """The name in pg_type of what a domain is made of in the end; of an array, of its elements'."""
     trusted: bool = True

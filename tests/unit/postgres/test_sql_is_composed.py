@@ -28,7 +28,7 @@ OURS = {
     ("postgres/borrowed_owners.py", "options"): "one of two literals",
     ("postgres/masking/lending.py", "form"): "_on_schema(): its callers' literals, held by TAKING_TEXT",
     ("postgres/masking/lending.py", "signature"): "a routine's signature, written and quoted by PostgreSQL",
-    ("postgres/masking/chunks.py", "column.value"): "what the policy was compiled to, kept in the state",
+    ("postgres/masking/masked_values.py", "column.value"): "what the policy was compiled to, kept in the state",
     ("postgres/masking/chunks.py", "column.refused"): "what the policy was compiled to, kept in the state",
     ("postgres/masking/chunks.py", "column.distinct_by"): "what the policy was compiled to, kept in the state",
     ("postgres/masking/chunks.py", "type_"): "a type, written and quoted by PostgreSQL (format_type)",

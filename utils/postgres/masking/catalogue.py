@@ -62,7 +62,11 @@ _COLUMNS = sql.SQL("""
                string_agg(DISTINCT strategy::text, '') AS strategies
           FROM part_of GROUP BY 1, 2
     )
-    SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), t.typname,
+    SELECT a.attrelid, a.attname,
+           format_type(CASE WHEN whole.element <> 0 THEN t.typarray ELSE whole.oid END,
+                       CASE WHEN a.atttypmod <> -1 THEN a.atttypmod WHEN whole.typmod <> -1 THEN whole.typmod
+                            ELSE coalesce(single.typmod, -1) END),
+           t.typname,
            t.typtype = 'b' OR t.typtype IN ('r', 'm') AND t.typnamespace = 'pg_catalog'::regnamespace,
            whole.element <> 0,
            CASE WHEN t.typtype = 'e'

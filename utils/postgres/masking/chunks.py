@@ -9,6 +9,7 @@ as such at the gate.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -19,31 +20,33 @@ from utils.foreign_text import one_line
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
-from utils.postgres.masking.salt_table import give_salt
+from utils.postgres.masking.masked_values import TARGET, Rows, compute_values, masking_update
 from utils.postgres.masking.sessions import Clock, OutOfTime, Place, lock
 from utils.postgres.masking.state import MASKED, Task, pass_stage, tasks
 from utils.postgres.masking.transactions import begin, note, settle
 from utils.postgres.session import Session
 
 TRIED_ROWS = 100
+# Tables whose rows are tried in one session. A slice that ends in between tries these once more.
+TRIED_AT_ONCE = 20
 FIRST_PAGES, MOST_PAGES = 256, 65536
 CHUNK_SECONDS = 20.0
 LARGE_OBJECTS_AT_ONCE = 1000
 
-# The target has a name that no column has; ctid alone would be that of the inner table.
+# The range stands in the UPDATE as well: by it PostgreSQL finds the pages.
+_IN_RANGE = sql.SQL("{target}.ctid >= {low}::tid AND {target}.ctid < {high}::tid")
+_NOT_MOVED = sql.SQL("""
+    WHERE {in_range} AND NOT EXISTS (SELECT FROM {moved} m WHERE m.tid = {target}.ctid
+                                        AND m.tid >= {low}::tid AND m.tid < {high}::tid)
+""")
 _CHUNK = sql.SQL("""
     WITH updated AS (
-        UPDATE ONLY {table} AS aurora_restore_target SET {values}
-         WHERE aurora_restore_target.ctid >= {low}::tid AND aurora_restore_target.ctid < {high}::tid
-           AND NOT EXISTS (SELECT FROM {moved} m WHERE m.tid = aurora_restore_target.ctid
-                              AND m.tid >= {low}::tid AND m.tid < {high}::tid)
-        RETURNING aurora_restore_target.ctid AS tid
+        {update} AND {in_range} RETURNING {target}.ctid AS tid
     ), noted AS (
         INSERT INTO {moved} SELECT tid FROM updated WHERE tid >= {high}::tid AND tid < {end}::tid
     )
     SELECT count(*) FROM updated
 """)
-
 
 _KEPT_COLUMNS = sql.SQL("""
     SELECT a.attname, CASE WHEN t.typcategory = 'A' THEN '{{}}' WHEN t.typname = 'tsvector' THEN '' END,
@@ -76,21 +79,32 @@ def try_tables(place: Place, clock: Clock) -> None:
         known.connection.commit()
         for owners, of_one_owner in groupby(left, key=lambda task: task.owners):
             lend_only(place, clock, owners)
-            with place.as_masker() as opened:
-                give_salt(opened, place.salt)
-                opened.connection.commit()
-                for task in of_one_owner:
-                    _limit(opened, clock)
-                    _renew_statistics(opened, task)
-                    opened.connection.commit()
-                    _limit(opened, clock)
-                    _look_at_values(opened, task)
-                    if task.columns:
-                        opened.run(_trial(task))
-                        opened.run(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
-                    opened.connection.rollback()
-                    known.run(_marked(place, task, sql.SQL("tried = true")))
-                    known.connection.commit()
+            tried = list(of_one_owner)
+            for first in range(0, len(tried), TRIED_AT_ONCE):
+                _try_some(place, clock, known, tried[first : first + TRIED_AT_ONCE])
+
+
+def _try_some(place: Place, clock: Clock, known: Session, some: Sequence[Task]) -> None:
+    limited = sql.SQL("LIMIT {}").format(sql.Literal(TRIED_ROWS))
+    tried = {task.rel: Rows(task, limited, number) for number, task in enumerate(some) if task.columns}
+    with place.as_masker() as opened:
+        _limit(opened, clock)
+        compute_values(opened, place.salt, tried.values())
+        # So that the rows are found by their places.
+        opened.run(sql.SQL("SET enable_seqscan = off"))
+        opened.connection.commit()
+        for task in some:
+            _limit(opened, clock)
+            _renew_statistics(opened, task)
+            opened.connection.commit()
+            _limit(opened, clock)
+            _look_at_values(opened, task)
+            if task.columns:
+                opened.run(masking_update(tried[task.rel]))
+                opened.run(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
+            opened.connection.rollback()
+            known.run(_marked(place, task, sql.SQL("tried = true")))
+            known.connection.commit()
 
 
 def _renew_statistics(opened: Session, task: Task) -> None:
@@ -120,13 +134,6 @@ def _marked(place: Place, task: Task, values: sql.Composable) -> sql.Composed:
 def _is_tried(opened: Session, place: Place, task: Task) -> bool:
     question = sql.SQL("SELECT tried FROM {} WHERE rel = {}").format(place.state("progress"), sql.Literal(task.rel))
     return opened.rows(question) == [(True,)]
-
-
-def _trial(task: Task) -> sql.Composed:
-    return sql.SQL(
-        "UPDATE {only} {table} AS aurora_restore_target SET {values} WHERE (aurora_restore_target.tableoid,"
-        " aurora_restore_target.ctid) IN (SELECT t.tableoid, t.ctid FROM {only} {table} t LIMIT {rows})"
-    ).format(only=_only(task), table=task.name, values=_values(task), rows=sql.Literal(TRIED_ROWS))
 
 
 def _look_at_values(opened: Session, task: Task) -> None:
@@ -215,22 +222,22 @@ def _keep_one_row(opened: Session, task: Task) -> None:
 
 
 def _mask(place: Place, clock: Clock, task: Task) -> None:
+    """Mask the table, each range of pages in a session of its own, since the one before is left to the data's code."""
     pages = FIRST_PAGES
-    with place.as_master() as known, place.as_masker() as opened:
-        give_salt(opened, place.salt)
-        opened.connection.commit()
+    with place.as_master() as known:
         _begin_table(known, place, task)
         while True:
-            _limit(opened, clock)
             began = time.monotonic()
-            number = begin(opened, known, place, task.rel)
-            at = _position(known, place, task)
-            if at.done:
-                return
-            mark = _mask_at_once(opened, place, task) if task.moves else _mask_chunk(opened, place, task, at, pages)
-            note(known, place, task.rel, number, mark)
-            opened.connection.commit()
-            settle(known, place, task.rel)
+            with place.as_masker() as opened:
+                _limit(opened, clock)
+                number = begin(opened, known, place, task.rel)
+                at = _position(known, place, task)
+                if at.done:
+                    return
+                mark = _mask_at_once(opened, place, task) if task.moves else _mask_chunk(opened, place, task, at, pages)
+                note(known, place, task.rel, number, mark)
+                opened.connection.commit()
+                settle(known, place, task.rel)
             took = time.monotonic() - began
             pages = _next_size(pages, took)
             if took * 1.5 > clock.time_left():
@@ -260,10 +267,10 @@ def _mask_at_once(opened: Session, place: Place, task: Task) -> sql.Composed:
 
     Return what to record when it is committed. Such a table is small, else the policy is refused.
     """
+    rows = Rows(task, sql.SQL(""))
+    compute_values(opened, place.salt, [rows])
     ((masked,),) = opened.rows(
-        sql.SQL("WITH updated AS (UPDATE {} SET {} RETURNING 1) SELECT count(*) FROM updated").format(
-            task.name, _values(task)
-        )
+        sql.SQL("WITH updated AS ({} RETURNING 1) SELECT count(*) FROM updated").format(masking_update(rows))
     )
     values = sql.SQL("masked_rows = {}, chunks = 1, done = true").format(sql.Literal(masked))
     return _marked(place, task, values)
@@ -272,16 +279,13 @@ def _mask_at_once(opened: Session, place: Place, task: Task) -> sql.Composed:
 def _mask_chunk(opened: Session, place: Place, task: Task, at: _Position, pages: int) -> sql.Composed:
     """Mask a range of pages, and return what to record when it is committed."""
     until = min(at.next + pages, at.bound)
-    ((masked,),) = opened.rows(
-        _CHUNK.format(
-            table=task.name,
-            values=_values(task),
-            low=_tid(at.next),
-            high=_tid(until),
-            end=_tid(at.bound),
-            moved=place.state("moved"),
-        )
-    )
+    names = {"target": TARGET, "moved": place.state("moved"), "low": _tid(at.next), "high": _tid(until)}
+    names["in_range"] = _IN_RANGE.format(**names)
+    rows = Rows(task, _NOT_MOVED.format(**names))
+    compute_values(opened, place.salt, [rows])
+    # Before 14 PostgreSQL has no scan of a range of pages, and might read the whole table for each.
+    opened.run(sql.SQL("SET enable_seqscan = off"))
+    ((masked,),) = opened.rows(_CHUNK.format(update=masking_update(rows), end=_tid(at.bound), **names))
     values = sql.SQL("next = {}, done = {}, masked_rows = masked_rows + {}, chunks = chunks + 1").format(
         sql.Literal(until), sql.Literal(until >= at.bound), sql.Literal(masked)
     )
@@ -308,12 +312,6 @@ def _tid(page: int) -> sql.Composable:
 
 def _only(task: Task) -> sql.SQL:
     return sql.SQL("" if task.moves else "ONLY")
-
-
-def _values(task: Task) -> sql.Composed:
-    return sql.SQL(", ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(column.name), sql.SQL(column.value)) for column in task.columns
-    )
 
 
 def _unlink_large_objects(place: Place, clock: Clock) -> None:

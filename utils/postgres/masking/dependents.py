@@ -18,11 +18,11 @@ from psycopg2 import sql
 from utils.errors import StepFailed
 from utils.foreign_text import listed, one_line
 from utils.postgres.borrowed_owners import borrowed_owners
-from utils.postgres.catalog import owners_here
+from utils.postgres.catalog import AWS_ROLES, owners_here
 from utils.postgres.event_triggers import refuse_dangerous_triggers
 from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.sessions import Clock, Place, lock
-from utils.postgres.masking.state import BARED, RESTORED, is_past, pass_stage, record
+from utils.postgres.masking.state import BARED, RESTORED, is_past, pass_stage, prove_seal, record, seal
 from utils.postgres.masking.transactions import run_outlasting
 from utils.postgres.session import Session, SqlRefused
 
@@ -175,6 +175,21 @@ _TRIGGERS = sql.SQL("""
       FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('r', 'p')
      WHERE r.ev_enabled <> 'D' AND r.ev_class IN (SELECT rel FROM firing)
 """)
+# Only sessions of the master user's silence them, and those of the masking role create tables, too. A superuser's own
+# function is none of the data's code.
+_EVENT_TRIGGERS = sql.SQL("""
+    SELECT 5, ARRAY[]::oid[], false, format('ALTER EVENT TRIGGER %I DISABLE', evtname),
+           format('ALTER EVENT TRIGGER %I ENABLE %s', evtname,
+                  CASE evtenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END),
+           format('EXISTS (SELECT FROM pg_event_trigger WHERE oid = %s)', e.oid)
+      FROM pg_event_trigger e JOIN pg_roles o ON o.oid = e.evtowner WHERE evtenabled <> 'D' AND NOT o.rolsuper
+""")
+_EVENT_TRIGGERS_OF_SUPERUSERS = sql.SQL("""
+    SELECT evtname, f.rolname FROM pg_event_trigger e JOIN pg_roles o ON o.oid = e.evtowner AND o.rolsuper
+      JOIN pg_proc p ON p.oid = e.evtfoid JOIN pg_roles f ON f.oid = p.proowner
+     WHERE evtenabled <> 'D' AND NOT f.rolsuper AND f.rolname <> current_user AND f.rolname <> ALL(%s)
+     ORDER BY evtname
+""")
 # Dropped with what they show: of a table without rows, ANALYZE replaces nothing, and of a single row they keep it.
 _STATISTICS = sql.SQL("""
     , named AS (
@@ -222,7 +237,7 @@ _UNANALYZED = sql.SQL("""
 """)
 
 
-_QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _TRIGGERS, _STATISTICS, _UNANALYZED)
+_QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _TRIGGERS, _EVENT_TRIGGERS, _STATISTICS, _UNANALYZED)
 
 
 class _Dependent(NamedTuple):
@@ -244,6 +259,7 @@ def take_dependents_away(place: Place) -> None:
         if is_past(opened, place, BARED):
             return
         refuse_dangerous_triggers(opened)
+        _refuse_event_triggers_that_stay(opened, place)
         found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(_asked(question, place))]
         replication = [*_drop_publications(opened), *_disable_subscriptions(opened)]
         # Statistics stay with their owner when their table gets another one.
@@ -254,7 +270,7 @@ def take_dependents_away(place: Place) -> None:
             ).format(place.state("statistics_owner"), sql.Literal([rel for each in found for rel in each.rels]))
         )
         owners = owners_of(opened, place, {rel for each in found for rel in each.rels})
-        owners |= _statistics_owners(opened, place)
+        owners |= _statistics_owners(opened, place) | _event_trigger_owners(opened)
         with borrowed_owners(opened, owners) as unreachable:
             if unreachable:
                 raise StepFailed(
@@ -269,14 +285,36 @@ def take_dependents_away(place: Place) -> None:
             if each.restore is not None:
                 opened.run(
                     sql.SQL(
-                        "INSERT INTO {} (phase, rels, by_masker, statement, still) VALUES (%s, %s::oid[], %s, %s, %s)"
+                        "INSERT INTO {} (phase, rels, by_masker, statement, still, seal)"
+                        " VALUES (%s, %s::oid[], %s, %s, %s, %s)"
                     ).format(place.state("undo")),
-                    (each.phase, each.rels, each.by_masker, each.restore, each.still),
+                    (
+                        *(each.phase, each.rels, each.by_masker, each.restore, each.still),
+                        seal(place, "undo", each.phase, each.by_masker, each.restore, each.still),
+                    ),
                 )
             else:
                 record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
         record(opened, place, replication)
         pass_stage(opened, place, BARED)
+
+
+def _refuse_event_triggers_that_stay(opened: Session, place: Place) -> None:
+    """Raise StepFailed where one runs code of the data in every session, and only a superuser could disable it."""
+    staying = opened.rows(_EVENT_TRIGGERS_OF_SUPERUSERS, (list(AWS_ROLES),))
+    if staying:
+        told = listed(f"{one_line(name)!r} runs a function of {one_line(owner)!r}" for name, owner in staying)
+        raise StepFailed(
+            f"Masking has not begun in database {one_line(place.database)!r}: event trigger {told}, also where masked "
+            "values are computed, and the master user cannot disable it. Disable it in the source, then start again."
+        )
+
+
+def _event_trigger_owners(opened: Session) -> set[str]:
+    found = opened.rows(
+        sql.SQL("SELECT rolname::text FROM pg_event_trigger e JOIN pg_roles o ON o.oid = e.evtowner AND NOT o.rolsuper")
+    )
+    return {name for (name,) in found}
 
 
 def _statistics_owners(opened: Session, place: Place) -> set[str]:
@@ -333,7 +371,8 @@ def _alter(place: Place, phase: int) -> None:
         refuse_dangerous_triggers(opened)
         left = _left(opened, place, phase)
         owners = owners_of(opened, place, {rel for each in left for rel in each.rels})
-        owners |= {*owners_here(opened), *_statistics_owners(opened, place), place.masker.name}
+        owners |= {*owners_here(opened), *_statistics_owners(opened, place), *_event_trigger_owners(opened)}
+        owners.add(place.masker.name)
         with borrowed_owners(opened, owners):
             for each in left:
                 if opened.rows(sql.SQL("SELECT {}").format(sql.SQL(each.still))) == [(True,)]:
@@ -390,10 +429,15 @@ class _Left(NamedTuple):
 
 def _left(opened: Session, place: Place, phase: int) -> list[_Left]:
     question = sql.SQL(
-        "SELECT number, statement, by_masker, still, rels FROM {} WHERE restored_at IS NULL AND phase = {}"
+        "SELECT seal, number, statement, by_masker, still, rels FROM {} WHERE restored_at IS NULL AND phase = {}"
         " ORDER BY number"
     ).format(place.state("undo"), sql.Literal(phase))
-    return [_Left(*row) for row in opened.rows(question)]
+    found = []
+    for sealed, *row in opened.rows(question):
+        left = _Left(*row)
+        prove_seal(place, sealed, "undo", phase, left.by_masker, left.statement, left.still)
+        found.append(left)
+    return found
 
 
 def _asked(question: sql.Composable, place: Place) -> sql.Composed:

@@ -44,14 +44,16 @@ _BOUND, _ELEMENT = sql.SQL("bound.value"), sql.SQL("element.value")
 
 
 def masked_value(column: Column, action: Action, group: str) -> sql.Composable:
-    """Return what replaces the column's value, in its declared type. NULL stays NULL.
+    """Return what replaces the column's value, in the type that its own is made of. NULL stays NULL.
 
     `group` is whose values are masked alike, unless the action names its own. An expression of the policy is not cast:
     PostgreSQL then refuses what does not fit, where a cast would cut it off.
     """
-    value = sql.Identifier(column.name)
     if isinstance(action, Expression):
-        return sql.SQL("CASE WHEN {} IS NULL THEN NULL ELSE ({}) END").format(value, sql.SQL(action.sql))
+        given = sql.Identifier(column.name)
+        return sql.SQL("CASE WHEN {} IS NULL THEN NULL ELSE ({}) END").format(given, sql.SQL(action.sql))
+    # No domain is left, whose CHECK would run where a branch of an expression became one again.
+    value = _cast(sql.Identifier(column.name), column)
     if isinstance(action, Each | Json):
         return _bound(value, _cast(_masked(_BOUND, column, action, group), column))
     return _cast(_masked(value, column, action, group), column)

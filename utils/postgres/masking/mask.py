@@ -48,6 +48,7 @@ from utils.postgres.masking.state import (
     has_state,
     is_past,
     pass_stage,
+    prove_state,
     state_schema,
 )
 from utils.postgres.masking.work import PolicyRefused, plan_work
@@ -233,6 +234,7 @@ def _plan(place: Place, policy: MaskingPolicy) -> Place:
                 create_state(opened, place, work, _findings(opened, work.unclassified))
                 remember_attached(opened, place)
         else:
+            prove_state(opened, place)
             opened.rows(sql.SQL("SELECT relname, attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"))
     return place
 

@@ -23,3 +23,8 @@ def give_salt(opened: Session, salt: str) -> None:
     with opened.connection.cursor() as cursor:
         copy = sql.SQL("COPY {} FROM STDIN").format(SALT_TABLE)
         cursor.copy_expert(copy, io.StringIO(salt + "\n"))
+
+
+def take_salt(opened: Session) -> None:
+    """Drop the session's table: what comes after may be code of the data."""
+    opened.run(sql.SQL("DROP TABLE {}").format(SALT_TABLE))

@@ -19,7 +19,6 @@ from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import one_line
 from utils.postgres.databases import DatabaseCluster
 from utils.postgres.kept_connections import KeptConnections
-from utils.postgres.masking.salt_table import give_salt
 from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import Server, Session, SqlRefused, refusable_session
 from utils.sqlstates import passes
@@ -100,8 +99,6 @@ class Place(Struct, frozen=True, kw_only=True):
     def autocommitting(self, *, as_master: bool) -> Iterator[Session]:
         """Yield a session each of whose statements is a transaction, which ends by itself when this process is gone."""
         with self._opened(as_master=as_master, autocommit=True) as opened:
-            if not as_master:
-                give_salt(opened, self.salt)
             opened.run(sql.SQL("SET statement_timeout = 0"))
             opened.run(sql.SQL("SET lock_timeout = 0"))
             yield opened

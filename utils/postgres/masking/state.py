@@ -1,11 +1,15 @@
 """The state of the masking in each database: a schema of the master user's, dropped in the end.
 
-The masking role may write none of it but which rows of the table at work have moved, since code of the data may do what
-that role may. The gate believes none of it where the rows show it.
+The master user executes what stands in it, so nobody else may write it: not by default privileges that came with the
+data, which are the pipeline's own where the source was once restored by it. A role of the data's may all the same, as a
+member of pg_write_all_data; so statements are sealed by the salt, which no code of the data meets. The masking role may
+write none of it but which rows of the table at work have moved, since code of the data may do what that role may. The
+gate believes none of it where the rows show it.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +17,7 @@ import msgspec
 from psycopg2 import sql
 
 from utils.errors import StepFailed
+from utils.foreign_text import listed, one_line
 from utils.postgres.masking.sessions import Place
 from utils.postgres.masking.work import DatabaseWork, TableWork
 from utils.postgres.session import Session
@@ -32,11 +37,12 @@ CREATE TABLE {schema}.work (
     owners text[] NOT NULL, is_empty boolean NOT NULL, moves boolean NOT NULL);
 CREATE TABLE {schema}.masked_column (
     rel oid NOT NULL, position int NOT NULL, name text NOT NULL, value text NOT NULL, not_masked text, refused text,
-    distinct_by text, PRIMARY KEY (rel, position));
+    distinct_by text, seal text NOT NULL, PRIMARY KEY (rel, position));
 CREATE TABLE {schema}.progress (
     rel oid PRIMARY KEY, tried boolean NOT NULL DEFAULT false, bound bigint, next bigint NOT NULL DEFAULT 0,
     masked_rows bigint NOT NULL DEFAULT 0, chunks int NOT NULL DEFAULT 0, done boolean NOT NULL DEFAULT false);
-CREATE TABLE {schema}.begun (key bigint PRIMARY KEY, number xid8 NOT NULL, mark text NOT NULL);
+CREATE TABLE {schema}.begun (key bigint PRIMARY KEY, number xid8 NOT NULL, mark text NOT NULL,
+    seal text NOT NULL);
 CREATE TABLE {schema}.moved (tid tid PRIMARY KEY);
 CREATE TABLE {schema}.own_done (number int PRIMARY KEY);
 CREATE TABLE {schema}.lent (rel oid PRIMARY KEY, owner text NOT NULL, forced boolean NOT NULL);
@@ -52,11 +58,26 @@ CREATE TABLE {schema}.analyzed (rel oid PRIMARY KEY);
 CREATE TABLE {schema}.statistics_owner (name text PRIMARY KEY);
 CREATE TABLE {schema}.undo (
     number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, rels oid[] NOT NULL,
-    by_masker boolean NOT NULL, statement text NOT NULL, still text NOT NULL,
-    dropped_at timestamptz NOT NULL DEFAULT now(), restored_at timestamptz);
-GRANT USAGE ON SCHEMA {schema} TO {masker};
-GRANT SELECT, INSERT ON {schema}.moved TO {masker}
+    by_masker boolean NOT NULL, statement text NOT NULL, still text NOT NULL, seal text NOT NULL,
+    dropped_at timestamptz NOT NULL DEFAULT now(), restored_at timestamptz)
 """)
+# PostgreSQL's documentation, "ALTER DEFAULT PRIVILEGES": what a role creates gets its default privileges.
+_GRANTED_TO_OTHERS = sql.SQL("""
+    SELECT DISTINCT of, name, CASE WHEN grantee <> 0 THEN pg_get_userbyid(grantee)::text END FROM (
+        SELECT 'SCHEMA', nspname::text, nspowner, (aclexplode(nspacl)).grantee FROM pg_namespace
+         WHERE nspname = {schema}
+        UNION ALL
+        SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, relname::text, relowner,
+               (aclexplode(relacl)).grantee
+          FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = {schema})
+        UNION ALL
+        SELECT 'TABLE', relname::text, relowner, (aclexplode(attacl)).grantee
+          FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+         WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = {schema})
+    ) AS granted (of, name, owner, grantee) WHERE grantee <> owner
+""")
+_KINDS = {"SCHEMA": sql.SQL("SCHEMA"), "SEQUENCE": sql.SQL("SEQUENCE"), "TABLE": sql.SQL("TABLE")}
+_ADMIT = sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {masker}; GRANT SELECT, INSERT ON {moved} TO {masker}")
 
 
 # The routines that each table's or view's CHECKs, domains, generated columns, indexes, statistics, triggers and query
@@ -97,7 +118,14 @@ def has_state(opened: Session, schema: str) -> bool:
 
 def create_state(opened: Session, place: Place, work: DatabaseWork, findings: Iterable[str]) -> None:
     """Create the schema with the plan in it, in the caller's transaction."""
-    opened.run(_CREATE.format(schema=sql.Identifier(place.schema), masker=sql.Identifier(place.masker.name)))
+    schema, masker = sql.Identifier(place.schema), sql.Identifier(place.masker.name)
+    opened.run(_CREATE.format(schema=schema))
+    for of, name, role in _granted_to_others(opened, place.schema):
+        named = schema if of == "SCHEMA" else place.state(name)
+        grantee = sql.SQL("PUBLIC") if role is None else sql.Identifier(role)
+        opened.run(sql.SQL("REVOKE ALL ON {} {} FROM {} CASCADE").format(_KINDS[of], named, grantee))
+    opened.run(_ADMIT.format(schema=schema, moved=place.state("moved"), masker=masker))
+    prove_state(opened, place)
     own = [msgspec.to_builtins(each) for each in work.own_sql]
     checks = [msgspec.to_builtins(each) for each in work.checks]
     opened.run(
@@ -111,14 +139,48 @@ def create_state(opened: Session, place: Place, work: DatabaseWork, findings: It
         )
         opened.run(sql.SQL("INSERT INTO {} (rel) VALUES (%s)").format(place.state("progress")), (table.oid,))
         for number, column in enumerate(table.columns):
-            texts = (column.value, column.not_masked, column.refused, column.distinct_by)
+            parts = (column.value, column.not_masked, column.refused, column.distinct_by)
+            texts = (column.name, *(_as_text(opened, part) for part in parts))
             opened.run(
-                sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s, %s)").format(place.state("masked_column")),
-                (table.oid, number, column.name, *(_as_text(opened, text) for text in texts)),
+                sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)").format(place.state("masked_column")),
+                (table.oid, number, *texts, seal(place, "masked", table.oid, *texts)),
             )
     opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("known_column"), columns_with_rows(place)))
     opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("called"), _CALLED))
     record(opened, place, findings)
+
+
+def prove_state(opened: Session, place: Place) -> None:
+    """Raise StepFailed where anybody but the master user, and the masking role as far as it has to, may use it."""
+    admitted = {("SCHEMA", place.schema, place.masker.name), ("TABLE", "moved", place.masker.name)}
+    others = [each for each in _granted_to_others(opened, place.schema) if each not in admitted]
+    if others:
+        told = listed(f"{one_line(role or 'PUBLIC')!r} on {of.lower()} {one_line(name)}" for of, name, role in others)
+        raise StepFailed(
+            f"Masking failed in database {one_line(place.database)!r}, and the restored cluster's door stays shut: the "
+            f"masking's own schema {place.schema} has rights of others: {told}. No default privilege gives them. Find "
+            "out what of the data does, then start a new operation."
+        )
+
+
+def seal(place: Place, *parts: object) -> str:
+    """Return what proves that the pipeline has written these parts of a row: their HMAC by the salt."""
+    return hmac.new(place.salt.encode(), repr(parts).encode(), "sha256").hexdigest()
+
+
+def prove_seal(place: Place, sealed: str, *parts: object) -> None:
+    """Raise StepFailed where somebody else has written a row whose text is to be executed."""
+    if not hmac.compare_digest(sealed, seal(place, *parts)):
+        raise StepFailed(
+            f"Masking failed in database {one_line(place.database)!r}, and the restored cluster's door stays shut: "
+            f"somebody has changed the masking's own schema {place.schema}, such as code of a role that may write "
+            "every table (pg_write_all_data). Find out what of the data does, then start a new operation."
+        )
+
+
+def _granted_to_others(opened: Session, schema: str) -> list[tuple[str, str, str | None]]:
+    """Return on what somebody else than its owner has rights, and who; None is PUBLIC."""
+    return list(opened.rows(_GRANTED_TO_OTHERS.format(schema=sql.Literal(schema))))
 
 
 def _owners_of(table: TableWork) -> sql.Composed:
@@ -198,11 +260,12 @@ class MaskedText(msgspec.Struct, frozen=True, kw_only=True):
 def tasks(opened: Session, place: Place) -> list[Task]:
     """Return the plan's tables, those of one owner after another, and of each the biggest first."""
     columns: dict[int, list[MaskedText]] = {}
-    for rel, *texts in opened.rows(
-        sql.SQL("SELECT rel, name, value, not_masked, refused, distinct_by FROM {} ORDER BY rel, position").format(
-            place.state("masked_column")
-        )
+    for rel, *texts, sealed in opened.rows(
+        sql.SQL(
+            "SELECT rel, name, value, not_masked, refused, distinct_by, seal FROM {} ORDER BY rel, position"
+        ).format(place.state("masked_column"))
     ):
+        prove_seal(place, sealed, "masked", rel, *texts)
         columns.setdefault(rel, []).append(MaskedText(**dict(zip(MaskedText.__struct_fields__, texts, strict=True))))
     rows: list[tuple[Any, ...]] = opened.rows(
         sql.SQL(

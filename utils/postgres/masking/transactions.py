@@ -15,6 +15,7 @@ from psycopg2 import sql
 from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import one_line
 from utils.postgres.masking.sessions import Clock, Place, as_text, lock
+from utils.postgres.masking.state import prove_seal, seal
 from utils.postgres.session import Session
 
 
@@ -31,9 +32,10 @@ def begin(opened: Session, known: Session, place: Place, key: int) -> int:
 
 def note(known: Session, place: Place, key: int, number: int, mark: sql.Composable) -> None:
     """Note what to record when the transaction is committed, which is the next thing that the caller does."""
+    text = mark.as_string(known.connection)
     known.run(
-        sql.SQL("INSERT INTO {} VALUES (%s, %s::text::xid8, %s)").format(place.state("begun")),
-        (key, str(number), mark.as_string(known.connection)),
+        sql.SQL("INSERT INTO {} VALUES (%s, %s::text::xid8, %s, %s)").format(place.state("begun")),
+        (key, str(number), text, seal(place, "begun", key, str(number), text)),
     )
     known.connection.commit()
 
@@ -41,11 +43,12 @@ def note(known: Session, place: Place, key: int, number: int, mark: sql.Composab
 def settle(known: Session, place: Place, key: int) -> None:
     """Record the work of a noted transaction if it was committed. It has to have ended: its lock is released."""
     found = known.rows(
-        sql.SQL("DELETE FROM {} WHERE key = {} RETURNING pg_xact_status(number), mark").format(
+        sql.SQL("DELETE FROM {} WHERE key = {} RETURNING pg_xact_status(number), number::text, mark, seal").format(
             place.state("begun"), sql.Literal(key)
         )
     )
-    for status, mark in found:
+    for status, number, mark, sealed in found:
+        prove_seal(place, sealed, "begun", key, number, mark)
         if status == "in progress":
             raise TemporaryFailure(f"Masking in database {one_line(place.database)!r} is still at work.")
         if status is None:
