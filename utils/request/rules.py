@@ -184,6 +184,11 @@ def _masking_problems(request: RestoreRequest) -> Iterator[str]:
             f"archive_snapshot: {request.archive_snapshot!r} keeps data that are not masked, and masking_policy is "
             f"{name!r}. Give 'delete', which deletes only the copy that this operation makes."
         )
+    if request.delete_source:
+        yield (
+            f"delete_source: true would delete the data as they are, and the restored cluster has them masked by "
+            f"{name!r}. Drop delete_source."
+        )
 
 
 def _verification_problems(request: RestoreRequest) -> Iterator[str]:

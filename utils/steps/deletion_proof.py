@@ -76,7 +76,23 @@ def prove_restored(
 
 
 def _prove_complete(record: OperationRecord) -> None:
-    """Raise StepFailed where a database or a role was omitted: the source may be the only place that still has it."""
+    """Raise StepFailed where the restored cluster may lack anything: then only the source still has it.
+
+    A database or a role was omitted; its data were masked; or checks of them did not hold, or could not be run, which
+    the request only had reported.
+    """
+    if record.has_masking:
+        raise StepFailed(
+            f"The restored cluster has the data masked, so its source is not deleted. {_deleted_so_far(record)} "
+            "Nothing has to be done."
+        )
+    failed, not_run = (record.verification.get(name, 0) for name in ("failed", "not_run"))
+    if failed or not_run:
+        raise StepFailed(
+            f"Of the checks of the restored data {failed} did not hold and {not_run} could not be run, so the source "
+            f"is not deleted. {_deleted_so_far(record)} The findings are in item verified#{record.operation_id} of the "
+            "state table. If the source is not needed nevertheless, delete it by hand."
+        )
     if unfinished := (record.users or {}).get("unfinished"):
         raise StepFailed(
             f"The restored cluster lacks what its application needs: {unfinished[0].rstrip('.')}. "

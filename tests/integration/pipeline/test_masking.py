@@ -208,6 +208,10 @@ def test_nothing_is_restored_unmasked_and_no_policy_with_faults_begins(pipeline:
         ),
         ({"masking_policy": "broken"}, "colums"),
         ({"archive_snapshot": "keep"}, "archive_snapshot: 'keep' keeps data that are not masked"),
+        (
+            {"delete_source": True, "confirm_delete_source": "prod-orders"},
+            "delete_source: true would delete the data as they are",
+        ),
     ):
         run = pipeline.run({"target_cluster_id": target, **asked})
         assert run.followed.error == "RequestRefused", run.reason

@@ -199,3 +199,36 @@ def test_rights_of_others_on_the_state_that_appear_later_end_the_masking(restore
     restored_before.superuser("orders", "grant update on aurora_restore_mask_1a2b3c4d.undo to migrator")
     with pytest.raises(StepFailed, match="has rights of others: 'migrator' on table undo"):
         mask(restored_before, PEOPLE)
+
+
+# What code of one table may do to another one of its owner's, which is masked after it.
+CHANGES = (
+    "create index caught on shop.zebras (shop.look('x'))",
+    "create statistics shop.caught on (shop.look('x')), (id + 1) from shop.zebras",
+    "alter table shop.zebras alter column email type shop.plain using email",
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_table_that_code_of_another_one_has_changed_is_not_read_with_the_salt(
+    production: Cluster, change: str
+) -> None:
+    production.superuser(
+        "orders",
+        "create table shop.zebras (id int, email text)",
+        "insert into shop.zebras select i, i || '@real.org' from generate_series(1, 40) i",
+        "create function shop.change(text) returns boolean language plpgsql as $code$begin"
+        f" if current_user ~ 'masker' then begin execute $x${change}$x$; raise log 'CHANGED';"
+        " exception when others then raise log 'NOT CHANGED %', sqlerrm; end; end if; return true; end$code$",
+        # A bigger one is masked before.
+        "create table shop.bigger (id int, email text check (shop.change(email)))",
+        "insert into shop.bigger select i, i || '@real.org' from generate_series(1, 4000) i",
+        "create domain shop.plain as text",
+        *(f"alter table shop.{name} owner to shop" for name in ("zebras", "bigger")),
+        "alter domain shop.plain owner to shop",
+    )
+    with pytest.raises(StepFailed, match=r"shop.zebras was changed while others were masked: it has"):
+        mask(production, POLICY + '      "shop.{zebras,bigger}.email": email\n')
+    log = production.postgres.log.read_text(errors="replace")
+    assert "LOG:  CHANGED" in log, "it did run"
+    assert "MET" not in log

@@ -44,7 +44,7 @@ def test_every_field_can_be_given() -> None:
         "like_source": True,
         "inherited_logins": "lock",
         "quarantine": True,
-        "masking_policy": "staging",
+        "masking_policy": "",  # with one, no source is deleted
         "verification": "nightly",
         "on_findings": "report",
         "tags": {"team": "orders"},
@@ -431,6 +431,14 @@ def test_what_keeps_data_unmasked_contradicts_a_masking_policy(archive: str) -> 
     # Also where the stack says either.
     assert said in refusal_of({"archive_snapshot": archive}, DEFAULTS | {"masking_policy": "staging"})
     assert read_request(asked | {"masking_policy": ""}, DEFAULTS).masking_policy == ""
+
+
+def test_the_data_as_they_are_are_not_deleted_for_masked_ones() -> None:
+    asked = {"delete_source": True, "confirm_delete_source": "prod-orders"}
+    said = "true would delete the data as they are, and the restored cluster has them masked by 'staging'"
+    assert said in refusal_of({**asked, "masking_policy": "staging"})
+    assert said in refusal_of(asked, DEFAULTS | {"masking_policy": "staging"})
+    assert read_request(asked | {"masking_policy": ""}, DEFAULTS | {"masking_policy": "staging"}).delete_source
 
 
 def test_a_masking_policy_has_a_name_as_the_stack_gives_it() -> None:

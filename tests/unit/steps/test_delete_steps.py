@@ -283,6 +283,29 @@ def test_rule_3_without_a_proven_login_the_source_stays(
     assert record().source_deletion_at is None
 
 
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"users": {"unfinished": ["orders: skipped"]}}, "lacks what its application needs: orders: skipped"),
+        ({"verification": {"held": 9, "failed": 1, "not_run": 0}}, "1 did not hold and 0 could not be run"),
+        ({"verification": {"held": 9, "failed": 0, "not_run": 2}}, "0 did not hold and 2 could not be run"),
+        ({"is_to_be_masked": True}, "has the data masked, so its source is not deleted"),
+    ],
+)
+def test_rule_3_where_the_restored_data_may_lack_anything_the_source_stays(
+    operation: OperationState,
+    rds: FakeRds,
+    restored: dict[str, Any],
+    production: dict[str, Any],
+    facts: dict[str, Any],
+    why: str,
+) -> None:
+    operation.remember(**facts)
+    with pytest.raises(StepFailed, match=why):
+        delete(deleting(production))
+    assert rds.changes() == []
+
+
 @pytest.mark.parametrize(("status", "error"), [("failed", StepFailed), ("backing-up", TemporaryFailure)])
 def test_rule_3_without_an_available_restored_cluster_the_source_stays(
     rds: FakeRds, restored: dict[str, Any], production: dict[str, Any], status: str, error: type[Exception]

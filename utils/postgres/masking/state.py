@@ -34,7 +34,7 @@ CREATE TABLE {schema}.finding (number int GENERATED ALWAYS AS IDENTITY, text tex
 CREATE TABLE {schema}.policy (own_sql jsonb NOT NULL, checks jsonb NOT NULL, empty_large_objects boolean NOT NULL);
 CREATE TABLE {schema}.work (
     rel oid PRIMARY KEY, position int NOT NULL, schema_name text NOT NULL, table_name text NOT NULL,
-    owners text[] NOT NULL, is_empty boolean NOT NULL, moves boolean NOT NULL);
+    owners text[] NOT NULL, is_empty boolean NOT NULL, moves boolean NOT NULL, shape text NOT NULL);
 CREATE TABLE {schema}.masked_column (
     rel oid NOT NULL, position int NOT NULL, name text NOT NULL, value text NOT NULL, not_masked text, refused text,
     distinct_by text, seal text NOT NULL, PRIMARY KEY (rel, position));
@@ -75,6 +75,16 @@ _GRANTED_TO_OTHERS = sql.SQL("""
           FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
          WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = {schema})
     ) AS granted (of, name, owner, grantee) WHERE grantee <> owner
+""")
+_PARTS = sql.SQL("""
+    WITH RECURSIVE parts(rel) AS (
+        SELECT {rel}::oid UNION SELECT inhrelid FROM parts JOIN pg_inherits ON inhparent = parts.rel WHERE {moves}
+    )
+""")
+_SHAPE = sql.SQL("""
+    SELECT md5(coalesce(string_agg(format('%s %s %s %L', rel, attnum, atttypid, attname), ',' ORDER BY rel, attnum),
+                        ''))
+      FROM parts JOIN pg_attribute ON attrelid = rel AND attnum > 0 AND NOT attisdropped
 """)
 _KINDS = {"SCHEMA": sql.SQL("SCHEMA"), "SEQUENCE": sql.SQL("SEQUENCE"), "TABLE": sql.SQL("TABLE")}
 _ADMIT = sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {masker}; GRANT SELECT, INSERT ON {moved} TO {masker}")
@@ -133,9 +143,12 @@ def create_state(opened: Session, place: Place, work: DatabaseWork, findings: It
         (msgspec.json.encode(own).decode(), msgspec.json.encode(checks).decode(), work.empty_large_objects),
     )
     for position, table in enumerate(work.tables):
+        shape = shape_of(opened, table.oid, moves=table.moves)
         opened.run(
-            sql.SQL("INSERT INTO {} SELECT %s, %s, %s, %s, {}, %s, %s").format(place.state("work"), _owners_of(table)),
-            (table.oid, position, table.schema, table.table, table.empty, table.moves),
+            sql.SQL("INSERT INTO {} SELECT %s, %s, %s, %s, {}, %s, %s, %s").format(
+                place.state("work"), _owners_of(table)
+            ),
+            (table.oid, position, table.schema, table.table, table.empty, table.moves, shape),
         )
         opened.run(sql.SQL("INSERT INTO {} (rel) VALUES (%s)").format(place.state("progress")), (table.oid,))
         for number, column in enumerate(table.columns):
@@ -143,7 +156,7 @@ def create_state(opened: Session, place: Place, work: DatabaseWork, findings: It
             texts = (column.name, *(_as_text(opened, part) for part in parts))
             opened.run(
                 sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)").format(place.state("masked_column")),
-                (table.oid, number, *texts, seal(place, "masked", table.oid, *texts)),
+                (table.oid, number, *texts, seal(place, "masked", table.oid, shape, *texts)),
             )
     opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("known_column"), columns_with_rows(place)))
     opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("called"), _CALLED))
@@ -183,13 +196,21 @@ def _granted_to_others(opened: Session, schema: str) -> list[tuple[str, str, str
     return list(opened.rows(_GRANTED_TO_OTHERS.format(schema=sql.Literal(schema))))
 
 
+def shape_of(opened: Session, rel: int, *, moves: bool) -> str:
+    """Return a digest of the columns and types of a table, and of its partitions where its rows `move`."""
+    ((shape,),) = opened.rows(parts_of(rel, moves=moves) + _SHAPE)
+    return str(shape)
+
+
+def parts_of(rel: int, *, moves: bool) -> sql.Composed:
+    """Return the beginning of a query over `parts (rel)`: a table, and its partitions where its rows `move`."""
+    return _PARTS.format(rel=sql.Literal(rel), moves=sql.Literal(moves))
+
+
 def _owners_of(table: TableWork) -> sql.Composed:
     """Return the query for the owners of a table and of all of its partitions."""
-    return sql.SQL(
-        "(WITH RECURSIVE parts(rel) AS (SELECT {}::oid UNION SELECT inhrelid FROM parts JOIN pg_inherits"
-        " ON inhparent = parts.rel WHERE {}) SELECT array_agg(DISTINCT pg_get_userbyid(c.relowner)::text)"
-        " FROM parts JOIN pg_class c ON c.oid = parts.rel)"
-    ).format(sql.Literal(table.oid), sql.Literal(table.moves))
+    owners = "({} SELECT array_agg(DISTINCT pg_get_userbyid(relowner)::text) FROM parts JOIN pg_class ON oid = rel)"
+    return sql.SQL(owners).format(parts_of(table.oid, moves=table.moves))
 
 
 def columns_with_rows(place: Place) -> sql.Composed:
@@ -239,6 +260,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     is_empty: bool
     moves: bool
     owners: list[str]
+    shape: str
+    """Which columns it had, and of which types, before anything of the data could run (`shape_of`)."""
     columns: list[MaskedText]
 
     @property
@@ -260,16 +283,17 @@ class MaskedText(msgspec.Struct, frozen=True, kw_only=True):
 def tasks(opened: Session, place: Place) -> list[Task]:
     """Return the plan's tables, those of one owner after another, and of each the biggest first."""
     columns: dict[int, list[MaskedText]] = {}
-    for rel, *texts, sealed in opened.rows(
+    for rel, shape, *texts, sealed in opened.rows(
         sql.SQL(
-            "SELECT rel, name, value, not_masked, refused, distinct_by, seal FROM {} ORDER BY rel, position"
-        ).format(place.state("masked_column"))
+            "SELECT m.rel, w.shape, name, value, not_masked, refused, distinct_by, seal"
+            " FROM {} m JOIN {} w ON w.rel = m.rel ORDER BY m.rel, m.position"
+        ).format(place.state("masked_column"), place.state("work"))
     ):
-        prove_seal(place, sealed, "masked", rel, *texts)
+        prove_seal(place, sealed, "masked", rel, shape, *texts)
         columns.setdefault(rel, []).append(MaskedText(**dict(zip(MaskedText.__struct_fields__, texts, strict=True))))
     rows: list[tuple[Any, ...]] = opened.rows(
         sql.SQL(
-            "SELECT rel, schema_name, table_name, is_empty, moves, owners FROM {} ORDER BY owners, position"
+            "SELECT rel, schema_name, table_name, is_empty, moves, owners, shape FROM {} ORDER BY owners, position"
         ).format(place.state("work"))
     )
     return [
@@ -280,9 +304,10 @@ def tasks(opened: Session, place: Place) -> list[Task]:
             is_empty=is_empty,
             moves=moves,
             owners=owners,
+            shape=shape,
             columns=columns.get(rel, []),
         )
-        for rel, schema, table, is_empty, moves, owners in rows
+        for rel, schema, table, is_empty, moves, owners, shape in rows
     ]
 
 
