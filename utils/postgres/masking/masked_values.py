@@ -1,7 +1,7 @@
 """The masked values of rows, computed before anything of the data runs in the session that has the salt.
 
 What changes a row runs its CHECKs, its domains and its generated columns: code of the data, in that very session, which
-could read the salt, and whoever has the salt can guess what a masked value was. So the first statements of a session
+could read the salt, by which a masked value can be guessed. So the first statements of a session
 compute the values into a temporary table; then the salt goes, and what changes the rows takes them from that table.
 
 Nothing of the data runs while they are computed. They are of the types that domains are made of. While it plans,
@@ -31,13 +31,13 @@ _MASKED = sql.Identifier("aurora_restore_masked")
 _REL, _TID = sql.Identifier("aurora_restore_rel"), sql.Identifier("aurora_restore_tid")
 # The table itself, and its partitions where its rows are spread over these.
 _WITH_ROWS = sql.SQL("""
-    SELECT n.nspname::text, c.relname::text
+    {parts} SELECT n.nspname::text, c.relname::text
       FROM parts JOIN pg_class c ON c.oid = parts.rel AND (c.relkind = 'r' OR c.oid = {rel})
       JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 1, 2
 """)
 # What is evaluated while a table is planned.
 _HANGS = sql.SQL("""
-    SELECT format('index %s', indexrelid::regclass) FROM parts JOIN pg_index ON indrelid = rel
+    {parts} SELECT format('index %s', indexrelid::regclass) FROM parts JOIN pg_index ON indrelid = rel
      WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
     UNION ALL SELECT format('statistics %s', stxname) FROM parts JOIN pg_statistic_ext ON stxrelid = rel
 """)
@@ -81,17 +81,17 @@ def compute_values(opened: Session, salt: str, all_rows: Iterable[Rows]) -> None
 def _locked_parts(opened: Session, task: Task) -> list[sql.Identifier]:
     """Return the tables that have the rows, which nobody changes now and on which nothing hangs that could run."""
     parts = parts_of(task.rel, moves=task.moves)
-    found = opened.rows(parts + _WITH_ROWS.format(rel=sql.Literal(task.rel)))
+    found = opened.rows(_WITH_ROWS.format(parts=parts, rel=sql.Literal(task.rel)))
     name = f"{one_line(task.schema)}.{one_line(task.table)}"
     if not found:
         raise StepFailed(
-            f"Masking failed: table {name} does not exist any more. Find out what has dropped it, then start again. "
+            f"Masking failed: table {name} no longer exists. Find out what has dropped it, then start again. "
             "The door of the restored cluster stays shut."
         )
     tables = [sql.Identifier(*each) for each in found]
     for part in tables:
         opened.run(sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE").format(part))
-    hangs = opened.rows(parts + _HANGS)
+    hangs = opened.rows(_HANGS.format(parts=parts))
     if hangs or shape_of(opened, task.rel, moves=task.moves) != task.shape:
         changed = listed(f"it has {one_line(each)} now" for (each,) in hangs) or "it has other columns now"
         raise StepFailed(

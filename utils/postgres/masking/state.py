@@ -82,7 +82,7 @@ _PARTS = sql.SQL("""
     )
 """)
 _SHAPE = sql.SQL("""
-    SELECT md5(coalesce(string_agg(format('%s %s %s %L', rel, attnum, atttypid, attname), ',' ORDER BY rel, attnum),
+    {parts} SELECT md5(coalesce(string_agg(format('%s %s %s %L', rel, attnum, atttypid, attname), ',' ORDER BY rel, attnum),
                         ''))
       FROM parts JOIN pg_attribute ON attrelid = rel AND attnum > 0 AND NOT attisdropped
 """)
@@ -198,7 +198,7 @@ def _granted_to_others(opened: Session, schema: str) -> list[tuple[str, str, str
 
 def shape_of(opened: Session, rel: int, *, moves: bool) -> str:
     """Return a digest of the columns and types of a table, and of its partitions where its rows `move`."""
-    ((shape,),) = opened.rows(parts_of(rel, moves=moves) + _SHAPE)
+    ((shape,),) = opened.rows(_SHAPE.format(parts=parts_of(rel, moves=moves)))
     return str(shape)
 
 
@@ -209,8 +209,9 @@ def parts_of(rel: int, *, moves: bool) -> sql.Composed:
 
 def _owners_of(table: TableWork) -> sql.Composed:
     """Return the query for the owners of a table and of all of its partitions."""
-    owners = "({} SELECT array_agg(DISTINCT pg_get_userbyid(relowner)::text) FROM parts JOIN pg_class ON oid = rel)"
-    return sql.SQL(owners).format(parts_of(table.oid, moves=table.moves))
+    return sql.SQL(
+        "({} SELECT array_agg(DISTINCT pg_get_userbyid(relowner)::text) FROM parts JOIN pg_class ON oid = rel)"
+    ).format(parts_of(table.oid, moves=table.moves))
 
 
 def columns_with_rows(place: Place) -> sql.Composed:
