@@ -17,6 +17,7 @@ from psycopg2 import sql
 from utils.errors import StepFailed
 from utils.foreign_text import one_line
 from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.masking.dependents import KeptKey, kept_keys, key_refusal
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.salt_table import give_salt
@@ -73,6 +74,7 @@ def try_tables(place: Place, clock: Clock) -> None:
     """
     with place.as_master() as known:
         left = [task for task in tasks(known, place) if not _is_tried(known, place, task)]
+        keys = kept_keys(known, place)
         known.connection.commit()
         for owners, of_one_owner in groupby(left, key=lambda task: task.owners):
             lend_only(place, clock, owners)
@@ -85,6 +87,7 @@ def try_tables(place: Place, clock: Clock) -> None:
                     opened.connection.commit()
                     _limit(opened, clock)
                     _look_at_values(opened, task)
+                    _look_at_keys(opened, place, task, keys)
                     if task.columns:
                         opened.run(_trial(task))
                         opened.run(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
@@ -154,6 +157,24 @@ def _look_at_values(opened: Session, task: Task) -> None:
                     f"Masking has not begun: {different - left} values of {where}, which are unique, would become "
                     "equal to others. Correct the policy's rule for that column, then start again."
                 )
+
+
+def _look_at_keys(opened: Session, place: Place, task: Task, keys: list[KeptKey]) -> None:
+    """Raise StepFailed where a value of a key that stays has the masked form already, so that one of these could be it.
+
+    Where none has, no row that is masked meets one that is not, and what is masked stays different among itself.
+    """
+    for column in task.columns:
+        of_this = [key for key in keys if key.column == column.name and key.rel == task.rel]
+        if not of_this or column.not_masked is None:
+            continue
+        question = sql.SQL("SELECT count(*) FROM {} {} WHERE {} IS NOT NULL AND ({}) IS NOT TRUE").format(
+            _only(task), task.name, sql.Identifier(column.name), sql.SQL(column.not_masked)
+        )
+        ((alike,),) = opened.rows(question)
+        if alike:
+            where = f"{one_line(task.schema)}.{one_line(task.table)}.{one_line(column.name)}"
+            raise key_refusal(place, f"{alike} rows of {where} have the masked form already", of_this)
 
 
 def mask_tables(place: Place, clock: Clock) -> None:

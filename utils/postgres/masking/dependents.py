@@ -8,6 +8,7 @@ qualified and quoted.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -49,8 +50,9 @@ _AT_WORK = sql.SQL("""
                 JOIN {work} w ON w.rel = parts.top AND w.moves
     ), emptied(rel) AS (
         SELECT rel FROM {work} WHERE is_empty
-    ), masked(rel, attnum, name) AS (
-        SELECT DISTINCT a.attrelid, a.attnum, a.attname FROM parts JOIN {masked_column} m ON m.rel = parts.top
+    ), masked(rel, attnum, name, has_form) AS (
+        SELECT DISTINCT a.attrelid, a.attnum, a.attname, m.not_masked IS NOT NULL
+          FROM parts JOIN {masked_column} m ON m.rel = parts.top
           JOIN pg_attribute a ON a.attrelid = parts.rel AND a.attname::text = m.name
     ), above(rel, attnum) AS (
         SELECT rel, attnum FROM masked
@@ -83,6 +85,40 @@ _FOREIGN_KEYS = sql.SQL("""
     SELECT 4, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
       FROM keys WHERE said IS NOT NULL
 """)
+# Indexes with all that are joined with them, of partitions and their tables, by the topmost one; and those of keys that
+# views and functions lean on: who groups by a primary key may select the other columns, and PostgreSQL keeps the
+# constraint as long as such a view (PostgreSQL's documentation, SELECT, "GROUP BY Clause", and its source,
+# check_functional_grouping).
+_TREES = sql.SQL("""
+    tops(oid) AS (
+        SELECT oid FROM touched
+        UNION SELECT h.inhparent FROM tops JOIN pg_inherits h ON h.inhrelid = tops.oid
+    ), trees(oid, top) AS (
+        SELECT oid, oid FROM tops WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = tops.oid)
+        UNION SELECT h.inhrelid, trees.top FROM trees JOIN pg_inherits h ON h.inhparent = trees.oid
+    ), leaning(top, con, classid, objid) AS (
+        SELECT t.top, k.oid, d.classid, d.objid FROM trees t
+          JOIN pg_constraint k ON k.conindid = t.oid AND k.contype IN ('p', 'u')
+          JOIN pg_depend d ON d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid AND d.deptype = 'n'
+    )
+""")
+# Masked columns of such keys, with whether a masked value has a form by which it can be told from an original one.
+_LEANED_ON = sql.SQL("""
+    , touched(oid) AS (
+        SELECT DISTINCT i.indexrelid FROM pg_index i JOIN masked m ON m.rel = i.indrelid
+         WHERE i.indisunique AND m.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
+    ), {trees}
+    SELECT p.top, m.name::text, m.has_form,
+           quote_literal(k.conname) || ' of ' || k.conrelid::regclass::text,
+           CASE l.classid WHEN 'pg_rewrite'::regclass
+                THEN pg_describe_object('pg_class'::regclass, (SELECT ev_class FROM pg_rewrite WHERE oid = l.objid), 0)
+                ELSE pg_describe_object(l.classid, l.objid, 0) END
+      FROM leaning l JOIN pg_constraint k ON k.oid = l.con
+      JOIN trees t ON t.top = l.top JOIN pg_index i ON i.indexrelid = t.oid
+      JOIN masked m ON m.rel = i.indrelid AND m.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
+      JOIN parts p ON p.rel = m.rel
+     ORDER BY 4, 5, 2, 1
+""").format(trees=_TREES)
 # Those on other columns because each row that is updated costs them an entry, which is more than creating them again
 # costs. So not the unique ones, on which foreign keys and views lean, and with which a CHECK looks up rows; nor those
 # that no definition describes completely, or that are partly invalid.
@@ -98,13 +134,7 @@ _INDEXES = sql.SQL("""
            AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
                 OR EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid AND m.attnum = ANY(i.indkey::int2[]))
                 OR coalesce(pg_partition_root(i.indexrelid)::oid, i.indexrelid) NOT IN (SELECT top FROM staying))
-    ), tops(oid) AS (
-        SELECT oid FROM touched
-        UNION SELECT h.inhparent FROM tops JOIN pg_inherits h ON h.inhrelid = tops.oid
-    ), trees(oid, top) AS (
-        SELECT oid, oid FROM tops WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = tops.oid)
-        UNION SELECT h.inhrelid, trees.top FROM trees JOIN pg_inherits h ON h.inhparent = trees.oid
-    ), indexes AS (
+    ), {trees}, indexes AS (
         SELECT t.oid, {reads_constants} AS by_masker, t.oid = t.top AS is_top, t.oid::regclass::text AS index,
                quote_ident(c.relname) AS bare,
                ARRAY[i.indrelid] AS rels,
@@ -114,6 +144,7 @@ _INDEXES = sql.SQL("""
           FROM trees t JOIN pg_index i ON i.indexrelid = t.oid JOIN pg_class c ON c.oid = t.oid
           LEFT JOIN pg_constraint k ON k.conindid = t.oid AND k.contype IN ('p', 'u', 'x')
           LEFT JOIN pg_inherits h ON h.inhrelid = t.oid
+         WHERE t.top NOT IN (SELECT top FROM leaning)
     )
     SELECT 0, rels, by_masker,
                           CASE WHEN NOT is_top THEN NULL
@@ -149,7 +180,10 @@ _INDEXES = sql.SQL("""
     SELECT 2, rels, false, NULL,
            format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
       FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
-""").format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_class"), object=sql.SQL("t.oid")))
+""").format(
+    trees=_TREES,
+    reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_class"), object=sql.SQL("t.oid")),
+)
 # With statements of the policy's own, all tables': these are none of the application's writes.
 _TRIGGERS = sql.SQL("""
     , firing(rel) AS (
@@ -244,6 +278,7 @@ def take_dependents_away(place: Place) -> None:
         if is_past(opened, place, BARED):
             return
         refuse_dangerous_triggers(opened)
+        _refuse_keys_that_stay(opened, place)
         found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(_asked(question, place))]
         replication = [*_drop_publications(opened), *_disable_subscriptions(opened)]
         # Statistics stay with their owner when their table gets another one.
@@ -277,6 +312,44 @@ def take_dependents_away(place: Place) -> None:
                 record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
         record(opened, place, replication)
         pass_stage(opened, place, BARED)
+
+
+class KeptKey(NamedTuple):
+    """A masked column of a key that cannot be dropped, as views or functions lean on it.
+
+    Its index is asked about each row as it is masked, while others have their original values.
+    """
+
+    rel: int
+    """The table as the plan has it: a partitioned one stands for its partitions where rows move between these."""
+    column: str
+    has_form: bool
+    """Whether masked values have a form by which they can be told from original ones."""
+    constraint: str
+    leaning: str
+
+
+def kept_keys(opened: Session, place: Place) -> list[KeptKey]:
+    """Return the masked columns of keys that stay while their tables are masked."""
+    return [KeptKey(*row) for row in opened.rows(_asked(_LEANED_ON, place))]
+
+
+def key_refusal(place: Place, why: str, keys: Collection[KeptKey]) -> StepFailed:
+    """Return the refusal of keys with which masked values could meet original ones."""
+    named = listed(dict.fromkeys(f"{each.leaning} leans on {each.constraint}" for each in keys))
+    return StepFailed(
+        f"Masking has not begun in database {one_line(place.database)!r}: {why}, and a key that stays while its rows "
+        f"are masked could have one value twice. PostgreSQL keeps it as long as what leans on it: {named}. Write all "
+        "columns that it selects into its GROUP BY in the source, or give the key's columns an action whose masked "
+        "form no value has, then start again."
+    )
+
+
+def _refuse_keys_that_stay(opened: Session, place: Place) -> None:
+    keys = [each for each in kept_keys(opened, place) if not each.has_form]
+    if keys:
+        columns = listed(dict.fromkeys(one_line(each.column) for each in keys))
+        raise key_refusal(place, f"masked values of {columns} look like original ones", keys)
 
 
 def _statistics_owners(opened: Session, place: Place) -> set[str]:
