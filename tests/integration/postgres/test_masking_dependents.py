@@ -115,3 +115,83 @@ def test_a_view_that_groups_by_a_key_that_looks_masked_already_is_refused_by_nam
     assert "'accounts_pkey'" in message
     assert "view public.grouped" in message
     assert production.superuser("orders", "select count(*) from public.accounts where name ~ '^Ann'") == [(900,)]
+
+
+# CHECKs that are not valid, and older rows for which they are false.
+
+CHILDREN = (
+    "create table public.children (school text) inherits (public.people)",
+    "insert into public.children values (20, 'bob@real.org', 'x'), (90, 'eve@real.org', 'x')",
+)
+UNCHECKED = {
+    "plain": ("alter table people add constraint given check (id < 50) not valid",),
+    "comment": (
+        "alter table people add constraint given check (id < 50) not valid",
+        "comment on constraint given on people is 'since 2019'",
+    ),
+    "no inherit": (*CHILDREN, "alter table people add constraint given check (id < 50) no inherit not valid"),
+    "inherited": (
+        *CHILDREN,
+        "alter table people add constraint given check (id < 50) not valid",
+        "comment on constraint given on children is 'of theirs'",
+    ),
+    "inherited and own": (
+        *CHILDREN,
+        "alter table children add constraint given check (id < 50) not valid",
+        "alter table people add constraint given check (id < 50) not valid",
+    ),
+    "child's alone": (*CHILDREN, "alter table children add constraint given check (id < 50) not valid"),
+    "valid in a child": (
+        *CHILDREN,
+        "delete from children where id = 90",
+        "alter table people add constraint given check (id < 50) not valid",
+        "alter table children validate constraint given",
+    ),
+    "valid in a child that has it itself": (
+        *CHILDREN,
+        "delete from children where id = 90",
+        "alter table children add constraint given check (id < 50)",
+        "alter table people add constraint given check (id < 50) not valid",
+    ),
+    "of two parents": (
+        "create table public.members (id int, email text)",
+        "create table public.children () inherits (public.people, public.members)",
+        "insert into public.children values (20, 'bob@real.org'), (90, 'eve@real.org')",
+        "alter table people add constraint given check (id < 50) not valid",
+        "alter table members add constraint given check (id < 50) not valid",
+        "alter table children add constraint given check (id < 50) not valid",
+    ),
+    "partitions": (
+        "drop table people",
+        "create table people (id int, email text) partition by range (id)",
+        "create table people_0 partition of people for values from (0) to (40)",
+        "create table people_1 partition of people for values from (40) to (100)",
+        "insert into people values (1, 'ann@real.org'), (70, 'zoe@real.org')",
+        "alter table people add constraint given check (id < 50) not valid",
+        "alter table people_0 validate constraint given",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", one_and_the_rest(UNCHECKED))
+def test_older_rows_for_which_a_check_that_is_not_valid_is_false_are_masked(production: Cluster, kind: str) -> None:
+    statements = UNCHECKED[kind]
+    production.as_master(
+        "orders",
+        "create table public.people (id int, email text)",
+        "insert into public.people select i, 'ann' || i || '@real.org' from generate_series(1, 60) i",
+        "set search_path = public",
+        *statements,
+    )
+    columns = {"people__email": "email"}
+    if "members" in "".join(statements):
+        columns["members__email"] = "email"
+    if "school" in "".join(statements):
+        columns["children__school"] = "keep"
+    inherited = (
+        "select conrelid::regclass::text, conislocal, coninhcount, convalidated, connoinherit from pg_constraint"
+    )
+    before = production.superuser("orders", f"{inherited} where conname = 'given' order by 1")
+    masks(production, policy(**columns))
+    assert production.superuser("orders", f"{inherited} where conname = 'given' order by 1") == before
+    assert production.superuser("orders", "select 1 from public.people where email !~ '@example.com$'") == []

@@ -1,9 +1,9 @@
 """What hangs on the tables at work and is taken away until they are masked, each with the statement that restores it.
 
 Foreign keys, indexes and constraints on masked columns, and other indexes whose upkeep costs more than creating them
-again; triggers and rules, which would copy rows or change further ones; extended statistics, and columns that ANALYZE
-passes over, which would keep the values that they had. Both statements are PostgreSQL's own writing, with every name
-qualified and quoted.
+again; CHECKs that older rows need not fulfil; triggers and rules, which would copy rows or change further ones;
+extended statistics, and columns that ANALYZE passes over, which would keep the values that they had. Both statements
+are PostgreSQL's own writing, with every name qualified and quoted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _READS_CONSTANTS = sql.SQL("""
              WHERE d.classid = {catalogue}::regclass AND d.objid = {object} AND d.refclassid = 'pg_type'::regclass
                AND coalesce(e.typtype, y.typtype) IN ('d', 'c', 'r', 'm'))
 """)
-# When something is restored: indexes, then what joins those of partitions, what they carry, foreign keys and their
+# When something is restored: indexes, then what joins those of partitions, what they carry and CHECKs, foreign keys and
 # comments; in the end, when the policy's statements have run, what fires, and what ANALYZE is to pass over.
 INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, COMMENTED, IN_THE_END = range(6)
 
@@ -184,6 +184,45 @@ _INDEXES = sql.SQL("""
     trees=_TREES,
     reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_class"), object=sql.SQL("t.oid")),
 )
+# CHECKs that are not valid may be false for older rows, and PostgreSQL holds every row to them that is updated
+# (PostgreSQL's documentation, ALTER TABLE, "NOT VALID"). Added again in the same words, they read no row. They are
+# dropped and added where they are a table's own, parents first: PostgreSQL merges what a child has of its own with
+# what comes from its parents, in either order (PostgreSQL's source, MergeWithExistingConstraint). One that had been
+# validated in a child alone is validated there again.
+_CHECKS = sql.SQL("""
+    , upward(oid) AS (
+        SELECT oid FROM pg_constraint
+         WHERE contype = 'c' AND NOT convalidated AND conrelid IN (SELECT rel FROM masked)
+        UNION SELECT p.oid FROM upward u JOIN pg_constraint c ON c.oid = u.oid AND c.coninhcount > 0
+                JOIN pg_inherits i ON i.inhrelid = c.conrelid
+                JOIN pg_constraint p ON p.conrelid = i.inhparent AND p.conname = c.conname AND p.contype = 'c'
+                 AND NOT p.connoinherit
+    ), family(oid, root, depth) AS (
+        SELECT c.oid, c.oid, 0 FROM upward u JOIN pg_constraint c ON c.oid = u.oid AND c.coninhcount = 0
+        UNION SELECT k.oid, f.root, f.depth + 1 FROM family f
+                JOIN pg_constraint c ON c.oid = f.oid AND NOT c.connoinherit
+                JOIN pg_inherits i ON i.inhparent = c.conrelid
+                JOIN pg_constraint k ON k.conrelid = i.inhrelid AND k.conname = c.conname AND k.contype = 'c'
+                 AND k.coninhcount > 0
+    ), checks AS (
+        SELECT c.oid, c.conislocal, c.convalidated, c.conrelid::regclass::text AS rel, quote_ident(c.conname) AS name,
+               {reads_constants} AS by_masker, obj_description(c.oid, 'pg_constraint') AS said,
+               ARRAY(SELECT DISTINCT k.conrelid FROM family a JOIN family b ON b.root = a.root
+                       JOIN pg_constraint k ON k.oid = b.oid WHERE a.oid = c.oid) AS rels
+          FROM (SELECT oid, max(depth) AS depth FROM family GROUP BY oid) f JOIN pg_constraint c ON c.oid = f.oid
+         ORDER BY f.depth, c.oid
+    )
+    SELECT CASE WHEN by_masker THEN 3 ELSE 2 END, rels, by_masker,
+           format('ALTER TABLE %s DROP CONSTRAINT %s', rel, name),
+           format('ALTER TABLE %s ADD CONSTRAINT %s %s', rel, name, pg_get_constraintdef(oid))
+      FROM checks WHERE conislocal AND NOT convalidated
+    UNION ALL
+    SELECT 3, rels, true, NULL, format('ALTER TABLE %s VALIDATE CONSTRAINT %s', rel, name)
+      FROM checks WHERE convalidated AND NOT conislocal
+    UNION ALL
+    SELECT 4, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
+      FROM checks WHERE said IS NOT NULL
+""").format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_constraint"), object=sql.SQL("c.oid")))
 # With statements of the policy's own, all tables': these are none of the application's writes.
 _TRIGGERS = sql.SQL("""
     , firing(rel) AS (
@@ -256,7 +295,7 @@ _UNANALYZED = sql.SQL("""
 """)
 
 
-_QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _TRIGGERS, _STATISTICS, _UNANALYZED)
+_QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _CHECKS, _TRIGGERS, _STATISTICS, _UNANALYZED)
 
 
 class _Dependent(NamedTuple):
