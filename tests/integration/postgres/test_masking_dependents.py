@@ -195,3 +195,67 @@ def test_older_rows_for_which_a_check_that_is_not_valid_is_false_are_masked(prod
     masks(production, policy(**columns))
     assert production.superuser("orders", f"{inherited} where conname = 'given' order by 1") == before
     assert production.superuser("orders", "select 1 from public.people where email !~ '@example.com$'") == []
+
+
+# What is computed of masked values, for an index or statistics, and fails.
+
+COMPUTED = {
+    "expression": "create index numbers on public.payments ((reference::bigint))",
+    "several": "create index numbers on public.payments (id, lower(label), (1 / length(label)), (reference::bigint))",
+    "predicate": "create index numbers on public.payments (id) where reference::bigint > 100",
+    "where the predicate is true": "create index numbers on public.payments ((reference::bigint)) where label = 'x'",
+    "statistics": "create statistics public.numbers on (reference::bigint), id from public.payments",
+}
+COMPUTING = policy(payments__reference="hash", payments__label="keep")
+
+
+def payments(cluster: Cluster, *statements: str) -> None:
+    cluster.as_master(
+        "orders",
+        "create table public.payments (id int primary key, reference text, label text)",
+        "insert into public.payments select i, i, 'x' from generate_series(1, 500) i",
+        *statements,
+    )
+
+
+@pytest.mark.parametrize("kind", one_and_the_rest(COMPUTED))
+def test_what_cannot_be_computed_of_masked_values_is_refused_by_name_before_a_row_is_masked(
+    production: Cluster, kind: str
+) -> None:
+    if kind == "statistics" and production.version < 14:
+        pytest.skip("statistics of expressions are there since 14")
+    payments(production, COMPUTED[kind])
+    message = refused(production, COMPUTING)
+    assert "Masking has not begun" in message
+    assert "public.numbers" in message
+    assert "22P02" in message
+    assert production.superuser("orders", "select 1 from public.payments where reference ~ '^m'") == []
+
+
+def test_an_expression_is_not_computed_where_its_index_has_no_row(production: Cluster) -> None:
+    payments(production, "create index numbers on public.payments ((reference::bigint)) where label = 'y'")
+    masks(production, COMPUTING)
+
+
+def test_an_index_that_only_a_later_row_breaks_is_named(production: Cluster) -> None:
+    payments(
+        production,
+        "update public.payments set label = 'y' where id = 400",
+        "create index numbers on public.payments ((reference::bigint)) where label = 'y'",
+    )
+    message = refused(production, COMPUTING)
+    assert "index numbers of public.payments" in message
+    assert "22P02" in message
+
+
+def test_what_is_computed_of_partitions_whose_rows_move_is_refused_by_name(production: Cluster) -> None:
+    production.as_master(
+        "orders",
+        "create table public.payments (id int, reference text, label text) partition by hash (reference)",
+        "create table public.payments_0 partition of public.payments for values with (modulus 1, remainder 0)",
+        "insert into public.payments select i, i, 'x' from generate_series(1, 500) i",
+        "create index numbers on public.payments ((reference::bigint))",
+    )
+    message = refused(production, COMPUTING)
+    assert "Masking has not begun" in message
+    assert "of public.payments_0" in message

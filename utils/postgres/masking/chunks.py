@@ -12,12 +12,13 @@ import time
 from itertools import groupby
 from typing import NamedTuple
 
+import psycopg2
 from psycopg2 import sql
 
 from utils.errors import StepFailed
 from utils.foreign_text import one_line
 from utils.postgres.borrowed_owners import borrowed_owners
-from utils.postgres.masking.dependents import KeptKey, kept_keys, key_refusal
+from utils.postgres.masking.dependents import Computed, KeptKey, computed, kept_keys, key_refusal
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.salt_table import give_salt
@@ -25,6 +26,7 @@ from utils.postgres.masking.sessions import Clock, OutOfTime, Place, lock
 from utils.postgres.masking.state import MASKED, Task, pass_stage, tasks
 from utils.postgres.masking.transactions import begin, note, settle
 from utils.postgres.session import Session
+from utils.sqlstates import passes
 
 TRIED_ROWS = 100
 FIRST_PAGES, MOST_PAGES = 256, 65536
@@ -74,7 +76,7 @@ def try_tables(place: Place, clock: Clock) -> None:
     """
     with place.as_master() as known:
         left = [task for task in tasks(known, place) if not _is_tried(known, place, task)]
-        keys = kept_keys(known, place)
+        keys, of_rows = kept_keys(known, place), computed(known, place)
         known.connection.commit()
         for owners, of_one_owner in groupby(left, key=lambda task: task.owners):
             lend_only(place, clock, owners)
@@ -89,8 +91,11 @@ def try_tables(place: Place, clock: Clock) -> None:
                     _look_at_values(opened, task)
                     _look_at_keys(opened, place, task, keys)
                     if task.columns:
-                        opened.run(_trial(task))
+                        tried = opened.rows(_trial(task))
                         opened.run(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
+                        for each in of_rows:
+                            if each.rel == task.rel:
+                                _compute(opened, place, task, each, tried)
                     opened.connection.rollback()
                     known.run(_marked(place, task, sql.SQL("tried = true")))
                     known.connection.commit()
@@ -129,7 +134,36 @@ def _trial(task: Task) -> sql.Composed:
     return sql.SQL(
         "UPDATE {only} {table} AS aurora_restore_target SET {values} WHERE (aurora_restore_target.tableoid,"
         " aurora_restore_target.ctid) IN (SELECT t.tableoid, t.ctid FROM {only} {table} t LIMIT {rows})"
+        " RETURNING aurora_restore_target.tableoid, aurora_restore_target.ctid::text"
     ).format(only=_only(task), table=task.name, values=_values(task), rows=sql.Literal(TRIED_ROWS))
+
+
+def _compute(opened: Session, place: Place, task: Task, each: Computed, tried: list[tuple[int, str]]) -> None:
+    """Compute of rows on trial what an index or statistics need. Raises StepFailed with the name of one that fails.
+
+    Rows of other partitions in the same places are their original ones, of which it has been computed before.
+    """
+    question = sql.SQL(
+        "SELECT sum(num_nulls({expressions})) FROM {only} {table} WHERE tableoid = ANY({tables}::oid[])"
+        " AND ctid = ANY({rows}::tid[]) AND ({condition})"
+    ).format(
+        expressions=sql.SQL(each.expressions or "true"),
+        only=_only(task),
+        table=task.name,
+        tables=sql.Literal(sorted({table for table, _ in tried})),
+        rows=sql.Literal([row for _, row in tried]),
+        condition=sql.SQL(each.condition or "true"),
+    )
+    try:
+        opened.run(question)
+    except psycopg2.Error as error:
+        if not error.pgcode or passes(error.pgcode, error.diag.message_primary or ""):
+            raise
+        raise StepFailed(
+            f"Masking has not begun: {one_line(each.name)} cannot be computed of masked values "
+            f"{place.described(error)}. Correct the policy's rules for its columns, or drop it in the source, then "
+            "start again."
+        ) from None
 
 
 def _look_at_values(opened: Session, task: Task) -> None:

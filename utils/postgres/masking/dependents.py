@@ -8,6 +8,7 @@ are PostgreSQL's own writing, with every name qualified and quoted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from functools import partial
 from itertools import groupby
@@ -35,6 +36,22 @@ _READS_CONSTANTS = sql.SQL("""
               LEFT JOIN pg_type e ON e.oid = y.typelem AND y.typcategory = 'A'
              WHERE d.classid = {catalogue}::regclass AND d.objid = {object} AND d.refclassid = 'pg_type'::regclass
                AND coalesce(e.typtype, y.typtype) IN ('d', 'c', 'r', 'm'))
+""")
+# What is computed of the rows at work for indexes that are dropped and for statistics: expressions, where a condition
+# is true. PostgreSQL writes several expressions with commas between them, as num_nulls() takes them.
+_COMPUTED = sql.SQL("""
+    SELECT p.top, format('index %s of %s', i.indexrelid::regclass, i.indrelid::regclass),
+           pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid)
+      FROM parts p JOIN pg_index i ON i.indrelid = p.rel JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i'
+     WHERE p.rel IN (SELECT rel FROM masked) AND i.indisvalid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+""")
+# Of expressions since 14 (PostgreSQL's documentation, CREATE STATISTICS).
+_EXPRESSIONS_SINCE = 140000
+_COMPUTED_STATISTICS = sql.SQL("""
+    UNION ALL
+    SELECT p.top, format('statistics %I.%I', n.nspname, s.stxname), pg_get_expr(s.stxexprs, s.stxrelid), NULL
+      FROM parts p JOIN pg_statistic_ext s ON s.stxrelid = p.rel JOIN pg_namespace n ON n.oid = s.stxnamespace
+     WHERE p.rel IN (SELECT rel FROM masked) AND s.stxexprs IS NOT NULL
 """)
 # When something is restored: indexes, then what joins those of partitions, what they carry and CHECKs, foreign keys and
 # comments; in the end, when the policy's statements have run, what fires, and what ANALYZE is to pass over.
@@ -295,6 +312,14 @@ _UNANALYZED = sql.SQL("""
 """)
 
 
+# What a statement restores: names as PostgreSQL writes them, quoted where they have to be.
+_NAME = r'(?:"(?:[^"]|"")+"|[^\s."]+)'
+_RESTORES = (
+    re.compile(rf"CREATE (?:UNIQUE )?(?P<kind>INDEX) (?P<name>{_NAME}) ON (?:ONLY )?(?P<table>{_NAME}\.{_NAME})"),
+    re.compile(rf"CREATE (?P<kind>STATISTICS) (?P<name>{_NAME}\.{_NAME})(?P<table>)"),
+    re.compile(rf"ALTER TABLE (?:ONLY )?(?P<table>{_NAME}\.{_NAME}) \w+ (?P<kind>CONSTRAINT) (?P<name>{_NAME})"),
+)
+
 _QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _CHECKS, _TRIGGERS, _STATISTICS, _UNANALYZED)
 
 
@@ -318,6 +343,7 @@ def take_dependents_away(place: Place) -> None:
             return
         refuse_dangerous_triggers(opened)
         _refuse_keys_that_stay(opened, place)
+        _remember_computed(opened, place)
         found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(_asked(question, place))]
         replication = [*_drop_publications(opened), *_disable_subscriptions(opened)]
         # Statistics stay with their owner when their table gets another one.
@@ -351,6 +377,36 @@ def take_dependents_away(place: Place) -> None:
                 record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
         record(opened, place, replication)
         pass_stage(opened, place, BARED)
+
+
+class Computed(NamedTuple):
+    """What PostgreSQL computes of a table's rows for an index or statistics."""
+
+    rel: int
+    name: str
+    expressions: str | None
+    condition: str | None
+
+
+def computed(opened: Session, place: Place) -> list[Computed]:
+    """Return what was computed of the tables at work before it was dropped."""
+    if not _has_computed(opened, place):
+        return []
+    found = opened.rows(sql.SQL("SELECT rel, name, expressions, condition FROM {}").format(place.state("computed")))
+    return [Computed(*row) for row in found]
+
+
+def _remember_computed(opened: Session, place: Place) -> None:
+    if _has_computed(opened, place):
+        of_statistics = _COMPUTED_STATISTICS if opened.version >= _EXPRESSIONS_SINCE else sql.SQL("")
+        question = _COMPUTED + of_statistics
+        opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("computed"), _asked(question, place)))
+
+
+def _has_computed(opened: Session, place: Place) -> bool:
+    """Return whether the state has a table for it: that of a masking which an older version began has none."""
+    named = sql.Literal(place.state("computed").as_string(opened.connection))
+    return opened.rows(sql.SQL("SELECT to_regclass({}) IS NOT NULL").format(named)) == [(True,)]
 
 
 class KeptKey(NamedTuple):
@@ -469,7 +525,19 @@ def _build(place: Place, clock: Clock, phase: int) -> None:
     for owners, of_these in groupby(owned, key=itemgetter(0)):
         lend_only(place, clock, owners)
         for _, each in of_these:
-            _build_one(place, clock, each)
+            try:
+                _build_one(place, clock, each)
+            except StepFailed as error:
+                raise StepFailed(f"{_named(each.statement)} cannot be restored. {error}") from None
+
+
+def _named(statement: str) -> str:
+    """Return what a statement restores, without its expressions, in which a value may stand."""
+    for form in _RESTORES:
+        if found := form.match(statement):
+            kind, name, table = found["kind"].lower(), one_line(found["name"]), one_line(found["table"])
+            return f"The {kind} {name} of {table}" if table else f"The {kind} {name}"
+    return "What was dropped"
 
 
 def _build_one(place: Place, clock: Clock, each: _Left) -> None:

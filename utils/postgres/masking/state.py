@@ -38,6 +38,7 @@ CREATE TABLE {schema}.progress (
     masked_rows bigint NOT NULL DEFAULT 0, chunks int NOT NULL DEFAULT 0, done boolean NOT NULL DEFAULT false);
 CREATE TABLE {schema}.begun (key bigint PRIMARY KEY, number xid8 NOT NULL, mark text NOT NULL);
 CREATE TABLE {schema}.moved (tid tid PRIMARY KEY);
+CREATE TABLE {schema}.computed (rel oid NOT NULL, name text NOT NULL, expressions text, condition text);
 CREATE TABLE {schema}.own_done (number int PRIMARY KEY);
 CREATE TABLE {schema}.lent (rel oid PRIMARY KEY, owner text NOT NULL, forced boolean NOT NULL);
 CREATE TABLE {schema}.attached (rel oid NOT NULL, kind text NOT NULL, name text NOT NULL, definition text NOT NULL);
