@@ -119,7 +119,7 @@ _TREES = sql.SQL("""
           JOIN pg_depend d ON d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid AND d.deptype = 'n'
     )
 """)
-# Masked columns of such keys, with whether a masked value has a form by which it can be told from an original one.
+# Masked columns of such keys, with whether a masked value has a form by which it differs from an original one.
 _LEANED_ON = sql.SQL("""
     , touched(oid) AS (
         SELECT DISTINCT i.indexrelid FROM pg_index i JOIN masked m ON m.rel = i.indrelid
@@ -419,7 +419,7 @@ class KeptKey(NamedTuple):
     """The table as the plan has it: a partitioned one stands for its partitions where rows move between these."""
     column: str
     has_form: bool
-    """Whether masked values have a form by which they can be told from original ones."""
+    """Whether masked values have a form by which they differ from original ones."""
     constraint: str
     leaning: str
 

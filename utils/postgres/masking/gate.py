@@ -249,7 +249,7 @@ def _count_canaries(schema: str, name: str, columns: list[str], *, only: bool) -
     """Return the query for how many rows of each column have one.
 
     concat() shows a value by its type's output function (PostgreSQL's source, concat_internal), and not by a cast,
-    which may be a function of whoever created the type. OFFSET 0 has each value shown once, not for each canary.
+    which may be a function of the type's owner. OFFSET 0 has each value shown once, not for each canary.
     """
     aliases = [sql.Identifier(f"column_{number}") for number in range(len(columns))]
     return sql.SQL("SELECT {counts} FROM (SELECT {texts} FROM {only} {table} r OFFSET 0) t ({aliases})").format(
