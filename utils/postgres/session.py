@@ -39,6 +39,10 @@ PINNED = {
     "client_min_messages": "error",
     "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",
+    # What is created anew stays where it was, and needs no right on a tablespace (PostgreSQL's documentation, "Client
+    # Connection Defaults").
+    "default_tablespace": "",
+    "temp_tablespaces": "",
     # Neither may a database's owner end every login there with a library that doesn't exist, and choose a part of what
     # the refusal says (PostgreSQL's documentation, "Client Connection Defaults"); nor have any error end the session.
     "local_preload_libraries": "",

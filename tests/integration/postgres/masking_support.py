@@ -94,6 +94,8 @@ ROWS = (
     " from generate_series(1, 500) i",
     "insert into public.old_letters (email, body) select 'person' || i || '@real.org', 'Dear person' || i"
     " from generate_series(1, 500) i",
+    "alter table public.letters add constraint newer check (id > 990) not valid",
+    "comment on constraint newer on public.old_letters is 'since the move'",
     "set role app",
     "refresh materialized view app.domains",
     "refresh materialized view app.days",

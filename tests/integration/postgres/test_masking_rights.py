@@ -60,6 +60,7 @@ def test_what_code_of_the_data_creates_never_becomes_the_master_users(production
         "create index on public.people (id) where array[email::public.picky] <> '{tell}'::public.picky[]",
         "create statistics public.joint on ((array[email::public.picky] = '{tell}'::public.picky[])), id"
         " from public.people",
+        "alter table public.people add check (array[email::public.picky] <> '{tell}'::public.picky[]) not valid",
     ],
 )
 def test_a_constant_of_the_datas_type_is_never_read_with_the_master_users_rights(

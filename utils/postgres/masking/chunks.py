@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+import psycopg2
 from psycopg2 import sql
 
 from utils.errors import StepFailed
 from utils.foreign_text import one_line
 from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.masking.dependents import Computed, KeptKey, computed, kept_keys, key_refusal
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.masked_values import TARGET, Rows, compute_values, masking_update
@@ -25,6 +27,7 @@ from utils.postgres.masking.sessions import Clock, OutOfTime, Place, lock
 from utils.postgres.masking.state import MASKED, Task, pass_stage, tasks
 from utils.postgres.masking.transactions import begin, note, settle
 from utils.postgres.session import Session
+from utils.sqlstates import passes
 
 TRIED_ROWS = 100
 # Tables whose rows are tried in one session. A slice that ends in between tries these once more.
@@ -48,6 +51,7 @@ _CHUNK = sql.SQL("""
     SELECT count(*) FROM updated
 """)
 
+_TRIED = sql.SQL("{update} RETURNING {target}.tableoid, {target}.ctid::text")
 _KEPT_COLUMNS = sql.SQL("""
     SELECT a.attname, CASE WHEN t.typcategory = 'A' THEN '{{}}' WHEN t.typname = 'tsvector' THEN '' END,
            format_type(a.atttypid, a.atttypmod)
@@ -76,15 +80,23 @@ def try_tables(place: Place, clock: Clock) -> None:
     """
     with place.as_master() as known:
         left = [task for task in tasks(known, place) if not _is_tried(known, place, task)]
+        keys, of_rows = kept_keys(known, place), computed(known, place)
         known.connection.commit()
         for owners, of_one_owner in groupby(left, key=lambda task: task.owners):
             lend_only(place, clock, owners)
             tried = list(of_one_owner)
             for first in range(0, len(tried), TRIED_AT_ONCE):
-                _try_some(place, clock, known, tried[first : first + TRIED_AT_ONCE])
+                _try_some(place, clock, known, tried[first : first + TRIED_AT_ONCE], keys, of_rows)
 
 
-def _try_some(place: Place, clock: Clock, known: Session, some: Sequence[Task]) -> None:
+def _try_some(
+    place: Place,
+    clock: Clock,
+    known: Session,
+    some: Sequence[Task],
+    keys: list[KeptKey],
+    of_rows: list[Computed],
+) -> None:
     limited = sql.SQL("LIMIT {}").format(sql.Literal(TRIED_ROWS))
     tried = {task.rel: Rows(task, limited, number) for number, task in enumerate(some) if task.columns}
     with place.as_masker() as opened:
@@ -99,9 +111,14 @@ def _try_some(place: Place, clock: Clock, known: Session, some: Sequence[Task]) 
             opened.connection.commit()
             _limit(opened, clock)
             _look_at_values(opened, task)
+            _look_at_keys(opened, place, task, keys)
             if task.columns:
-                opened.run(masking_update(tried[task.rel]))
+                update = masking_update(tried[task.rel])
+                rows = opened.rows(_TRIED.format(update=update, target=TARGET))
                 opened.run(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
+                for each in of_rows:
+                    if each.rel == task.rel:
+                        _compute(opened, place, task, each, rows)
             opened.connection.rollback()
             known.run(_marked(place, task, sql.SQL("tried = true")))
             known.connection.commit()
@@ -136,6 +153,34 @@ def _is_tried(opened: Session, place: Place, task: Task) -> bool:
     return opened.rows(question) == [(True,)]
 
 
+def _compute(opened: Session, place: Place, task: Task, each: Computed, tried: list[tuple[int, str]]) -> None:
+    """Compute of rows on trial what an index or statistics need. Raises StepFailed with the name of one that fails.
+
+    Rows of other partitions in the same places are their original ones, of which it has been computed before.
+    """
+    question = sql.SQL(
+        "SELECT sum(num_nulls({expressions})) FROM {only} {table} WHERE tableoid = ANY({tables}::oid[])"
+        " AND ctid = ANY({rows}::tid[]) AND ({condition})"
+    ).format(
+        expressions=sql.SQL(each.expressions or "true"),
+        only=_only(task),
+        table=task.name,
+        tables=sql.Literal(sorted({table for table, _ in tried})),
+        rows=sql.Literal([row for _, row in tried]),
+        condition=sql.SQL(each.condition or "true"),
+    )
+    try:
+        opened.run(question)
+    except psycopg2.Error as error:
+        if not error.pgcode or passes(error.pgcode, error.diag.message_primary or ""):
+            raise
+        raise StepFailed(
+            f"Masking has not begun: {one_line(each.name)} cannot be computed of masked values "
+            f"{place.described(error)}. Correct the policy's rules for its columns, or drop it in the source, then "
+            "start again."
+        ) from None
+
+
 def _look_at_values(opened: Session, task: Task) -> None:
     """Raise StepFailed where original values are refused, or would become equal in a column that has to be unique."""
     for column in task.columns:
@@ -161,6 +206,24 @@ def _look_at_values(opened: Session, task: Task) -> None:
                     f"Masking has not begun: {different - left} values of {where}, which are unique, would become "
                     "equal to others. Correct the policy's rule for that column, then start again."
                 )
+
+
+def _look_at_keys(opened: Session, place: Place, task: Task, keys: list[KeptKey]) -> None:
+    """Raise StepFailed where a value of a key that stays has the masked form already, so that one of these could be it.
+
+    Where none has, no row that is masked meets one that is not, and what is masked stays different among itself.
+    """
+    for column in task.columns:
+        of_this = [key for key in keys if key.column == column.name and key.rel == task.rel]
+        if not of_this or column.not_masked is None:
+            continue
+        question = sql.SQL("SELECT count(*) FROM {} {} WHERE {} IS NOT NULL AND ({}) IS NOT TRUE").format(
+            _only(task), task.name, sql.Identifier(column.name), sql.SQL(column.not_masked)
+        )
+        ((alike,),) = opened.rows(question)
+        if alike:
+            where = f"{one_line(task.schema)}.{one_line(task.table)}.{one_line(column.name)}"
+            raise key_refusal(place, f"{alike} rows of {where} have the masked form already", of_this)
 
 
 def mask_tables(place: Place, clock: Clock) -> None:

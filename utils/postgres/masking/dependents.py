@@ -1,13 +1,15 @@
 """What hangs on the tables at work and is taken away until they are masked, each with the statement that restores it.
 
 Foreign keys, indexes and constraints on masked columns, and other indexes whose upkeep costs more than creating them
-again; triggers and rules, which would copy rows or change further ones; extended statistics, and columns that ANALYZE
-passes over, which would keep the values that they had. Both statements are PostgreSQL's own writing, with every name
-qualified and quoted.
+again; CHECKs that older rows need not fulfil; triggers and rules, which would copy rows or change further ones;
+extended statistics, and columns that ANALYZE passes over, which would keep the values that they had. Both statements
+are PostgreSQL's own writing, with every name qualified and quoted.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -35,7 +37,23 @@ _READS_CONSTANTS = sql.SQL("""
              WHERE d.classid = {catalogue}::regclass AND d.objid = {object} AND d.refclassid = 'pg_type'::regclass
                AND coalesce(e.typtype, y.typtype) IN ('d', 'c', 'r', 'm'))
 """)
-# When something is restored: indexes, then what joins those of partitions, what they carry, foreign keys and their
+# What is computed of the rows at work for indexes that are dropped and for statistics: expressions, where a condition
+# is true. PostgreSQL writes several expressions with commas between them, as num_nulls() takes them.
+_COMPUTED = sql.SQL("""
+    SELECT p.top, format('index %s of %s', i.indexrelid::regclass, i.indrelid::regclass),
+           pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid)
+      FROM parts p JOIN pg_index i ON i.indrelid = p.rel JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i'
+     WHERE p.rel IN (SELECT rel FROM masked) AND i.indisvalid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+""")
+# Of expressions since 14 (PostgreSQL's documentation, CREATE STATISTICS).
+_EXPRESSIONS_SINCE = 140000
+_COMPUTED_STATISTICS = sql.SQL("""
+    UNION ALL
+    SELECT p.top, format('statistics %I.%I', n.nspname, s.stxname), pg_get_expr(s.stxexprs, s.stxrelid), NULL
+      FROM parts p JOIN pg_statistic_ext s ON s.stxrelid = p.rel JOIN pg_namespace n ON n.oid = s.stxnamespace
+     WHERE p.rel IN (SELECT rel FROM masked) AND s.stxexprs IS NOT NULL
+""")
+# When something is restored: indexes, then what joins those of partitions, what they carry and CHECKs, foreign keys and
 # comments; in the end, when the policy's statements have run, what fires, and what ANALYZE is to pass over.
 INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, COMMENTED, IN_THE_END = range(6)
 
@@ -49,8 +67,9 @@ _AT_WORK = sql.SQL("""
                 JOIN {work} w ON w.rel = parts.top AND w.moves
     ), emptied(rel) AS (
         SELECT rel FROM {work} WHERE is_empty
-    ), masked(rel, attnum, name) AS (
-        SELECT DISTINCT a.attrelid, a.attnum, a.attname FROM parts JOIN {masked_column} m ON m.rel = parts.top
+    ), masked(rel, attnum, name, has_form) AS (
+        SELECT DISTINCT a.attrelid, a.attnum, a.attname, m.not_masked IS NOT NULL
+          FROM parts JOIN {masked_column} m ON m.rel = parts.top
           JOIN pg_attribute a ON a.attrelid = parts.rel AND a.attname::text = m.name
     ), above(rel, attnum) AS (
         SELECT rel, attnum FROM masked
@@ -83,6 +102,40 @@ _FOREIGN_KEYS = sql.SQL("""
     SELECT 4, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
       FROM keys WHERE said IS NOT NULL
 """)
+# Indexes with all that are joined with them, of partitions and their tables, by the topmost one; and those of keys that
+# views and functions lean on: who groups by a primary key may select the other columns, and PostgreSQL keeps the
+# constraint as long as such a view (PostgreSQL's documentation, SELECT, "GROUP BY Clause", and its source,
+# check_functional_grouping).
+_TREES = sql.SQL("""
+    tops(oid) AS (
+        SELECT oid FROM touched
+        UNION SELECT h.inhparent FROM tops JOIN pg_inherits h ON h.inhrelid = tops.oid
+    ), trees(oid, top) AS (
+        SELECT oid, oid FROM tops WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = tops.oid)
+        UNION SELECT h.inhrelid, trees.top FROM trees JOIN pg_inherits h ON h.inhparent = trees.oid
+    ), leaning(top, con, classid, objid) AS (
+        SELECT t.top, k.oid, d.classid, d.objid FROM trees t
+          JOIN pg_constraint k ON k.conindid = t.oid AND k.contype IN ('p', 'u')
+          JOIN pg_depend d ON d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid AND d.deptype = 'n'
+    )
+""")
+# Masked columns of such keys, with whether a masked value has a form by which it differs from an original one.
+_LEANED_ON = sql.SQL("""
+    , touched(oid) AS (
+        SELECT DISTINCT i.indexrelid FROM pg_index i JOIN masked m ON m.rel = i.indrelid
+         WHERE i.indisunique AND m.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
+    ), {trees}
+    SELECT p.top, m.name::text, m.has_form,
+           quote_literal(k.conname) || ' of ' || k.conrelid::regclass::text,
+           CASE l.classid WHEN 'pg_rewrite'::regclass
+                THEN pg_describe_object('pg_class'::regclass, (SELECT ev_class FROM pg_rewrite WHERE oid = l.objid), 0)
+                ELSE pg_describe_object(l.classid, l.objid, 0) END
+      FROM leaning l JOIN pg_constraint k ON k.oid = l.con
+      JOIN trees t ON t.top = l.top JOIN pg_index i ON i.indexrelid = t.oid
+      JOIN masked m ON m.rel = i.indrelid AND m.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
+      JOIN parts p ON p.rel = m.rel
+     ORDER BY 4, 5, 2, 1
+""").format(trees=_TREES)
 # Those on other columns because each row that is updated costs them an entry, which is more than creating them again
 # costs. So not the unique ones, on which foreign keys and views lean, and with which a CHECK looks up rows; nor those
 # that no definition describes completely, or that are partly invalid.
@@ -98,13 +151,7 @@ _INDEXES = sql.SQL("""
            AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
                 OR EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid AND m.attnum = ANY(i.indkey::int2[]))
                 OR coalesce(pg_partition_root(i.indexrelid)::oid, i.indexrelid) NOT IN (SELECT top FROM staying))
-    ), tops(oid) AS (
-        SELECT oid FROM touched
-        UNION SELECT h.inhparent FROM tops JOIN pg_inherits h ON h.inhrelid = tops.oid
-    ), trees(oid, top) AS (
-        SELECT oid, oid FROM tops WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = tops.oid)
-        UNION SELECT h.inhrelid, trees.top FROM trees JOIN pg_inherits h ON h.inhparent = trees.oid
-    ), indexes AS (
+    ), {trees}, indexes AS (
         SELECT t.oid, {reads_constants} AS by_masker, t.oid = t.top AS is_top, t.oid::regclass::text AS index,
                quote_ident(c.relname) AS bare,
                ARRAY[i.indrelid] AS rels,
@@ -114,6 +161,7 @@ _INDEXES = sql.SQL("""
           FROM trees t JOIN pg_index i ON i.indexrelid = t.oid JOIN pg_class c ON c.oid = t.oid
           LEFT JOIN pg_constraint k ON k.conindid = t.oid AND k.contype IN ('p', 'u', 'x')
           LEFT JOIN pg_inherits h ON h.inhrelid = t.oid
+         WHERE t.top NOT IN (SELECT top FROM leaning)
     )
     SELECT 0, rels, by_masker,
                           CASE WHEN NOT is_top THEN NULL
@@ -149,7 +197,49 @@ _INDEXES = sql.SQL("""
     SELECT 2, rels, false, NULL,
            format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
       FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
-""").format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_class"), object=sql.SQL("t.oid")))
+""").format(
+    trees=_TREES,
+    reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_class"), object=sql.SQL("t.oid")),
+)
+# CHECKs that are not valid may be false for older rows, and PostgreSQL holds every row to them that is updated
+# (PostgreSQL's documentation, ALTER TABLE, "NOT VALID"). Added again in the same words, they read no row. They are
+# dropped and added where they are a table's own, parents first: PostgreSQL merges what a child has of its own with
+# what comes from its parents, in either order (PostgreSQL's source, MergeWithExistingConstraint). One that had been
+# validated in a child alone is validated there again.
+_CHECKS = sql.SQL("""
+    , upward(oid) AS (
+        SELECT oid FROM pg_constraint
+         WHERE contype = 'c' AND NOT convalidated AND conrelid IN (SELECT rel FROM masked)
+        UNION SELECT p.oid FROM upward u JOIN pg_constraint c ON c.oid = u.oid AND c.coninhcount > 0
+                JOIN pg_inherits i ON i.inhrelid = c.conrelid
+                JOIN pg_constraint p ON p.conrelid = i.inhparent AND p.conname = c.conname AND p.contype = 'c'
+                 AND NOT p.connoinherit
+    ), family(oid, root, depth) AS (
+        SELECT c.oid, c.oid, 0 FROM upward u JOIN pg_constraint c ON c.oid = u.oid AND c.coninhcount = 0
+        UNION SELECT k.oid, f.root, f.depth + 1 FROM family f
+                JOIN pg_constraint c ON c.oid = f.oid AND NOT c.connoinherit
+                JOIN pg_inherits i ON i.inhparent = c.conrelid
+                JOIN pg_constraint k ON k.conrelid = i.inhrelid AND k.conname = c.conname AND k.contype = 'c'
+                 AND k.coninhcount > 0
+    ), checks AS (
+        SELECT c.oid, c.conislocal, c.convalidated, c.conrelid::regclass::text AS rel, quote_ident(c.conname) AS name,
+               {reads_constants} AS by_masker, obj_description(c.oid, 'pg_constraint') AS said,
+               ARRAY(SELECT DISTINCT k.conrelid FROM family a JOIN family b ON b.root = a.root
+                       JOIN pg_constraint k ON k.oid = b.oid WHERE a.oid = c.oid) AS rels
+          FROM (SELECT oid, max(depth) AS depth FROM family GROUP BY oid) f JOIN pg_constraint c ON c.oid = f.oid
+         ORDER BY f.depth, c.oid
+    )
+    SELECT CASE WHEN by_masker THEN 3 ELSE 2 END, rels, by_masker,
+           format('ALTER TABLE %s DROP CONSTRAINT %s', rel, name),
+           format('ALTER TABLE %s ADD CONSTRAINT %s %s', rel, name, pg_get_constraintdef(oid))
+      FROM checks WHERE conislocal AND NOT convalidated
+    UNION ALL
+    SELECT 3, rels, true, NULL, format('ALTER TABLE %s VALIDATE CONSTRAINT %s', rel, name)
+      FROM checks WHERE convalidated AND NOT conislocal
+    UNION ALL
+    SELECT 4, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
+      FROM checks WHERE said IS NOT NULL
+""").format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_constraint"), object=sql.SQL("c.oid")))
 # With statements of the policy's own, all tables': these are none of the application's writes.
 _TRIGGERS = sql.SQL("""
     , firing(rel) AS (
@@ -237,7 +327,15 @@ _UNANALYZED = sql.SQL("""
 """)
 
 
-_QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _TRIGGERS, _EVENT_TRIGGERS, _STATISTICS, _UNANALYZED)
+# What a statement restores: names as PostgreSQL writes them, quoted where they have to be.
+_NAME = r'(?:"(?:[^"]|"")+"|[^\s."]+)'
+_RESTORES = (
+    re.compile(rf"CREATE (?:UNIQUE )?(?P<kind>INDEX) (?P<name>{_NAME}) ON (?:ONLY )?(?P<table>{_NAME}\.{_NAME})"),
+    re.compile(rf"CREATE (?P<kind>STATISTICS) (?P<name>{_NAME}\.{_NAME})(?P<table>)"),
+    re.compile(rf"ALTER TABLE (?:ONLY )?(?P<table>{_NAME}\.{_NAME}) \w+ (?P<kind>CONSTRAINT) (?P<name>{_NAME})"),
+)
+
+_QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _CHECKS, _TRIGGERS, _EVENT_TRIGGERS, _STATISTICS, _UNANALYZED)
 
 
 class _Dependent(NamedTuple):
@@ -260,6 +358,8 @@ def take_dependents_away(place: Place) -> None:
             return
         refuse_dangerous_triggers(opened)
         _refuse_event_triggers_that_stay(opened, place)
+        _refuse_keys_that_stay(opened, place)
+        _remember_computed(opened, place)
         found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(_asked(question, place))]
         replication = [*_drop_publications(opened), *_disable_subscriptions(opened)]
         # Statistics stay with their owner when their table gets another one.
@@ -315,6 +415,74 @@ def _event_trigger_owners(opened: Session) -> set[str]:
         sql.SQL("SELECT rolname::text FROM pg_event_trigger e JOIN pg_roles o ON o.oid = e.evtowner AND NOT o.rolsuper")
     )
     return {name for (name,) in found}
+
+
+class Computed(NamedTuple):
+    """What PostgreSQL computes of a table's rows for an index or statistics."""
+
+    rel: int
+    name: str
+    expressions: str | None
+    condition: str | None
+
+
+def computed(opened: Session, place: Place) -> list[Computed]:
+    """Return what was computed of the tables at work before it was dropped."""
+    if not _has_computed(opened, place):
+        return []
+    found = opened.rows(sql.SQL("SELECT rel, name, expressions, condition FROM {}").format(place.state("computed")))
+    return [Computed(*row) for row in found]
+
+
+def _remember_computed(opened: Session, place: Place) -> None:
+    if _has_computed(opened, place):
+        of_statistics = _COMPUTED_STATISTICS if opened.version >= _EXPRESSIONS_SINCE else sql.SQL("")
+        question = _COMPUTED + of_statistics
+        opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("computed"), _asked(question, place)))
+
+
+def _has_computed(opened: Session, place: Place) -> bool:
+    """Return whether the state has a table for it: that of a masking which an older version began has none."""
+    named = sql.Literal(place.state("computed").as_string(opened.connection))
+    return opened.rows(sql.SQL("SELECT to_regclass({}) IS NOT NULL").format(named)) == [(True,)]
+
+
+class KeptKey(NamedTuple):
+    """A masked column of a key that cannot be dropped, as views or functions lean on it.
+
+    Its index is asked about each row as it is masked, while others have their original values.
+    """
+
+    rel: int
+    """The table as the plan has it: a partitioned one stands for its partitions where rows move between these."""
+    column: str
+    has_form: bool
+    """Whether masked values have a form by which they differ from original ones."""
+    constraint: str
+    leaning: str
+
+
+def kept_keys(opened: Session, place: Place) -> list[KeptKey]:
+    """Return the masked columns of keys that stay while their tables are masked."""
+    return [KeptKey(*row) for row in opened.rows(_asked(_LEANED_ON, place))]
+
+
+def key_refusal(place: Place, why: str, keys: Collection[KeptKey]) -> StepFailed:
+    """Return the refusal of keys with which masked values could meet original ones."""
+    named = listed(dict.fromkeys(f"{each.leaning} leans on {each.constraint}" for each in keys))
+    return StepFailed(
+        f"Masking has not begun in database {one_line(place.database)!r}: {why}, and a key that stays while its rows "
+        f"are masked could have one value twice. PostgreSQL keeps it as long as what leans on it: {named}. Write all "
+        "columns that it selects into its GROUP BY in the source, or give the key's columns an action whose masked "
+        "form no value has, then start again."
+    )
+
+
+def _refuse_keys_that_stay(opened: Session, place: Place) -> None:
+    keys = [each for each in kept_keys(opened, place) if not each.has_form]
+    if keys:
+        columns = listed(dict.fromkeys(one_line(each.column) for each in keys))
+        raise key_refusal(place, f"masked values of {columns} look like original ones", keys)
 
 
 def _statistics_owners(opened: Session, place: Place) -> set[str]:
@@ -396,7 +564,19 @@ def _build(place: Place, clock: Clock, phase: int) -> None:
     for owners, of_these in groupby(owned, key=itemgetter(0)):
         lend_only(place, clock, owners)
         for _, each in of_these:
-            _build_one(place, clock, each)
+            try:
+                _build_one(place, clock, each)
+            except StepFailed as error:
+                raise StepFailed(f"{_named(each.statement)} cannot be restored. {error}") from None
+
+
+def _named(statement: str) -> str:
+    """Return what a statement restores, without its expressions, in which a value may stand."""
+    for form in _RESTORES:
+        if found := form.match(statement):
+            kind, name, table = found["kind"].lower(), one_line(found["name"]), one_line(found["table"])
+            return f"The {kind} {name} of {table}" if table else f"The {kind} {name}"
+    return "What was dropped"
 
 
 def _build_one(place: Place, clock: Clock, each: _Left) -> None:

@@ -12,12 +12,23 @@ from psycopg2 import sql
 
 from utils.errors import MaskingGateFailed
 from utils.foreign_text import listed, one_line
+from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.databases import ANY_BYTES
 from utils.postgres.foreign_keys import FOREIGN_KEYS, ForeignKey
+from utils.postgres.masking.canary_places import TEXTS, written
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.own_sql import own_checks, own_sql
 from utils.postgres.masking.sessions import Clock, Place
-from utils.postgres.masking.state import EXAMINED, Task, columns_with_rows, masked_rows, pass_stage, record, tasks
+from utils.postgres.masking.state import (
+    EXAMINED,
+    Task,
+    columns_with_rows,
+    findings_in,
+    masked_rows,
+    pass_stage,
+    record,
+    tasks,
+)
 from utils.postgres.session import Session
 
 PAGES = 32768
@@ -47,64 +58,15 @@ _STALE = sql.SQL("""
                            OR s.most_common_elems IS NOT NULL))
      ORDER BY 1, 2
 """)
-# Tables and materialized views that we may read, with their columns of texts and documents, and arrays and domains of
-# them. Nothing but these is cast: a cast from a type that a user created may be a function of that user's.
-_TEXTS = sql.SQL("""
-    WITH RECURSIVE made_of AS (
-        SELECT oid AS type, oid AS of FROM pg_type
-        UNION ALL
-        SELECT made_of.type, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END
-          FROM made_of JOIN pg_type t ON t.oid = made_of.of
-         WHERE t.typtype = 'd' OR (t.typcategory = 'A' AND t.typelem <> 0)
-    )
-    SELECT n.nspname, c.relname, c.relkind = 'r', array_agg(a.attname::text ORDER BY a.attnum)
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-     WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND n.nspname !~ '^pg_' AND n.nspname <> {schema}
-       AND n.nspname <> 'information_schema' AND pg_has_role(c.relowner, 'USAGE')
-       AND EXISTS (SELECT FROM made_of m WHERE m.type = a.atttypid
-                      AND m.of IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'name'::regtype,
-                                   'json'::regtype, 'jsonb'::regtype, 'xml'::regtype))
-     GROUP BY c.oid, 1, 2, 3 ORDER BY 1, 2
-""")
-# What is no data of rows, and yet may hold it. Built-in objects have lower numbers (PostgreSQL's source, transam.h).
-_WRITTEN = sql.SQL("""
-    SELECT 'a comment on ' || pg_describe_object(classoid, objoid, objsubid) AS place, description AS said
-      FROM pg_description WHERE objoid >= 16384
-    UNION ALL
-    SELECT pg_describe_object('pg_attrdef'::regclass, oid, 0), pg_get_expr(adbin, adrelid) FROM pg_attrdef
-    UNION ALL
-    SELECT pg_describe_object('pg_class'::regclass, attrelid, attnum) || ' (value of older rows)', attmissingval::text
-      FROM pg_attribute WHERE atthasmissing
-    UNION ALL
-    SELECT pg_describe_object('pg_constraint'::regclass, oid, 0), pg_get_constraintdef(oid)
-      FROM pg_constraint WHERE oid >= 16384
-    UNION ALL
-    SELECT pg_describe_object('pg_class'::regclass, indexrelid, 0), pg_get_indexdef(indexrelid)
-      FROM pg_index WHERE indexrelid >= 16384
-    UNION ALL
-    SELECT pg_describe_object('pg_rewrite'::regclass, oid, 0), pg_get_ruledef(oid) FROM pg_rewrite WHERE oid >= 16384
-    UNION ALL
-    SELECT pg_describe_object('pg_trigger'::regclass, oid, 0), pg_get_triggerdef(oid)
-      FROM pg_trigger WHERE NOT tgisinternal
-    UNION ALL
-    SELECT pg_describe_object('pg_policy'::regclass, oid, 0),
-           concat_ws(' ', pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) FROM pg_policy
-    UNION ALL
-    SELECT pg_describe_object('pg_proc'::regclass, oid, 0), prosrc FROM pg_proc WHERE oid >= 16384
-    UNION ALL
-    SELECT pg_describe_object('pg_statistic_ext'::regclass, oid, 0), pg_get_statisticsobjdef(oid) FROM pg_statistic_ext
-    UNION ALL
-    SELECT 'a label of ' || pg_describe_object('pg_type'::regclass, enumtypid, 0), enumlabel FROM pg_enum
-    UNION ALL
-    SELECT 'the bounds of ' || pg_describe_object('pg_class'::regclass, oid, 0), pg_get_expr(relpartbound, oid)
-      FROM pg_class WHERE relispartition
-    UNION ALL
-    SELECT format('statistics of column %s of %s.%s', attname, schemaname, tablename),
-           concat_ws(' ', most_common_vals::text, histogram_bounds::text, most_common_elems::text)
-      FROM pg_stats WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
-""")
 _CANARIES = sql.Identifier("pg_temp", "aurora_restore_canary")
+# How each text is compared: as it is, and without what definitions, arrays and documents write before, or double.
+_HAS_CANARY = sql.SQL("""
+    EXISTS (SELECT FROM {canaries} k WHERE strpos({text}, k.value) > 0
+               OR CASE WHEN k.bare <> '' THEN strpos(translate({text}, {quotes}, ''), k.bare) > 0 END)
+""")
+_QUOTES = "'\"\\"
+_LEAST_BARE = 6
+_HIDDEN = "[a canary]"
 
 
 def examine(place: Place, clock: Clock) -> None:
@@ -258,64 +220,151 @@ def _examine_canaries(place: Place, clock: Clock) -> None:
     if not place.canaries:
         return
     with place.as_masker() as opened:
-        relations = opened.rows(_TEXTS.format(schema=sql.Literal(place.schema)))
-    for schema, name, is_table, columns in relations:
+        relations = opened.rows(TEXTS.format(schema=sql.Literal(place.schema)))
+    unread = []
+    for schema, name, owner, readable, is_table, columns in relations:
+        if not readable:
+            unread.append(f"{one_line(schema)}.{one_line(name)} of {one_line(owner)!r}")
+            continue
         with place.as_masker() as opened:
             _give_canaries(opened, place)
             _read_only(opened, clock)
-            counts = [
-                sql.SQL(
-                    "count(*) FILTER (WHERE EXISTS"
-                    ' (SELECT FROM {} k WHERE strpos(r.{}::text COLLATE "C", k.value) > 0))'
-                ).format(_CANARIES, sql.Identifier(column))
-                for column in columns
-            ]
-            (found,) = opened.rows(
-                sql.SQL("SELECT {} FROM {} {} r").format(
-                    sql.SQL(", ").join(counts), sql.SQL("ONLY" if is_table else ""), sql.Identifier(schema, name)
-                )
-            )
+            (found,) = opened.rows(_count_canaries(schema, name, columns, only=is_table))
         for column, rows in zip(columns, found, strict=True):
             if rows:
                 raise MaskingGateFailed(
                     f"{_in(place)} the policy's canaries stand in {rows} rows of "
-                    f"{'.'.join(one_line(part) for part in (schema, name, column))}. Give that column an action in the "
+                    f"{_without_canaries(place, '.'.join((schema, name, column)))}. Give that column an action in the "
                     "policy, then start again."
                 )
-    _examine_written(place, clock)
+    unread += _examine_written(place, clock)
     with place.as_master() as opened:
+        known = findings_in(opened, place)
+        unsearched = [f"not searched for canaries: {each}" for each in unread]
+        record(opened, place, [text for text in unsearched if text not in known])
         _note_passed(opened, place, "canaries")
 
 
-def _examine_written(place: Place, clock: Clock) -> None:
-    """Look for them in comments, defaults, definitions and statistics."""
+def _count_canaries(schema: str, name: str, columns: list[str], *, only: bool) -> sql.Composed:
+    """Return the query for how many rows of each column have one.
+
+    concat() shows a value by its type's output function (PostgreSQL's source, concat_internal), and not by a cast,
+    which may be a function of the type's owner. OFFSET 0 has each value shown once, not for each canary.
+    """
+    aliases = [sql.Identifier(f"column_{number}") for number in range(len(columns))]
+    return sql.SQL("SELECT {counts} FROM (SELECT {texts} FROM {only} {table} r OFFSET 0) t ({aliases})").format(
+        counts=sql.SQL(", ").join(
+            sql.SQL("count(*) FILTER (WHERE {})").format(_has_canary(sql.SQL("t.{}").format(alias)))
+            for alias in aliases
+        ),
+        texts=sql.SQL(", ").join(
+            sql.SQL('concat(r.{}) COLLATE "C"').format(sql.Identifier(column)) for column in columns
+        ),
+        only=sql.SQL("ONLY" if only else ""),
+        table=sql.Identifier(schema, name),
+        aliases=sql.SQL(", ").join(aliases),
+    )
+
+
+def _has_canary(text: sql.Composable) -> sql.Composed:
+    return _HAS_CANARY.format(canaries=_CANARIES, text=text, quotes=sql.Literal(_QUOTES))
+
+
+def _examine_written(place: Place, clock: Clock) -> list[str]:
+    """Look for them in names, comments, defaults, definitions, options and statistics. Return what cannot be read."""
     with place.as_masker() as opened:
         _give_canaries(opened, place)
         _read_only(opened, clock)
-        found = opened.rows(
-            sql.SQL(
-                "SELECT DISTINCT place FROM ({}) w WHERE EXISTS"
-                ' (SELECT FROM {} k WHERE strpos(w.said COLLATE "C", k.value) > 0) ORDER BY 1'
-            ).format(_WRITTEN, _CANARIES)
-        )
-    if found:
+        found = [
+            where
+            for (where,) in opened.rows(
+                sql.SQL(
+                    "SELECT DISTINCT what || CASE WHEN class = 0 THEN ''"
+                    " ELSE coalesce(pg_describe_object(class, id, sub), '?') END FROM ({}) w WHERE {} ORDER BY 1"
+                ).format(written(opened.version), _has_canary(sql.SQL('(w.said COLLATE "C")')))
+            )
+        ]
+    in_mappings, unread = _examine_user_mappings(place)
+    if found := [_without_canaries(place, where) for where in [*found, *in_mappings]]:
         raise MaskingGateFailed(
-            f"{_in(place)} the policy's canaries stand in {listed(one_line(each) for (each,) in found)}. Change that "
-            "in the source, or by the policy's own statements, then start again."
+            f"{_in(place)} the policy's canaries stand in {listed(found)}. Change that in the source, or by the "
+            "policy's own statements, then start again."
         )
+    return unread
+
+
+def _examine_user_mappings(place: Place) -> tuple[list[str], list[str]]:
+    """Return the user mappings whose options have a canary, and those whose options nobody shows us.
+
+    PostgreSQL shows them to a server's owner where they are PUBLIC's, else to the mapped user (its documentation,
+    "pg_user_mappings"). They are compared here, as a parameter with a canary could stand in the log.
+    """
+    with place.as_master() as opened:
+        owners = opened.rows(sql.SQL("SELECT DISTINCT pg_get_userbyid(srvowner) FROM pg_foreign_server"))
+        with borrowed_owners(opened, {owner for (owner,) in owners}):
+            mappings = opened.rows(
+                sql.SQL(
+                    "SELECT format('the options of the user mapping for %s on server %s', usename, srvname), umoptions"
+                    " FROM pg_user_mappings ORDER BY 1"
+                )
+            )
+    canaries = _in_session(place)
+    found = [where for where, options in mappings if any(each in text for each in canaries for text in options or ())]
+    return found, [one_line(where) for where, options in mappings if options is None]
+
+
+def _without_canaries(place: Place, where: str) -> str:
+    """Return a place's name for a message, without the canaries that may stand in it."""
+    for canary in _in_session(place):
+        for written_so in (canary, canary.replace('"', '""')):
+            where = where.replace(written_so, _HIDDEN)
+    return one_line(where)
+
+
+def _in_session(place: Place) -> list[str]:
+    """Return the canaries as the session has them.
+
+    The session of a database without an encoding reads any bytes as characters of one byte each.
+    """
+    return [each.encode().decode(ANY_BYTES) if place.encoding == ANY_BYTES else each for each in place.canaries]
 
 
 def _give_canaries(opened: Session, place: Place) -> None:
-    """Write the canaries where no log and no backup has them, as the salt is."""
-    create = sql.SQL('CREATE TEMPORARY TABLE {} (value pg_catalog.text COLLATE "C" NOT NULL)').format(_CANARIES)
-    opened.run(create)
+    """Write the canaries where no log and no backup has them, as the salt is.
+
+    A document of `json` may have the other letters than ASCII's as escapes, and often has (RFC 8259, section 7).
+    """
+    create = sql.SQL(
+        'CREATE TEMPORARY TABLE {} (value pg_catalog.text COLLATE "C" NOT NULL,'
+        ' bare pg_catalog.text COLLATE "C" NOT NULL)'
+    )
+    opened.run(create.format(_CANARIES))
+    escaped = {
+        form
+        for each in place.canaries
+        if not each.isascii()
+        for form in (_json_escaped(each), _json_escaped(each, "X"))
+    }
     lines = io.StringIO()
-    # The session of a database without an encoding reads any bytes as characters of one byte each.
-    in_session = (each.encode().decode(ANY_BYTES) if place.encoding == ANY_BYTES else each for each in place.canaries)
-    csv.writer(lines, quoting=csv.QUOTE_ALL).writerows([each] for each in in_session)
+    csv.writer(lines, quoting=csv.QUOTE_ALL).writerows(
+        (each, _bare(each)) for each in [*_in_session(place), *sorted(escaped)]
+    )
     lines.seek(0)
     with opened.connection.cursor() as cursor:
         cursor.copy_expert(sql.SQL("COPY {} FROM STDIN WITH (FORMAT csv)").format(_CANARIES), lines)
+
+
+def _json_escaped(canary: str, digits: str = "x") -> str:
+    """Return the canary as `json` has it where all but ASCII is escaped, with digits of this case."""
+    units = canary.encode("utf-16-be")
+    codes = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
+    return "".join(chr(code) if code < 128 else f"\\u{code:04{digits}}" for code in codes)
+
+
+def _bare(canary: str) -> str:
+    """Return the canary without quotes and backslashes; nothing where it has none, or where too little is left."""
+    bare = canary.translate(dict.fromkeys(map(ord, _QUOTES)))
+    return bare if bare != canary and len(bare) >= _LEAST_BARE else ""
 
 
 def _note_passed(opened: Session, place: Place, check: str) -> None:

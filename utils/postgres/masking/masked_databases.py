@@ -16,6 +16,9 @@ from utils.postgres.session import EVENT_TRIGGERS, EVENT_TRIGGERS_SINCE, Session
 
 # AWS's own, which no master user enters; and the one that PostgreSQL never lets anybody into unless it is told to.
 _AWS_DATABASE, _PRISTINE = "rdsadmin", "template0"
+# The master user's at work, another one's that lends tables meanwhile, and the masking role's. A limit holds for all
+# but superusers (PostgreSQL's documentation, CREATE DATABASE, "CONNECTION LIMIT").
+_CONNECTIONS = 3
 
 
 def databases_to_mask(cluster: DatabaseCluster) -> tuple[list[str], list[str]]:
@@ -36,6 +39,11 @@ def databases_to_mask(cluster: DatabaseCluster) -> tuple[list[str], list[str]]:
                 faults.append(f"{name!r} admits nobody (ALLOW_CONNECTIONS is false); its owner could open it again")
             elif limit == 0:
                 faults.append(f"{name!r} admits nobody (CONNECTION LIMIT is 0); its owner could open it again")
+            elif 0 < limit < _CONNECTIONS:
+                faults.append(
+                    f"{name!r} admits {limit} connection{'s' * (limit > 1)} at once (CONNECTION LIMIT), and masking "
+                    f"needs {_CONNECTIONS}; its owner could raise it by ALTER DATABASE ... CONNECTION LIMIT"
+                )
             elif prepared:
                 faults.append(
                     f"{name!r} has {prepared} prepared transactions, which could still commit production's rows: check "

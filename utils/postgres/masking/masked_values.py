@@ -1,8 +1,8 @@
 """The masked values of rows, computed before anything of the data runs in the session that has the salt.
 
 What changes a row runs its CHECKs, its domains and its generated columns: code of the data, in that very session, which
-could read the salt, by which a masked value can be guessed. So the first statements of a session
-compute the values into a temporary table; then the salt goes, and what changes the rows takes them from that table.
+could read the salt, by which a masked value can be guessed. So the first statements of a session compute the values
+into a temporary table; then the salt goes, and what changes the rows takes them from that table.
 
 Nothing of the data runs while they are computed. They are of the types that domains are made of. While it plans,
 PostgreSQL computes what has constants alone: in expressions of indexes and of extended statistics, of a partition key,

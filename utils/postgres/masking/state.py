@@ -44,6 +44,7 @@ CREATE TABLE {schema}.progress (
 CREATE TABLE {schema}.begun (key bigint PRIMARY KEY, number xid8 NOT NULL, mark text NOT NULL,
     seal text NOT NULL);
 CREATE TABLE {schema}.moved (tid tid PRIMARY KEY);
+CREATE TABLE {schema}.computed (rel oid NOT NULL, name text NOT NULL, expressions text, condition text);
 CREATE TABLE {schema}.own_done (number int PRIMARY KEY);
 CREATE TABLE {schema}.lent (rel oid PRIMARY KEY, owner text NOT NULL, forced boolean NOT NULL);
 CREATE TABLE {schema}.attached (rel oid NOT NULL, kind text NOT NULL, name text NOT NULL, definition text NOT NULL);
@@ -82,7 +83,8 @@ _PARTS = sql.SQL("""
     )
 """)
 _SHAPE = sql.SQL("""
-    {parts} SELECT md5(coalesce(string_agg(format('%s %s %s %L', rel, attnum, atttypid, attname), ',' ORDER BY rel, attnum),
+    {parts}
+    SELECT md5(coalesce(string_agg(format('%s %s %s %L', rel, attnum, atttypid, attname), ',' ORDER BY rel, attnum),
                         ''))
       FROM parts JOIN pg_attribute ON attrelid = rel AND attnum > 0 AND NOT attisdropped
 """)
