@@ -132,7 +132,11 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     database_insights_mode: Annotated[
         Literal["standard", "advanced"] | None,
-        Meta(description="Advanced needs 465 days of Performance Insights. Default: the source's, else standard."),
+        Meta(
+            description=(
+                "Advanced needs at least 465 days of Performance Insights. Default: the source's, else standard."
+            )
+        ),
     ] = None
     performance_insights_kms_key_id: Annotated[
         str | None,

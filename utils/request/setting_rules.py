@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SERVERLESS = "db.serverless"
 LOG_TYPES = ("postgresql", "instance", "iam-db-auth-error")
+# The least: "at least 465 days (15 months)" in the Aurora User Guide, "Considerations for Database Insights", and in
+# RDS's refusal (pulumi/pulumi-aws#5286). The API reference has "465", which is the least as well.
 ADVANCED_INSIGHTS_DAYS = 465
 _VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8,17}", re.ASCII)
@@ -104,10 +106,11 @@ def combination_problems(settings: Settings) -> Iterator[str]:
             "Give a serverless_v2_min_capacity of 0, or drop it."
         )
     days = settings.performance_insights_retention_days
-    if settings.database_insights_mode == "advanced" and days not in (None, ADVANCED_INSIGHTS_DAYS):
+    if settings.database_insights_mode == "advanced" and days is not None and days < ADVANCED_INSIGHTS_DAYS:
         yield (
-            f"database_insights_mode: 'advanced' needs {ADVANCED_INSIGHTS_DAYS} days of Performance Insights, not "
-            f"{days}. Give a performance_insights_retention_days of {ADVANCED_INSIGHTS_DAYS}, or the mode 'standard'."
+            f"database_insights_mode: 'advanced' needs at least {ADVANCED_INSIGHTS_DAYS} days of Performance Insights, "
+            f"not {days}. Give a performance_insights_retention_days of {ADVANCED_INSIGHTS_DAYS} or more, or the mode "
+            "'standard'."
         )
     backup, maintenance = settings.preferred_backup_window, settings.preferred_maintenance_window
     if backup and maintenance and windows.overlap(backup, maintenance):

@@ -151,7 +151,10 @@ def _minutes(name: str, window: str, start: int, end: int, period: int) -> set[i
 
 
 def check_performance_insights(described: Mapping[str, Any]) -> None:
-    """Refuse Performance and Database Insights that cannot be as they would be after the call."""
+    """Refuse Performance and Database Insights that cannot be as they would be after the call.
+
+    The text about the advanced mode is AWS's (pulumi/pulumi-aws#5286, hashicorp/terraform-provider-aws#42539).
+    """
     days = described.get("PerformanceInsightsRetentionPeriod")
     enabled = bool(described.get("PerformanceInsightsEnabled"))
     if days is not None and days not in _PERFORMANCE_DAYS:
@@ -161,10 +164,10 @@ def check_performance_insights(described: Mapping[str, Any]) -> None:
     mode = described.get("DatabaseInsightsMode", "standard")
     if mode not in ("standard", "advanced"):
         refuse_value(f"Invalid DatabaseInsightsMode: {mode}")
-    if mode == "advanced" and not (enabled and days == ADVANCED_INSIGHTS_DAYS):
+    if mode == "advanced" and not (enabled and (days or 0) >= ADVANCED_INSIGHTS_DAYS):
         refuse_combination(
-            "To use the advanced mode of Database Insights, enable Performance Insights with a retention period of "
-            f"{ADVANCED_INSIGHTS_DAYS} days."
+            "To enable the Advanced mode of Database Insights, modify your cluster to enable Performance Insights and "
+            f"set the retention period for Performance Insights to at least {ADVANCED_INSIGHTS_DAYS} days."
         )
 
 

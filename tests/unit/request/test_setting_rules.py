@@ -53,6 +53,12 @@ def test_every_period_of_performance_insights_is_taken(days: int) -> None:
     assert request.performance_insights_retention_days == days
 
 
+@pytest.mark.parametrize("days", [465, 496, 731])
+def test_the_advanced_mode_takes_any_period_from_465_days_on(days: int) -> None:
+    given = {"database_insights_mode": "advanced", "performance_insights_retention_days": days}
+    assert read_request(given, DEFAULTS).performance_insights_retention_days == days
+
+
 TOGETHER: list[tuple[dict[str, Any], str, str]] = [
     (
         {
@@ -70,7 +76,7 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {"database_insights_mode": "advanced", "performance_insights_retention_days": 7},
-        "database_insights_mode: 'advanced' needs 465 days",
+        "database_insights_mode: 'advanced' needs at least 465 days",
         "or the mode 'standard'",
     ),
     (

@@ -65,8 +65,8 @@ def instance(aws: LocalAws, identifier: str) -> dict[str, Any]:
             "InvalidParameterValue",
             "must not overlap",
         ),
-        ({"DatabaseInsightsMode": "advanced"}, "InvalidParameterCombination", "465"),
-        ({**ADVANCED, "PerformanceInsightsRetentionPeriod": 7}, "InvalidParameterCombination", "465"),
+        ({"DatabaseInsightsMode": "advanced"}, "InvalidParameterCombination", "at least 465 days"),
+        ({**ADVANCED, "PerformanceInsightsRetentionPeriod": 434}, "InvalidParameterCombination", "at least 465 days"),
         ({"PerformanceInsightsRetentionPeriod": 7}, "InvalidParameterCombination", "for its DB instances"),
         (
             {**ADVANCED, "PerformanceInsightsRetentionPeriod": 94},
