@@ -108,7 +108,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     vpc_security_group_ids: Annotated[
         list[str] | None,
-        Meta(description="The cluster's groups once its users are set up, within AllowedSecurityGroupPattern."),
+        Meta(description="At most 5 groups, within AllowedSecurityGroupPattern, once the cluster's users are set up."),
     ] = None
     db_cluster_parameter_group_name: Annotated[
         str | None, Meta(description="Default: the source's, else default.aurora-postgresql<major version>.")

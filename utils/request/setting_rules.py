@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from utils.aurora_utils import windows
+from utils.aurora_utils.reported_settings import MOST_SECURITY_GROUPS
 from utils.contracts.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -150,6 +151,13 @@ def _list_problems(request: RestoreRequest) -> Iterator[str]:
                 f"alternative_instance_classes: {alternative!r} is no instance class. Give classes such as "
                 "db.r7g.large, or omit it."
             )
+    # The door is not counted: a cluster is in its group alone, and in the wanted ones instead of it once it is open.
+    groups = len(set(request.vpc_security_group_ids or ()))
+    if groups > MOST_SECURITY_GROUPS:
+        yield (
+            f"vpc_security_group_ids: {groups} groups are more than RDS allows a cluster, and its quota cannot be "
+            f"raised. Give at most {MOST_SECURITY_GROUPS}: one group may have the rules of several."
+        )
     for group in request.vpc_security_group_ids or ():
         if not _SECURITY_GROUP.fullmatch(group):
             yield f"vpc_security_group_ids: {group!r} is no security group's id. Give ids such as sg-0123456789abcdef0."

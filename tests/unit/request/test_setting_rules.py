@@ -20,6 +20,7 @@ from utils.request.reading import read_request
         ("alternative_instance_classes", ["r7g.large"], "Give classes such as db.r7g.large"),
         ("alternative_instance_classes", [f"db.r{n}g.large" for n in range(4)], "Give at most 3"),
         ("availability_zones", [], "omit it to let RDS choose"),
+        ("vpc_security_group_ids", [f"sg-0000000{n}" for n in range(6)], "Give at most 5"),
         ("enabled_cloudwatch_logs_exports", ["audit"], "Give some of postgresql, instance, iam-db-auth-error"),
         ("enabled_cloudwatch_logs_exports", ["instance", "instance"], "Name each once"),
         ("performance_insights_retention_days", 8, "Give 0 (off), 7, a multiple of 31"),
@@ -45,6 +46,11 @@ def test_a_setting_that_rds_doesnt_take_is_refused_with_its_value_and_a_remedy(
     assert message.startswith(f"{field}: ")
     assert remedy in message
     assert len(message.splitlines()) == 1
+
+
+def test_five_security_groups_are_taken() -> None:
+    groups = [f"sg-0000000{n}" for n in range(5)]
+    assert read_request({"vpc_security_group_ids": groups}, DEFAULTS).vpc_security_group_ids == groups
 
 
 @pytest.mark.parametrize("days", [0, 7, 31, 465, 713, 731])
