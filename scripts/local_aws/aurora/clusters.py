@@ -105,6 +105,7 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     identifier = rules.identifier(parameters, "DBClusterIdentifier")
     region.check_free(identifier, "DBClusterAlreadyExistsFault", "DB Cluster")
     settings.check_cluster_settings(parameters)
+    settings.check_monitoring(parameters, region.world.permissions)
     if parameters.get("EngineMode", "provisioned") != "provisioned":
         rules.refuse_combination(f"The engine mode {parameters['EngineMode']} is not available.")
     version = rules.engine_version(parameters, region.world.retired_versions)

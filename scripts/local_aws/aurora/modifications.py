@@ -43,6 +43,7 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     settings.check_cluster_settings(parameters)
     settings.check_write_forwarding(parameters, cluster.attributes["EngineVersion"])
     _check_insights(cluster, parameters)
+    settings.check_monitoring(parameters, region.world.permissions)
     name, immediately = new_name(cluster, parameters), bool(parameters.get("ApplyImmediately"))
     check_management(cluster, parameters)
     password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None

@@ -198,6 +198,39 @@ def test_an_instance_that_can_not_be_is_refused(
         add_instance(aws, plain, **settings)
 
 
+@pytest.mark.parametrize(
+    ("interval", "trusted", "code", "text"),
+    [
+        (20, "monitoring.rds.amazonaws.com", "InvalidParameterValue", "0, 1, 5, 10, 15, 30, 60"),
+        (30, None, "InvalidParameterCombination", "A MonitoringRoleARN value is required"),
+        (0, "monitoring.rds.amazonaws.com", "InvalidParameterCombination", "You must specify a MonitoringInterval"),
+        (None, "monitoring.rds.amazonaws.com", "InvalidParameterCombination", "You must specify a MonitoringInterval"),
+        (30, "rds.amazonaws.com", "InvalidParameterValue", "required permissions for: ENHANCED_MONITORING"),
+        (30, "nobody", "InvalidParameterValue", "required permissions for: ENHANCED_MONITORING"),
+    ],
+)
+def test_enhanced_monitoring_needs_an_interval_that_rds_has_and_a_role_that_it_may_assume(
+    aws: LocalAws, plain: str, interval: int | None, trusted: str | None, code: str, text: str
+) -> None:
+    """hashicorp/terraform#5455, azavea/terraform-aws-postgresql-rds#31 and the API reference, CreateDBInstance."""
+    settings: dict[str, Any] = {} if interval is None else {"MonitoringInterval": interval}
+    if trusted == "nobody":
+        settings["MonitoringRoleArn"] = f"arn:aws:iam::{aws.account_id}:role/nobody"
+    elif trusted is not None:
+        settings["MonitoringRoleArn"] = Caller(aws, trust=trusted).arn
+    with refused(code, text):
+        add_instance(aws, plain, **settings)
+    with refused(code, text):
+        new_cluster(aws, name("monitored"), **settings)
+
+
+def test_an_instance_is_monitored_with_an_interval_and_a_role(aws: LocalAws) -> None:
+    role = Caller(aws, trust="monitoring.rds.amazonaws.com").arn
+    monitored: dict[str, Any] = {"MonitoringInterval": 60, "MonitoringRoleArn": role}
+    member = add_instance(aws, new_cluster(aws, name("monitored"))["DBClusterIdentifier"], **monitored)
+    assert monitored.items() <= instance(aws, member).items()
+
+
 def test_an_instance_is_described_with_its_own_settings_and_its_cluster_s(aws: LocalAws) -> None:
     identifier = new_cluster(aws, name("described"), EnableCloudwatchLogsExports=["postgresql"])["DBClusterIdentifier"]
     member = add_instance(
