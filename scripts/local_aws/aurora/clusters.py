@@ -10,7 +10,7 @@ from scripts.local_aws.aurora.events import CLUSTER_FAILED, report
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.records import Cluster
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
-from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, defaults, described, members
+from scripts.local_aws.aurora.settings_table import OF_CLUSTERS, OF_LIMITLESS, defaults, described, members
 from scripts.local_aws.aurora.snapshots import find_snapshot
 
 SETTINGS = members(OF_CLUSTERS)
@@ -61,7 +61,7 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     That a version that the snapshot cannot be upgraded to is refused, and with which code, is not verified.
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
-    if any(name in parameters for name in LEFT_TO_INSTANCES):
+    if any(name in parameters for name in OF_LIMITLESS):
         # Whatever their values: AWS's answer to the sibling call, RestoreDBClusterToPointInTime (boto/boto3#4634).
         rules.refuse_combination(
             "You can enable Performance Insights or set the Enhanced Monitoring interval only when restoring from a "

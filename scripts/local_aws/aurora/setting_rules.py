@@ -155,10 +155,7 @@ def _minutes(name: str, window: str, start: int, end: int, period: int) -> set[i
 
 
 def check_performance_insights(described: Mapping[str, Any]) -> None:
-    """Refuse Performance and Database Insights that cannot be as they would be after the call.
-
-    The text about the advanced mode is AWS's (pulumi/pulumi-aws#5286, hashicorp/terraform-provider-aws#42539).
-    """
+    """Refuse Performance and Database Insights that cannot be as they would be after the call."""
     days = described.get("PerformanceInsightsRetentionPeriod")
     enabled = bool(described.get("PerformanceInsightsEnabled"))
     if days is not None and days not in _PERFORMANCE_DAYS:
@@ -168,7 +165,17 @@ def check_performance_insights(described: Mapping[str, Any]) -> None:
     mode = described.get("DatabaseInsightsMode", "standard")
     if mode not in ("standard", "advanced"):
         refuse_value(f"Invalid DatabaseInsightsMode: {mode}")
-    if mode == "advanced" and not (enabled and (days or 0) >= ADVANCED_INSIGHTS_DAYS):
+    if mode == "advanced":
+        check_advanced_insights(described)
+
+
+def check_advanced_insights(described: Mapping[str, Any]) -> None:
+    """Refuse the advanced mode of Database Insights without what it needs of Performance Insights.
+
+    The text is AWS's (pulumi/pulumi-aws#5286, hashicorp/terraform-provider-aws#42539).
+    """
+    days = described.get("PerformanceInsightsRetentionPeriod") or 0
+    if not described.get("PerformanceInsightsEnabled") or days < ADVANCED_INSIGHTS_DAYS:
         refuse_combination(
             "To enable the Advanced mode of Database Insights, modify your cluster to enable Performance Insights and "
             f"set the retention period for Performance Insights to at least {ADVANCED_INSIGHTS_DAYS} days."

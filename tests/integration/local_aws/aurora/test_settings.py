@@ -67,7 +67,8 @@ def instance(aws: LocalAws, identifier: str) -> dict[str, Any]:
         ),
         ({"DatabaseInsightsMode": "advanced"}, "InvalidParameterCombination", "at least 465 days"),
         ({**ADVANCED, "PerformanceInsightsRetentionPeriod": 434}, "InvalidParameterCombination", "at least 465 days"),
-        ({"PerformanceInsightsRetentionPeriod": 7}, "InvalidParameterCombination", "for its DB instances"),
+        ({"PerformanceInsightsRetentionPeriod": 7}, "InvalidParameterCombination", "needs EnablePerformanceInsights"),
+        ({"MonitoringInterval": 60}, "InvalidParameterCombination", "for its DB instances"),
         (
             {**ADVANCED, "PerformanceInsightsRetentionPeriod": 94},
             "InvalidParameterValue",
