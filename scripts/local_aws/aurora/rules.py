@@ -142,8 +142,12 @@ def instance_class(parameters: Parameters) -> str:
 
 
 def tags(parameters: Parameters) -> dict[str, str]:
-    """Return the tags of the call by their keys."""
-    found = {tag["Key"]: tag.get("Value", "") for tag in parameters.get("Tags", [])}
+    """Return the tags of the call by their keys, of which RDS takes none twice (crossplane/stack-aws-sample#12)."""
+    found: dict[str, str] = {}
+    for tag in parameters.get("Tags", []):
+        if tag["Key"] in found:
+            refuse_combination(f"Duplicate tag key found in request: {tag['Key']}")
+        found[tag["Key"]] = tag.get("Value", "")
     check_tags(found)
     return found
 

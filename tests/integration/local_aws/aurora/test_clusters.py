@@ -122,6 +122,11 @@ def test_identifiers_are_kept_in_lower_case(aws: LocalAws) -> None:
         ({"Tags": [{"Key": "k", "Value": "v" * 257}]}, "InvalidParameterValue", "up to 256"),
         ({"Tags": [{"Key": "off", "Value": "(M-F,18)"}]}, "InvalidParameterValue", "Tag values may only contain"),
         ({"Tags": [{"Key": "a;b", "Value": ""}]}, "InvalidParameterValue", "Tag keys may only contain"),
+        (
+            {"Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}, {"Key": "a", "Value": "1"}]},
+            "InvalidParameterCombination",
+            "Duplicate tag key found in request: a",
+        ),
         ({"Tags": [{"Key": f"k{n}", "Value": ""} for n in range(51)]}, "InvalidParameterValue", "at most 50"),
     ],
 )
