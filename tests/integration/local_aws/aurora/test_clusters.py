@@ -184,6 +184,10 @@ def test_clusters_are_found_by_name_arn_filter_and_resource_id(aws: LocalAws, pr
     assert rds.describe_db_clusters(Filters=[{"Name": "db-cluster-id", "Values": ["none"]}])["DBClusters"] == []
     with refused("InvalidParameterValue", "Unrecognized filter name"):
         rds.describe_db_clusters(Filters=[{"Name": "colour", "Values": ["red"]}])
+    many = [f"cluster-{number}" for number in range(101)]
+    assert rds.describe_db_clusters(Filters=[{"Name": "db-cluster-id", "Values": many[:100]}])["DBClusters"] == []
+    with refused("InvalidParameterCombination", "Only up to 100 unique filter DB Cluster Identifiers"):
+        rds.describe_db_clusters(Filters=[{"Name": "db-cluster-id", "Values": many}])
 
 
 def test_a_cluster_lives_in_its_region_only(aws: LocalAws, production: str) -> None:
