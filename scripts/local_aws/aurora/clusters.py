@@ -58,7 +58,8 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     """Restore a cluster. It inherits only the data, its users, the port, the key and the backups' settings.
 
     A master secret that RDS kept for the old cluster is still shown, but it is not the new one's: nobody manages that.
-    That a version that the snapshot cannot be upgraded to is refused, and with which code, is not verified.
+    The text about an earlier version is AWS's (aws-samples/redcap-on-aws#99), its code is not verified. Neither is that
+    a later version that the snapshot cannot be upgraded to is refused, and with which code.
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
     if any(name in parameters for name in OF_LIMITLESS):
@@ -72,6 +73,11 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
         rules.refuse("InvalidDBClusterSnapshotStateFault", message)
     old = snapshot.attributes
     version = rules.engine_version(parameters, region.world.retired_versions)
+    if rules.parsed_version(version) < rules.parsed_version(old["EngineVersion"]):
+        rules.refuse_combination(
+            f"The engine version you requested for your restored DB cluster ({version}) is earlier than the engine "
+            f"version of the DB cluster snapshot ({old['EngineVersion']})."
+        )
     if version != old["EngineVersion"] and version not in rules.upgrade_targets(old["EngineVersion"]):
         rules.refuse_combination(f"Cannot restore a snapshot of version {old['EngineVersion']} to version {version}.")
     inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow")

@@ -66,7 +66,8 @@ def _check_scaling(scaling: Parameters) -> None:
         )
     pause = scaling.get("SecondsUntilAutoPause")
     if pause is not None and lowest > 0:
-        refuse_combination(f"SecondsUntilAutoPause can only be set with a minimum capacity of 0, which is {lowest}.")
+        # AWS's own words (anomalyco/sst#5276).
+        refuse_value("SecondsUntilAutoPause can only be specified when minimum capacity is 0.")
     if pause is not None and not 300 <= pause <= 86_400:
         refuse_value(f"Invalid SecondsUntilAutoPause {pause}. It must be between 300 and 86400.")
 

@@ -76,8 +76,8 @@ def instance(aws: LocalAws, identifier: str) -> dict[str, Any]:
         ),
         (
             {"ServerlessV2ScalingConfiguration": {"MinCapacity": 1, "MaxCapacity": 2, "SecondsUntilAutoPause": 300}},
-            "InvalidParameterCombination",
-            "minimum capacity of 0",
+            "InvalidParameterValue",
+            "can only be specified when minimum capacity is 0",
         ),
         (
             {"ServerlessV2ScalingConfiguration": {"MinCapacity": 0, "MaxCapacity": 2, "SecondsUntilAutoPause": 299}},
@@ -112,6 +112,7 @@ def test_what_a_modification_does_not_model_is_refused_by_name(
         ({"NetworkType": "DUAL"}, "NetworkTypeNotSupported", "DUAL"),
         ({"NetworkType": "IPV6"}, "InvalidParameterValue", "IPV6"),
         ({"PerformanceInsightsRetentionPeriod": 31}, "InvalidParameterCombination", "source Aurora Limitless"),
+        ({"EngineVersion": "16.4"}, "InvalidParameterCombination", "(16.4) is earlier than the engine version of the"),
     ],
 )
 def test_a_restore_that_can_not_be_is_refused(
