@@ -26,6 +26,7 @@ _GIVEN_UP = (
     "integration/pipeline/test_masking.py",
     "test_a_kept_cluster_stays_shut_and_its_salt_is_named_until_it_is_given_up",
 )
+_ROOM = ("integration/pipeline/test_door.py", "test_where_five_groups_are_in_already_room_is_made_as_the_message_says")
 _SHARED = ("integration/pipeline/test_routes.py", "test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says")
 _EXPIRY = "integration/pipeline/test_expiry.py"
 _EXTENDED = (_EXPIRY, "test_tuesdays_data_is_there_until_friday_and_longer_if_somebody_says_so")
@@ -79,6 +80,7 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/preflight/quarantine.py", "aws rds create-db-cluster-parameter-group"): [_GROUPS],
     ("utils/preflight/quarantine.py", "aws rds modify-db-cluster-parameter-group"): [_GROUPS],
     ("utils/steps/restore.py", "aws rds delete-db-instance"): [_UNUSABLE],
+    ("utils/steps/restore.py", "aws rds modify-db-cluster"): [_ROOM],
     ("utils/operation/resume.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
     ("utils/operation/resume.py", "aws stepfunctions stop-execution"): [_STOPS],
     ("utils/contracts/route.py", "aws rds delete-db-cluster-snapshot"): [_TAKEN_BACK],

@@ -51,6 +51,7 @@ from scripts.local_aws.moto_fixes import (
     foreign_keys,
     item_values,
     known_hosts,
+    limits,
     object_locks,
     resource_shares,
     response_keys,
@@ -136,6 +137,7 @@ class LocalAws:
             object_locks,
             resource_shares,
             signatures,
+            limits,
         )
         for fix in fixes:
             fix.install()

@@ -99,7 +99,12 @@ def _scaling(plan: ClusterPlan) -> dict[str, Any]:
 
 
 def _insights_of_cluster(plan: ClusterPlan) -> dict[str, Any]:
-    """Only together with the advanced mode does an Aurora cluster take Performance Insights itself."""
+    """Return the advanced mode with all that it needs, which has to come in the same call; else nothing.
+
+    RDS refuses the mode by itself even where the cluster has the rest already (hashicorp/terraform-provider-aws#43919).
+    In the standard mode, too, RDS takes Performance Insights of a cluster (ansible-collections/amazon.aws#2543); here
+    each instance brings it along.
+    """
     if plan.database_insights_mode != "advanced":
         return {}
     return {"DatabaseInsightsMode": "advanced", **_insights(plan)}

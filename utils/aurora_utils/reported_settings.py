@@ -54,6 +54,11 @@ class InstanceSettings(Struct, frozen=True, kw_only=True):
         return self.values[name]
 
 
+# Of a cluster, and so of each of its instances; the quota is not adjustable (RDS User Guide, "Quotas and constraints":
+# "Security groups (VPC) 5 No").
+MOST_SECURITY_GROUPS = 5
+
+
 class SecurityGroups(Struct, frozen=True, kw_only=True):
     """All that RDS has on record for a cluster or a member: each group's status by its id.
 

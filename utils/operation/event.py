@@ -1,7 +1,8 @@
 """The event by which others learn that an operation has ended: OperationFinished, on the account's default bus.
 
 PutEvents answers with what it has not taken, also where it succeeds (API reference, PutEvents, FailedEntryCount). An
-entry has at most 256 KB. What fails here is only logged: the message is what people rely on.
+entry has at most 256 KB here, which the EventBridge user guide has said for years; the API reference has said 1 MB of
+late, and not every region may know. What fails here is only logged: the message is what people rely on.
 """
 
 from __future__ import annotations

@@ -270,20 +270,22 @@ def _monitoring_interval(choice: Choice) -> int:
 def _insights(choice: Choice) -> dict[str, str | int | None]:
     """Return mode, days and key. Mode and days depend on each other, so that either one decides the other.
 
-    | mode  | days  | then                                                                                 |
-    |-------|-------|--------------------------------------------------------------------------------------|
-    | given | given | as given                                                                             |
-    | given | -     | advanced needs 465 days; with standard the source's days, else 7                     |
-    | -     | given | 465 days go with the source's mode, else with standard; others with standard         |
-    | -     | -     | the source's mode, else standard; its days, else 465 with advanced, 7 with standard  |
+    | mode  | days  | then                                                                                      |
+    |-------|-------|-------------------------------------------------------------------------------------------|
+    | given | given | as given                                                                                  |
+    | given | -     | advanced: the source's days from 465 on, else 465; standard: the source's days, else 7    |
+    | -     | given | 465 days and more go with the source's mode, else with standard; fewer with standard      |
+    | -     | -     | the source's mode, else standard; its days, else 465 with advanced, 7 with standard       |
     """
     mode, days = choice.given(_MODE), choice.given(_DAYS)
     if mode is None and days is None:
         mode, days = choice.of(_MODE), choice.of(_DAYS)
     elif mode is None:
-        mode = choice.of(_MODE) if days == ADVANCED_INSIGHTS_DAYS else choice.default(_MODE)
+        mode = choice.of(_MODE) if days >= ADVANCED_INSIGHTS_DAYS else choice.default(_MODE)
     elif days is None:
-        days = choice.default(_DAYS) if mode == "advanced" else choice.of(_DAYS)
+        days = choice.of(_DAYS)
+        if mode == "advanced" and days < ADVANCED_INSIGHTS_DAYS:
+            days = choice.default(_DAYS)
     if mode == "advanced" and choice.origins[_DAYS] == "default":
         days = ADVANCED_INSIGHTS_DAYS
     return {_MODE: mode, _DAYS: days, _KEY: choice.of(_KEY) if days else None}

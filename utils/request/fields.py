@@ -108,7 +108,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     vpc_security_group_ids: Annotated[
         list[str] | None,
-        Meta(description="The cluster's groups once its users are set up, within AllowedSecurityGroupPattern."),
+        Meta(description="At most 5 groups, within AllowedSecurityGroupPattern, once the cluster's users are set up."),
     ] = None
     db_cluster_parameter_group_name: Annotated[
         str | None, Meta(description="Default: the source's, else default.aurora-postgresql<major version>.")
@@ -132,7 +132,11 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     database_insights_mode: Annotated[
         Literal["standard", "advanced"] | None,
-        Meta(description="Advanced needs 465 days of Performance Insights. Default: the source's, else standard."),
+        Meta(
+            description=(
+                "Advanced needs at least 465 days of Performance Insights. Default: the source's, else standard."
+            )
+        ),
     ] = None
     performance_insights_kms_key_id: Annotated[
         str | None,

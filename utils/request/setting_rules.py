@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from utils.aurora_utils import windows
+from utils.aurora_utils.reported_settings import MOST_SECURITY_GROUPS
 from utils.contracts.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SERVERLESS = "db.serverless"
 LOG_TYPES = ("postgresql", "instance", "iam-db-auth-error")
+# The least: "at least 465 days (15 months)" in the Aurora User Guide, "Considerations for Database Insights", and in
+# RDS's refusal (pulumi/pulumi-aws#5286). The API reference has "465", which is the least as well.
 ADVANCED_INSIGHTS_DAYS = 465
 _VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8,17}", re.ASCII)
@@ -104,10 +107,11 @@ def combination_problems(settings: Settings) -> Iterator[str]:
             "Give a serverless_v2_min_capacity of 0, or drop it."
         )
     days = settings.performance_insights_retention_days
-    if settings.database_insights_mode == "advanced" and days not in (None, ADVANCED_INSIGHTS_DAYS):
+    if settings.database_insights_mode == "advanced" and days is not None and days < ADVANCED_INSIGHTS_DAYS:
         yield (
-            f"database_insights_mode: 'advanced' needs {ADVANCED_INSIGHTS_DAYS} days of Performance Insights, not "
-            f"{days}. Give a performance_insights_retention_days of {ADVANCED_INSIGHTS_DAYS}, or the mode 'standard'."
+            f"database_insights_mode: 'advanced' needs at least {ADVANCED_INSIGHTS_DAYS} days of Performance Insights, "
+            f"not {days}. Give a performance_insights_retention_days of {ADVANCED_INSIGHTS_DAYS} or more, or the mode "
+            "'standard'."
         )
     backup, maintenance = settings.preferred_backup_window, settings.preferred_maintenance_window
     if backup and maintenance and windows.overlap(backup, maintenance):
@@ -147,6 +151,13 @@ def _list_problems(request: RestoreRequest) -> Iterator[str]:
                 f"alternative_instance_classes: {alternative!r} is no instance class. Give classes such as "
                 "db.r7g.large, or omit it."
             )
+    # The door is not counted: a cluster is in its group alone, and in the wanted ones instead of it once it is open.
+    groups = len(set(request.vpc_security_group_ids or ()))
+    if groups > MOST_SECURITY_GROUPS:
+        yield (
+            f"vpc_security_group_ids: {groups} groups are more than RDS allows a cluster, and its quota cannot be "
+            f"raised. Give at most {MOST_SECURITY_GROUPS}: one group may have the rules of several."
+        )
     for group in request.vpc_security_group_ids or ():
         if not _SECURITY_GROUP.fullmatch(group):
             yield f"vpc_security_group_ids: {group!r} is no security group's id. Give ids such as sg-0123456789abcdef0."

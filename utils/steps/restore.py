@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import prove_own_cluster
-from utils.aurora_utils.reported_settings import MasterSecret, SecurityGroups
+from utils.aurora_utils.reported_settings import MOST_SECURITY_GROUPS, MasterSecret, SecurityGroups
 from utils.aurora_utils.resources import STOPPED, Cluster, Instance
 from utils.contracts.payloads import Answer, RestoreProgress
 from utils.contracts.plan import ClusterPlan, PlannedInstance
@@ -163,7 +163,7 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
         return (
             _until_led(plan, cluster, instances, record, now)
             or _until_login(plan, cluster, record)
-            or _until_admitted(plan, cluster, instances, record)
+            or _until_admitted(plan, cluster, instances, record, observed.region)
             or Situation(due=Action.SET_UP_USERS, waiting_for="the users", cluster=cluster, all_up=not_up is None)
         )
     return not_up or Situation(
@@ -284,21 +284,37 @@ def _until_led(
 
 
 def _until_admitted(
-    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord
+    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord, region: str
 ) -> Situation | None:
     """Return what lets the pipeline in again, for users that are set up once more; None where that is not due.
 
     The cluster's door has been opened since. The pipeline is let in beside everybody who is in already: people may rely
-    on the cluster then. Opening it again takes the door's group away.
+    on the cluster then. Opening it again takes the door's group away. Raises StepFailed where there is no room beside
+    them.
     """
     if record.users_ready_at is None or record.users is not None:
         return None
     door = plan.door_security_group_id
     if door not in cluster.security_groups.ids:
+        _refuse_without_room(plan, cluster, region)
         return Situation(due=Action.ADMIT_PIPELINE, waiting_for=f"security group {door}", cluster=cluster)
     members: list[Cluster | Instance] = [cluster, *instances.values()]
     unsettled = [each.identifier for each in members if not door_admits(door, each.security_groups)]
     return wait(cluster, f"security group {door} of {', '.join(unsettled)}") if unsettled else None
+
+
+def _refuse_without_room(plan: ClusterPlan, cluster: Cluster, region: str) -> None:
+    """Raise StepFailed where the cluster is in as many groups as RDS allows. Who loses theirs is its owner's to say."""
+    groups = beside_the_door(plan, cluster)
+    if len(groups) < MOST_SECURITY_GROUPS:
+        return
+    raise StepFailed(
+        f"Users of cluster {plan.identifier} are to be set up again, and the pipeline cannot be let in beside "
+        f"{', '.join(groups)}: RDS allows {MOST_SECURITY_GROUPS} security groups. Take one away, for example "
+        f"{groups[-1]}, resume this operation, and give it back afterwards: aws rds modify-db-cluster "
+        f"--db-cluster-identifier {plan.identifier} --vpc-security-group-ids "
+        f"{' '.join(groups[: MOST_SECURITY_GROUPS - 1])} --apply-immediately --region {region}"
+    )
 
 
 def until_settled(

@@ -10,7 +10,7 @@ from scripts.local_aws.aurora.events import CLUSTER_FAILED, report
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.records import Cluster
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
-from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, defaults, described, members
+from scripts.local_aws.aurora.settings_table import OF_CLUSTERS, OF_LIMITLESS, defaults, described, members
 from scripts.local_aws.aurora.snapshots import find_snapshot
 
 SETTINGS = members(OF_CLUSTERS)
@@ -58,10 +58,11 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     """Restore a cluster. It inherits only the data, its users, the port, the key and the backups' settings.
 
     A master secret that RDS kept for the old cluster is still shown, but it is not the new one's: nobody manages that.
-    That a version that the snapshot cannot be upgraded to is refused, and with which code, is not verified.
+    The text about an earlier version is AWS's (aws-samples/redcap-on-aws#99), its code is not verified. Neither is that
+    a later version that the snapshot cannot be upgraded to is refused, and with which code.
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
-    if any(name in parameters for name in LEFT_TO_INSTANCES):
+    if any(name in parameters for name in OF_LIMITLESS):
         # Whatever their values: AWS's answer to the sibling call, RestoreDBClusterToPointInTime (boto/boto3#4634).
         rules.refuse_combination(
             "You can enable Performance Insights or set the Enhanced Monitoring interval only when restoring from a "
@@ -72,6 +73,11 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
         rules.refuse("InvalidDBClusterSnapshotStateFault", message)
     old = snapshot.attributes
     version = rules.engine_version(parameters, region.world.retired_versions)
+    if rules.parsed_version(version) < rules.parsed_version(old["EngineVersion"]):
+        rules.refuse_combination(
+            f"The engine version you requested for your restored DB cluster ({version}) is earlier than the engine "
+            f"version of the DB cluster snapshot ({old['EngineVersion']})."
+        )
     if version != old["EngineVersion"] and version not in rules.upgrade_targets(old["EngineVersion"]):
         rules.refuse_combination(f"Cannot restore a snapshot of version {old['EngineVersion']} to version {version}.")
     inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow")
@@ -105,6 +111,7 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     identifier = rules.identifier(parameters, "DBClusterIdentifier")
     region.check_free(identifier, "DBClusterAlreadyExistsFault", "DB Cluster")
     settings.check_cluster_settings(parameters)
+    settings.check_monitoring(parameters, region.world.permissions)
     if parameters.get("EngineMode", "provisioned") != "provisioned":
         rules.refuse_combination(f"The engine mode {parameters['EngineMode']} is not available.")
     version = rules.engine_version(parameters, region.world.retired_versions)

@@ -56,8 +56,8 @@ class ExportTask(Resource):
 @operation("StartExportTask", "ExportTaskIdentifier SourceArn S3BucketName IamRoleArn KmsKeyId S3Prefix ExportOnly")
 def start_export_task(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Start an export. Everything that can be refused is refused before the task exists."""
-    identifier, bucket = rules.identifier(parameters, "ExportTaskIdentifier"), parameters["S3BucketName"]
-    prefix = parameters.get("S3Prefix", "").strip("/")
+    identifier, bucket = _identifier(parameters), parameters["S3BucketName"]
+    prefix = _prefix(parameters)
     if identifier in region.export_tasks:
         rules.refuse("ExportTaskAlreadyExists", f"The export task {identifier} already exists.")
     snapshot = _source(region, parameters["SourceArn"])
@@ -85,6 +85,29 @@ def start_export_task(region: AuroraBackend, parameters: rules.Parameters) -> di
     region.export_tasks[identifier] = task
     _begin(task)
     return task.describe()
+
+
+def _identifier(parameters: rules.Parameters) -> str:
+    """Return the task's name, which RDS takes with up to 60 characters (wellcomecollection/catalogue-pipeline#3227).
+
+    With which code and text it refuses a longer one is not verified.
+    """
+    identifier = rules.identifier(parameters, "ExportTaskIdentifier")
+    if len(identifier) > 60:
+        rules.refuse_value("The parameter ExportTaskIdentifier is not a valid identifier. It exceeds 60 characters.")
+    return identifier
+
+
+def _prefix(parameters: rules.Parameters) -> str:
+    """Return the prefix: fewer than 60 characters (opensearch-project/data-prepper#4955), none of them a colon.
+
+    Source for the colon: Aurora User Guide, "Considerations for DB cluster snapshot exports". Codes and texts are not
+    verified.
+    """
+    prefix = str(parameters.get("S3Prefix", ""))
+    if len(prefix) >= 60 or ":" in prefix:
+        rules.refuse_value(f"Invalid S3Prefix {prefix}. It must have fewer than 60 characters, and no colon.")
+    return prefix.strip("/")
 
 
 def _source(region: AuroraBackend, arn: str) -> Snapshot:

@@ -76,6 +76,7 @@ def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Param
             "Set the Serverless v2 scaling configuration on the DB cluster before creating a db.serverless instance."
         )
     settings.check_instance_settings(parameters)
+    settings.check_monitoring(parameters, region.world.permissions)
     zones = cluster.attributes["AvailabilityZones"]
     zone = parameters.get("AvailabilityZone", zones[len(cluster.members) % len(zones)])
     settings.check_zone(zone, settings.zones(subnets))

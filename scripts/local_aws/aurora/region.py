@@ -28,6 +28,7 @@ PARAMETER_GROUPS = {"cluster-pg": "DBClusterParameterGroup", "pg": "DBParameterG
 NOT_ENOUGH_ZONES = (
     "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Add subnets to cover at least 2 AZs."
 )
+_MOST_SECURITY_GROUPS = 5
 
 
 class AuroraBackend(BaseBackend):
@@ -156,11 +157,17 @@ class AuroraBackend(BaseBackend):
     def security_groups(self, ids: list[str] | None, vpc_id: str) -> list[str]:
         """Return the groups, or the VPC's default one where none is named.
 
-        That RDS refuses an empty list, and with which code, is not verified: nothing can be in no group at all.
+        That RDS refuses an empty list, and with which code, is not verified: nothing can be in no group at all. The
+        quota and its text are AWS's (RDS User Guide, "Quotas and constraints"; awslabs/kubeflow-manifests#137); that
+        it counts for a cluster as for an instance, and with which code RDS refuses the sixth, is not verified.
         """
         network = ec2_backends[self.account_id][self.region_name]
         if ids is not None and not [each for each in ids if each]:
             rules.refuse_value("The parameter VpcSecurityGroupIds must contain a security group.")
+        if len(set(ids or [])) > _MOST_SECURITY_GROUPS:
+            rules.refuse_value(
+                "The request violates your limit on number of Ec2 VPC SecurityGroups associated with an instance"
+            )
         for each in ids or []:
             group = network.get_security_group_from_id(each)
             if group is None:

@@ -32,6 +32,8 @@ INSTANCE_CLASSES = ("db.serverless", *(f"db.{family}.{size}" for family in _FAMI
 _PASSWORD_CHARACTERS = frozenset(string.printable.strip()) - frozenset("/'\"@")
 _TAG_SYMBOLS = frozenset("_.:/=+-@")
 _RESERVED_USERS = frozenset({"rdsadmin", "rds_superuser", "rds_iam", "rds_password", "rds_replication"})
+_MOST_FILTERED = 100
+_FILTERED = {"db-cluster-id": "DB Cluster Identifiers"}
 _Item = TypeVar("_Item")
 Parameters = Mapping[str, Any]
 
@@ -142,8 +144,12 @@ def instance_class(parameters: Parameters) -> str:
 
 
 def tags(parameters: Parameters) -> dict[str, str]:
-    """Return the tags of the call by their keys."""
-    found = {tag["Key"]: tag.get("Value", "") for tag in parameters.get("Tags", [])}
+    """Return the tags of the call by their keys, of which RDS takes none twice (crossplane/stack-aws-sample#12)."""
+    found: dict[str, str] = {}
+    for tag in parameters.get("Tags", []):
+        if tag["Key"] in found:
+            refuse_combination(f"Duplicate tag key found in request: {tag['Key']}")
+        found[tag["Key"]] = tag.get("Value", "")
     check_tags(found)
     return found
 
@@ -178,7 +184,11 @@ def tag_list(found: Mapping[str, str]) -> list[dict[str, str]]:
 def _filtered(
     items: Iterable[_Item], parameters: Parameters, known: Mapping[str, Callable[[_Item], Iterable[str | None]]]
 ) -> list[_Item]:
-    """Return the items that pass every filter. A filter without a match leaves nothing, and is no error."""
+    """Return the items that pass every filter. A filter without a match leaves nothing, and is no error.
+
+    The most values and the text are AWS's for db-cluster-id (cloud-custodian/cloud-custodian#10133); that they hold for
+    the other filters is not verified.
+    """
     kept = list(items)
     for each in parameters.get("Filters", []):
         if each["Name"] not in known:
@@ -186,6 +196,9 @@ def _filtered(
         wanted = {value.lower() for value in each.get("Values", [])}
         if not wanted:
             refuse_combination(f"Filter {each['Name']} has no values.")
+        if len(wanted) > _MOST_FILTERED:
+            what = _FILTERED.get(each["Name"], each["Name"])
+            refuse_combination(f"Only up to {_MOST_FILTERED} unique filter {what} may be specified per filter.")
         values = known[each["Name"]]
         kept = [item for item in kept if wanted & {value.lower() for value in values(item) if value}]
     return kept

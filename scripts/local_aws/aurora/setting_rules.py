@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.local_aws.aurora.rules import (
     ENGINE,
@@ -20,10 +20,14 @@ from scripts.local_aws.aurora.rules import (
 )
 from scripts.local_aws.aurora.settings_table import LIFECYCLE_SUPPORT
 
+if TYPE_CHECKING:
+    from scripts.local_aws.iam.gate import Permissions
+
 LOG_TYPES = frozenset({"postgresql", "instance", "iam-db-auth-error"})
 STORAGE_TYPES = frozenset({"aurora", "aurora-iopt1"})
 CERTIFICATE_AUTHORITIES = frozenset({"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"})
 ADVANCED_INSIGHTS_DAYS = 465
+MONITORING_INTERVALS = (0, 1, 5, 10, 15, 30, 60)
 
 _PERFORMANCE_DAYS = frozenset({7, 731, *(month * 31 for month in range(1, 24))})
 _MOST_ZONES = 3
@@ -62,7 +66,8 @@ def _check_scaling(scaling: Parameters) -> None:
         )
     pause = scaling.get("SecondsUntilAutoPause")
     if pause is not None and lowest > 0:
-        refuse_combination(f"SecondsUntilAutoPause can only be set with a minimum capacity of 0, which is {lowest}.")
+        # AWS's own words (anomalyco/sst#5276).
+        refuse_value("SecondsUntilAutoPause can only be specified when minimum capacity is 0.")
     if pause is not None and not 300 <= pause <= 86_400:
         refuse_value(f"Invalid SecondsUntilAutoPause {pause}. It must be between 300 and 86400.")
 
@@ -161,10 +166,20 @@ def check_performance_insights(described: Mapping[str, Any]) -> None:
     mode = described.get("DatabaseInsightsMode", "standard")
     if mode not in ("standard", "advanced"):
         refuse_value(f"Invalid DatabaseInsightsMode: {mode}")
-    if mode == "advanced" and not (enabled and days == ADVANCED_INSIGHTS_DAYS):
+    if mode == "advanced":
+        check_advanced_insights(described)
+
+
+def check_advanced_insights(described: Mapping[str, Any]) -> None:
+    """Refuse the advanced mode of Database Insights without what it needs of Performance Insights.
+
+    The text is AWS's (pulumi/pulumi-aws#5286, hashicorp/terraform-provider-aws#42539).
+    """
+    days = described.get("PerformanceInsightsRetentionPeriod") or 0
+    if not described.get("PerformanceInsightsEnabled") or days < ADVANCED_INSIGHTS_DAYS:
         refuse_combination(
-            "To use the advanced mode of Database Insights, enable Performance Insights with a retention period of "
-            f"{ADVANCED_INSIGHTS_DAYS} days."
+            "To enable the Advanced mode of Database Insights, modify your cluster to enable Performance Insights and "
+            f"set the retention period for Performance Insights to at least {ADVANCED_INSIGHTS_DAYS} days."
         )
 
 
@@ -176,6 +191,31 @@ def with_insights_defaults(described: dict[str, Any]) -> dict[str, Any]:
 
 
 _OF_PERFORMANCE_INSIGHTS = ("PerformanceInsightsRetentionPeriod", "PerformanceInsightsKMSKeyId")
+
+
+def check_monitoring(parameters: Parameters, permissions: Permissions) -> None:
+    """Refuse Enhanced Monitoring without an interval that RDS has, or without a role that it may assume.
+
+    Sources: the API reference, CreateDBInstance; the texts as in hashicorp/terraform#5455 and
+    azavea/terraform-aws-postgresql-rds#31. The code for an interval that RDS does not have is not verified, and the
+    role's own policy is not looked at.
+    """
+    interval, role = parameters.get("MonitoringInterval", 0), parameters.get("MonitoringRoleArn")
+    if interval not in MONITORING_INTERVALS:
+        intervals = ", ".join(map(str, MONITORING_INTERVALS))
+        refuse_value(f"Invalid value {interval} for MonitoringInterval. It must be one of {intervals}.")
+    if interval and not role:
+        refuse_combination(
+            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0."
+        )
+    if role and not interval:
+        refuse_combination(
+            "You must specify a MonitoringInterval value other than 0 when you specify a MonitoringRoleARN value."
+        )
+    if role and not permissions.trusts(role, "monitoring.rds.amazonaws.com"):
+        refuse_value(
+            "IAM role ARN value is invalid or does not include the required permissions for: ENHANCED_MONITORING"
+        )
 
 
 def check_instance_settings(parameters: Parameters) -> None:

@@ -71,10 +71,11 @@ OF_INSTANCES = (
     Kept("PromotionTier", default=1),
     Kept("PubliclyAccessible", default=False),
 )
-# What the API's shape has for clusters, and Aurora's standard clusters leave to their instances.
-LEFT_TO_INSTANCES = (
+MONITORING = ("MonitoringInterval", "MonitoringRoleArn")
+# What a restore's shape has, and only an Aurora Limitless cluster takes.
+OF_LIMITLESS = (
     *("EnablePerformanceInsights", "PerformanceInsightsKMSKeyId", "PerformanceInsightsRetentionPeriod"),
-    *("MonitoringInterval", "MonitoringRoleArn"),
+    *MONITORING,
 )
 
 

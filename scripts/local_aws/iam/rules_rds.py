@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scripts.local_aws.iam import stored_resources as stored
 from scripts.local_aws.iam.calls import Call, Need
 
 _NAMED_BY = {
@@ -82,8 +83,19 @@ def rds_needs(call: Call) -> Iterator[Need]:
         yield Need("iam:PassRole", str(parameters["IamRoleArn"]), passed)
     final = named.get("FinalDBSnapshotIdentifier")
     if final and call.operation == "DeleteDBCluster":
-        yield Need("rds:CreateDBClusterSnapshot", named["DBClusterIdentifier"])
-        yield Need("rds:CreateDBClusterSnapshot", final)
+        yield from _final_snapshot(named["DBClusterIdentifier"], final)
+
+
+def _final_snapshot(cluster: str, final: str) -> Iterator[Need]:
+    """RDS creates and tags the snapshot in the caller's name since 15 August 2024.
+
+    Sources: AWS's notice, as quoted in convox/convox#856, and the dependent actions of DeleteDBCluster in the service
+    authorization reference. Which tags a policy's conditions see of the request then is not verified: here none.
+    """
+    yield Need("rds:CreateDBClusterSnapshot", cluster)
+    yield Need("rds:CreateDBClusterSnapshot", final)
+    if stored.copies_tags_to_snapshots(cluster):
+        yield Need("rds:AddTagsToResource", final)
 
 
 def _managed_secret(call: Call, cluster: str) -> Iterator[Need]:

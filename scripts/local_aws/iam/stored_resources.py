@@ -73,6 +73,13 @@ def snapshot_key(identifier: str, account: str, region: str) -> str | None:
     return _or_none(lambda: rds_backends[account][region].cluster_snapshots[identifier.lower()].kms_key_id)
 
 
+def copies_tags_to_snapshots(arn: str) -> bool:
+    """Return whether a cluster's snapshots get its tags."""
+    _, _, _, region, account, _, name = arn.split(":", 6)
+    cluster: Any = _or_none(lambda: rds_backends[account][region].clusters[name])
+    return cluster is not None and bool(cluster.attributes["CopyTagsToSnapshot"])
+
+
 def topic_key(arn: str) -> str | None:
     """Return the key with which a topic is encrypted."""
     return _or_none(lambda: sns_backends[arn.split(":")[4]][arn.split(":")[3]].topics[arn].kms_master_key_id)

@@ -53,7 +53,6 @@ NOT_ASKED_HERE = {
     "ec2:AssignPrivateIpAddresses": "no network interface is attached here; Lambda's documentation asks for it",
     "ec2:DescribeSubnets": "as above",
     "ec2:UnassignPrivateIpAddresses": "as above",
-    "DeleteRdsRole rds:AddTagsToResource": "AWS names it as a dependent action of DeleteDBCluster",
     "SwapClusterRole swap-cluster#SwapReplaceableClusters rds:StopDBCluster": "on the way back, where AWS has "
     "restarted another team's cluster under its other name and a reboot renews no certificate: three faults at once",
     "SnsNotificationRole sns-notification#ReadWhatAnEarlierTryWrote s3:GetObject": "for a closing step that has died "

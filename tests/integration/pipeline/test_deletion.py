@@ -23,10 +23,19 @@ def protect(pipeline: Pipeline, name: str) -> None:
     settle(pipeline)
 
 
+def copy_tags(pipeline: Pipeline, name: str, **tags: str) -> None:
+    """Have the cluster's snapshots get these tags of its own, for which RDS wants a right of the role that deletes."""
+    rds = pipeline.rds()
+    described = rds.modify_db_cluster(DBClusterIdentifier=name, CopyTagsToSnapshot=True, ApplyImmediately=True)
+    own = [{"Key": key, "Value": value} for key, value in tags.items()]
+    rds.add_tags_to_resource(ResourceName=described["DBCluster"]["DBClusterArn"], Tags=own)
+
+
 def test_protection_is_overridden_when_asked_and_the_final_snapshot_carries_the_operations_tags(
     pipeline: Pipeline, doomed: str, target: str
 ) -> None:
     protect(pipeline, doomed)
+    copy_tags(pipeline, doomed, of="prod")
     run = pipeline.run(deletion_of(doomed, target, override_deletion_protection=True, tags={"team": "orders"}))
     assert run.status == "SUCCEEDED", run.reason
     assert pipeline.cluster(doomed) is None
@@ -37,7 +46,8 @@ def test_protection_is_overridden_when_asked_and_the_final_snapshot_carries_the_
         "ModifyDBCluster"
     )
     final = run.output["plan"]["source_deletion"]["final_snapshot_identifier"]
-    assert tags_of(pipeline, final) == {"aurora-restore:operation-id": run.operation_id, "team": "orders"}
+    own = {"aurora-restore:operation-id": run.operation_id, "team": "orders"}
+    assert tags_of(pipeline, final) == {"of": "prod", **own}
     assert run.output["deletion"]["final_snapshot_arn"].endswith(f":cluster-snapshot:{final}")
     audited = pipeline.audit(run.operation_id)
     assert ("delete-rds", "switching-protection-off") in audited

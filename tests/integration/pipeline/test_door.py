@@ -11,6 +11,7 @@ import psycopg2
 import pytest
 
 from scripts.local_run.production import CLUSTER, MASTER, Production
+from tests.integration.pipeline.reader import Reader, inline, reading
 from tests.integration.pipeline.support import Pipeline, Run, settle
 from tests.integration.pipeline.test_resume import ended, stop_when
 from tests.integration.tiers import one_and_the_rest
@@ -18,6 +19,11 @@ from utils.names import instance_name
 
 OPENING_CALL = {"VpcSecurityGroupIds.VpcSecurityGroupId.1": "sg-*"}
 LOOK_SECONDS = 20
+
+
+@pytest.fixture(name="reader")
+def make_reader(pipeline: Pipeline, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    yield from reading(pipeline, request)
 
 
 class Tried(NamedTuple):
@@ -320,11 +326,8 @@ def test_rule_5_an_opening_whose_answer_is_lost_has_worked_once(pipeline: Pipeli
     ]
 
 
-@pytest.mark.full
-def test_users_that_are_set_up_once_more_are_so_with_the_pipeline_let_in_beside(
-    pipeline: Pipeline, target: str, doomed: str
-) -> None:
-    """The door was open, then a look at what was left out stopped the source's deletion; somebody mended it since."""
+def an_open_cluster_with_users_left_out(pipeline: Pipeline, target: str, doomed: str) -> dict[str, Any]:
+    """Have a run stop at the source's deletion, and return the input that resumes it: users are set up again then."""
     pipeline.aws.faults.add(function="aurora-restore-delete-rds", die="before", times=4)
     given: dict[str, Any] = {
         "source_cluster_id": doomed,
@@ -333,7 +336,6 @@ def test_users_that_are_set_up_once_more_are_so_with_the_pipeline_let_in_beside(
         "confirm_delete_source": doomed,
     }
     first = ended(pipeline.run(given))
-    wanted = groups_now(pipeline, target)
     tables = pipeline.aws.client("dynamodb")
     tables.update_item(
         TableName=pipeline.place.stack.outputs["StateTableName"],
@@ -342,10 +344,40 @@ def test_users_that_are_set_up_once_more_are_so_with_the_pipeline_let_in_beside(
         ExpressionAttributeNames={"#users": "users"},
         ExpressionAttributeValues={":one": {"L": [{"S": "somebody was left out"}]}},
     )
-    second = ended(pipeline.run({**given, "operation_id": first.operation_id}), "SUCCEEDED")
+    return {**given, "operation_id": first.operation_id}
+
+
+@pytest.mark.full
+def test_users_that_are_set_up_once_more_are_so_with_the_pipeline_let_in_beside(
+    pipeline: Pipeline, target: str, doomed: str
+) -> None:
+    """The door was open, then a look at what was left out stopped the source's deletion; somebody mended it since."""
+    again = an_open_cluster_with_users_left_out(pipeline, target, doomed)
+    wanted = groups_now(pipeline, target)
+    second = ended(pipeline.run(again), "SUCCEEDED")
     door = door_of(pipeline)
     seen = [set(each.groups) for each in pipeline.aws.aurora.groups_on_record[target]]
     # Whoever was in stayed in; the pipeline came in beside, and left again.
     assert seen[-4:] == [{*wanted, door}, {*wanted, door}, {*wanted, door}, wanted]
     assert second.changes.count("ModifyDBCluster") == 2
     assert groups_now(pipeline, target) == wanted
+
+
+@pytest.mark.full
+def test_where_five_groups_are_in_already_room_is_made_as_the_message_says(
+    pipeline: Pipeline, reader: Reader, target: str, doomed: str
+) -> None:
+    """RDS allows five groups: the door's would be the sixth."""
+    again, ec2 = an_open_cluster_with_users_left_out(pipeline, target, doomed), pipeline.aws.client("ec2")
+    made = (ec2.create_security_group(GroupName=f"{target}-{number}", Description="more") for number in range(4))
+    five = sorted([*groups_now(pipeline, target), *(each["GroupId"] for each in made)])
+    pipeline.rds().modify_db_cluster(DBClusterIdentifier=target, VpcSecurityGroupIds=five, ApplyImmediately=True)
+    settle(pipeline)
+    second = ended(pipeline.run(again))
+    assert f"the pipeline cannot be let in beside {', '.join(five)}: RDS allows 5 security groups" in second.reason
+    assert groups_now(pipeline, target) == set(five)
+    (message,) = second.messages
+    reader.type(inline(message["message"], "aws rds modify-db-cluster"))
+    settle(pipeline)
+    ended(pipeline.run(again), "SUCCEEDED")
+    assert groups_now(pipeline, target) == set(five[:4])

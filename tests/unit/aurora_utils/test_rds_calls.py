@@ -62,7 +62,7 @@ FIRST_CHANGE = of_settings("ModifyDBCluster") | {
     "DBClusterIdentifier": "API: required",
     "ApplyImmediately": "CFN: always true; else a change waits for the maintenance window",
     "MasterUserPassword": "CFN: in the change after each restore, while there is no instance; TF: in the change",
-    "EnablePerformanceInsights": "CFN: in the change. Aurora takes it with DatabaseInsightsMode=advanced only",
+    "EnablePerformanceInsights": "CFN: in the change, as DatabaseInsightsMode=advanced needs it in the same call",
 }
 MANAGED_LOGIN = {
     "ManageMasterUserPassword": "CFN: in the change, only when true: false is refused for what was never managed",

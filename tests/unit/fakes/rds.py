@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, OF_INSTANCES, Kept, described
+from scripts.local_aws.aurora.settings_table import MONITORING, OF_CLUSTERS, OF_INSTANCES, OF_LIMITLESS, Kept, described
 from tests.unit.fakes.dependents import FakeDependents
 from tests.unit.fakes.service import Refusal, Thing
 from tests.unit.support import ACCOUNT, DOOR, NOW
@@ -23,9 +23,8 @@ CLUSTER_SETTINGS = (
     Kept("Port"),
 )
 INSTANCE_SETTINGS = (*OF_INSTANCES, Kept("AvailabilityZone"), Kept("DBInstanceClass"))
-# What a restore refuses unless the source is Limitless (boto/boto3#4634), and a cluster doesn't take without the
-# advanced mode of Database Insights.
-INSIGHTS = set(LEFT_TO_INSTANCES)
+# What a restore refuses unless the source is Limitless (boto/boto3#4634).
+INSIGHTS = set(OF_LIMITLESS)
 
 
 # As long ago as no snapshot of a test.
@@ -339,8 +338,11 @@ class FakeRds(FakeDependents):
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         assert given["ApplyImmediately"]
         assert given.get("ManageMasterUserPassword") is not False, "RDS refuses it for a cluster that isn't managed"
-        if INSIGHTS & given.keys() and given.get("DatabaseInsightsMode") != "advanced":
+        if set(MONITORING) & given.keys():
             raise Refusal("InvalidParameterCombination", "An Aurora cluster's instances have it")
+        days = given.get("PerformanceInsightsRetentionPeriod", 0) if given.get("EnablePerformanceInsights") else 0
+        if given.get("DatabaseInsightsMode") == "advanced" and days < 465:
+            raise Refusal("InvalidParameterCombination", "To enable the Advanced mode ... at least 465 days.")
         if cluster["Status"] != "available":
             raise Refusal("InvalidDBClusterStateFault", f"it is {cluster['Status']}")
         if "NewDBClusterIdentifier" in given:

@@ -143,9 +143,12 @@ def test_each_setting_comes_from_the_source_as_its_row_says(
     ("mode", "days", "wanted"),
     [
         ("standard", 31, ("standard", "request", 31, "request")),
-        ("advanced", None, ("advanced", "request", 465, "default")),
+        ("advanced", None, ("advanced", "request", 465, "source")),
         ("standard", None, ("standard", "request", 465, "source")),
         (None, 465, ("advanced", "source", 465, "request")),
+        (None, 496, ("advanced", "source", 496, "request")),
+        (None, 731, ("advanced", "source", 731, "request")),
+        (None, 434, ("standard", "default", 434, "request")),
         (None, 31, ("standard", "default", 31, "request")),
         (None, None, ("advanced", "source", 465, "source")),
     ],
@@ -297,6 +300,15 @@ def test_advanced_insights_bring_their_days_along(production: dict[str, Any]) ->
     cluster = cluster_of(database_insights_mode="advanced")
     assert cluster.performance_insights_retention_days == 465
     assert cluster_of().performance_insights_retention_days == 31
+
+
+def test_more_days_than_the_advanced_mode_needs_are_kept(production: dict[str, Any]) -> None:
+    production["PerformanceInsightsRetentionPeriod"] = 731
+    cluster = cluster_of()
+    assert (cluster.database_insights_mode, cluster.performance_insights_retention_days) == ("advanced", 731)
+    production["DatabaseInsightsMode"] = "standard"
+    cluster = cluster_of(database_insights_mode="advanced")
+    assert (cluster.database_insights_mode, cluster.performance_insights_retention_days) == ("advanced", 731)
 
 
 def test_fewer_days_bring_the_standard_mode_along(production: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from utils.request.reading import read_request
         ("alternative_instance_classes", ["r7g.large"], "Give classes such as db.r7g.large"),
         ("alternative_instance_classes", [f"db.r{n}g.large" for n in range(4)], "Give at most 3"),
         ("availability_zones", [], "omit it to let RDS choose"),
+        ("vpc_security_group_ids", [f"sg-0000000{n}" for n in range(6)], "Give at most 5"),
         ("enabled_cloudwatch_logs_exports", ["audit"], "Give some of postgresql, instance, iam-db-auth-error"),
         ("enabled_cloudwatch_logs_exports", ["instance", "instance"], "Name each once"),
         ("performance_insights_retention_days", 8, "Give 0 (off), 7, a multiple of 31"),
@@ -47,10 +48,21 @@ def test_a_setting_that_rds_doesnt_take_is_refused_with_its_value_and_a_remedy(
     assert len(message.splitlines()) == 1
 
 
+def test_five_security_groups_are_taken() -> None:
+    groups = [f"sg-0000000{n}" for n in range(5)]
+    assert read_request({"vpc_security_group_ids": groups}, DEFAULTS).vpc_security_group_ids == groups
+
+
 @pytest.mark.parametrize("days", [0, 7, 31, 465, 713, 731])
 def test_every_period_of_performance_insights_is_taken(days: int) -> None:
     request = read_request({"performance_insights_retention_days": days}, DEFAULTS)
     assert request.performance_insights_retention_days == days
+
+
+@pytest.mark.parametrize("days", [465, 496, 731])
+def test_the_advanced_mode_takes_any_period_from_465_days_on(days: int) -> None:
+    given = {"database_insights_mode": "advanced", "performance_insights_retention_days": days}
+    assert read_request(given, DEFAULTS).performance_insights_retention_days == days
 
 
 TOGETHER: list[tuple[dict[str, Any], str, str]] = [
@@ -70,7 +82,7 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {"database_insights_mode": "advanced", "performance_insights_retention_days": 7},
-        "database_insights_mode: 'advanced' needs 465 days",
+        "database_insights_mode: 'advanced' needs at least 465 days",
         "or the mode 'standard'",
     ),
     (

@@ -398,6 +398,17 @@ def test_a_resumed_run_that_sets_up_users_again_is_let_in_beside_whoever_is(
     assert due_action(plan, what_exists, a_record(**known), NOW).due is due
 
 
+def test_where_five_groups_are_in_already_the_pipeline_is_not_let_in_beside_them() -> None:
+    """RDS allows five groups (RDS User Guide, "Quotas and constraints"), and the door's would be the sixth."""
+    wanted = [f"sg-0000000{number}" for number in range(5)]
+    plan, five = a_cluster_plan(instances=some_instances(2), vpc_security_group_ids=wanted), in_groups(wanted)
+    with pytest.raises(StepFailed) as refused:
+        due_action(plan, behind(five, five, five), a_record(**AGAIN), NOW)
+    assert "--vpc-security-group-ids sg-00000000 sg-00000001 sg-00000002 sg-00000003 --apply-imm" in str(refused.value)
+    four = five[:4]
+    assert due_action(plan, behind(four, four, four), a_record(**AGAIN), NOW).due is Action.ADMIT_PIPELINE
+
+
 @pytest.mark.parametrize(
     ("known", "door"),
     [({}, "shut"), (PASSWORD_RESET, "shut"), (USERS, "opening"), (OPENING, "opening"), (OPEN, "open")],

@@ -122,6 +122,11 @@ def test_identifiers_are_kept_in_lower_case(aws: LocalAws) -> None:
         ({"Tags": [{"Key": "k", "Value": "v" * 257}]}, "InvalidParameterValue", "up to 256"),
         ({"Tags": [{"Key": "off", "Value": "(M-F,18)"}]}, "InvalidParameterValue", "Tag values may only contain"),
         ({"Tags": [{"Key": "a;b", "Value": ""}]}, "InvalidParameterValue", "Tag keys may only contain"),
+        (
+            {"Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}, {"Key": "a", "Value": "1"}]},
+            "InvalidParameterCombination",
+            "Duplicate tag key found in request: a",
+        ),
         ({"Tags": [{"Key": f"k{n}", "Value": ""} for n in range(51)]}, "InvalidParameterValue", "at most 50"),
     ],
 )
@@ -179,6 +184,10 @@ def test_clusters_are_found_by_name_arn_filter_and_resource_id(aws: LocalAws, pr
     assert rds.describe_db_clusters(Filters=[{"Name": "db-cluster-id", "Values": ["none"]}])["DBClusters"] == []
     with refused("InvalidParameterValue", "Unrecognized filter name"):
         rds.describe_db_clusters(Filters=[{"Name": "colour", "Values": ["red"]}])
+    many = [f"cluster-{number}" for number in range(101)]
+    assert rds.describe_db_clusters(Filters=[{"Name": "db-cluster-id", "Values": many[:100]}])["DBClusters"] == []
+    with refused("InvalidParameterCombination", "Only up to 100 unique filter DB Cluster Identifiers"):
+        rds.describe_db_clusters(Filters=[{"Name": "db-cluster-id", "Values": many}])
 
 
 def test_a_cluster_lives_in_its_region_only(aws: LocalAws, production: str) -> None:

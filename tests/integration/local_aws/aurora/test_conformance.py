@@ -396,6 +396,30 @@ def test_a_failover_makes_another_instance_the_writer(rds: Rds) -> None:
     assert writers == {first: False, second: True}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"DatabaseInsightsMode": "advanced"},
+        {"DatabaseInsightsMode": "advanced", "EnablePerformanceInsights": True},
+        {"DatabaseInsightsMode": "advanced", "PerformanceInsightsRetentionPeriod": 465},
+        {"MonitoringInterval": 60},
+    ],
+)
+def test_a_change_to_the_advanced_mode_brings_along_all_that_it_needs(rds: Rds, change: dict[str, Any]) -> None:
+    """Also where the cluster has it already: ansible-collections/amazon.aws#2543 and terraform-provider-aws#43919."""
+    insights = {"EnablePerformanceInsights": True, "PerformanceInsightsRetentionPeriod": 465}
+    cluster = rds.cluster()
+    rds.client.modify_db_cluster(DBClusterIdentifier=cluster, ApplyImmediately=True, **insights)
+    rds.settle()
+    assert described(rds, cluster)["PerformanceInsightsRetentionPeriod"] == 465
+    with refused("InvalidParameterCombination"):
+        rds.client.modify_db_cluster(DBClusterIdentifier=cluster, ApplyImmediately=True, **change)
+    advanced = {**insights, "DatabaseInsightsMode": "advanced"}
+    rds.client.modify_db_cluster(DBClusterIdentifier=cluster, ApplyImmediately=True, **advanced)
+    rds.settle()
+    assert described(rds, cluster)["DatabaseInsightsMode"] == "advanced"
+
+
 @pytest.mark.parametrize("setting", [{"EnablePerformanceInsights": True}, {"PerformanceInsightsRetentionPeriod": 7}])
 def test_a_restore_takes_no_settings_of_performance_insights(rds: Rds, setting: dict[str, Any]) -> None:
     with refused("InvalidParameterCombination"):

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from scripts.local_aws.server import LocalAws
-from tests.integration.local_aws.aurora_support import add_instance, cluster, name, new_cluster, refused
+from tests.integration.local_aws.aurora_support import (
+    add_instance,
+    cluster,
+    name,
+    new_cluster,
+    refused,
+    restore,
+    take_snapshot,
+)
 
 
 @pytest.fixture
@@ -91,3 +99,16 @@ def test_unknown_groups_and_those_of_another_vpc_are_refused(aws: LocalAws, grou
     with refused("InvalidParameterCombination", "are in different VPCs"):
         change(aws, identifier, [group(aws, elsewhere)])
     assert on_record(cluster(aws, identifier)) == dict.fromkeys(groups, "active")
+
+
+def test_a_cluster_is_in_five_groups_and_in_no_sixth(aws: LocalAws) -> None:
+    """RDS User Guide, "Quotas and constraints"; the text is from awslabs/kubeflow-manifests#137."""
+    six, identifier = [group(aws) for _ in range(6)], name("crowded")
+    with refused("InvalidParameterValue", "limit on number of Ec2 VPC SecurityGroups"):
+        new_cluster(aws, name("crowded"), VpcSecurityGroupIds=six)
+    new_cluster(aws, identifier, VpcSecurityGroupIds=six[:5])
+    with refused("InvalidParameterValue", "limit on number of Ec2 VPC SecurityGroups"):
+        change(aws, identifier, six)
+    assert on_record(cluster(aws, identifier)) == dict.fromkeys(six[:5], "active")
+    with refused("InvalidParameterValue", "limit on number of Ec2 VPC SecurityGroups"):
+        restore(aws, take_snapshot(aws, identifier), VpcSecurityGroupIds=six)

@@ -67,11 +67,15 @@ def test_a_restore_takes_no_insights_and_no_monitoring_whatever_they_say(
         restore(aws, production, **asked)
 
 
-def test_a_cluster_takes_insights_only_with_the_advanced_mode(aws: LocalAws, restored: str) -> None:
+def test_a_cluster_takes_insights_in_both_modes_and_no_monitoring(aws: LocalAws, restored: str) -> None:
     rds, seven = aws.client("rds"), {"EnablePerformanceInsights": True, "PerformanceInsightsRetentionPeriod": 7}
     assert "PerformanceInsightsEnabled" not in cluster(aws, restored)
     with refused("InvalidParameterCombination", "Set it for its DB instances"):
-        rds.modify_db_cluster(DBClusterIdentifier=restored, **seven)
+        rds.modify_db_cluster(DBClusterIdentifier=restored, MonitoringInterval=60)
+    rds.modify_db_cluster(DBClusterIdentifier=restored, **seven)
+    described = cluster(aws, restored)
+    assert (described["DatabaseInsightsMode"], described["PerformanceInsightsRetentionPeriod"]) == ("standard", 7)
+    aws.clock.sleep(aws.aurora.durations.modify_cluster + 1)
     advanced = {**seven, "PerformanceInsightsRetentionPeriod": 465, "DatabaseInsightsMode": "advanced"}
     rds.modify_db_cluster(DBClusterIdentifier=restored, **advanced)
     assert cluster(aws, restored)["PerformanceInsightsRetentionPeriod"] == 465

@@ -65,9 +65,10 @@ def instance(aws: LocalAws, identifier: str) -> dict[str, Any]:
             "InvalidParameterValue",
             "must not overlap",
         ),
-        ({"DatabaseInsightsMode": "advanced"}, "InvalidParameterCombination", "465"),
-        ({**ADVANCED, "PerformanceInsightsRetentionPeriod": 7}, "InvalidParameterCombination", "465"),
-        ({"PerformanceInsightsRetentionPeriod": 7}, "InvalidParameterCombination", "for its DB instances"),
+        ({"DatabaseInsightsMode": "advanced"}, "InvalidParameterCombination", "at least 465 days"),
+        ({**ADVANCED, "PerformanceInsightsRetentionPeriod": 434}, "InvalidParameterCombination", "at least 465 days"),
+        ({"PerformanceInsightsRetentionPeriod": 7}, "InvalidParameterCombination", "needs EnablePerformanceInsights"),
+        ({"MonitoringInterval": 60}, "InvalidParameterCombination", "for its DB instances"),
         (
             {**ADVANCED, "PerformanceInsightsRetentionPeriod": 94},
             "InvalidParameterValue",
@@ -75,8 +76,8 @@ def instance(aws: LocalAws, identifier: str) -> dict[str, Any]:
         ),
         (
             {"ServerlessV2ScalingConfiguration": {"MinCapacity": 1, "MaxCapacity": 2, "SecondsUntilAutoPause": 300}},
-            "InvalidParameterCombination",
-            "minimum capacity of 0",
+            "InvalidParameterValue",
+            "can only be specified when minimum capacity is 0",
         ),
         (
             {"ServerlessV2ScalingConfiguration": {"MinCapacity": 0, "MaxCapacity": 2, "SecondsUntilAutoPause": 299}},
@@ -111,6 +112,7 @@ def test_what_a_modification_does_not_model_is_refused_by_name(
         ({"NetworkType": "DUAL"}, "NetworkTypeNotSupported", "DUAL"),
         ({"NetworkType": "IPV6"}, "InvalidParameterValue", "IPV6"),
         ({"PerformanceInsightsRetentionPeriod": 31}, "InvalidParameterCombination", "source Aurora Limitless"),
+        ({"EngineVersion": "16.4"}, "InvalidParameterCombination", "(16.4) is earlier than the engine version of the"),
     ],
 )
 def test_a_restore_that_can_not_be_is_refused(
@@ -196,6 +198,39 @@ def test_an_instance_that_can_not_be_is_refused(
 ) -> None:
     with refused(code, status=status):
         add_instance(aws, plain, **settings)
+
+
+@pytest.mark.parametrize(
+    ("interval", "trusted", "code", "text"),
+    [
+        (20, "monitoring.rds.amazonaws.com", "InvalidParameterValue", "0, 1, 5, 10, 15, 30, 60"),
+        (30, None, "InvalidParameterCombination", "A MonitoringRoleARN value is required"),
+        (0, "monitoring.rds.amazonaws.com", "InvalidParameterCombination", "You must specify a MonitoringInterval"),
+        (None, "monitoring.rds.amazonaws.com", "InvalidParameterCombination", "You must specify a MonitoringInterval"),
+        (30, "rds.amazonaws.com", "InvalidParameterValue", "required permissions for: ENHANCED_MONITORING"),
+        (30, "nobody", "InvalidParameterValue", "required permissions for: ENHANCED_MONITORING"),
+    ],
+)
+def test_enhanced_monitoring_needs_an_interval_that_rds_has_and_a_role_that_it_may_assume(
+    aws: LocalAws, plain: str, interval: int | None, trusted: str | None, code: str, text: str
+) -> None:
+    """hashicorp/terraform#5455, azavea/terraform-aws-postgresql-rds#31 and the API reference, CreateDBInstance."""
+    settings: dict[str, Any] = {} if interval is None else {"MonitoringInterval": interval}
+    if trusted == "nobody":
+        settings["MonitoringRoleArn"] = f"arn:aws:iam::{aws.account_id}:role/nobody"
+    elif trusted is not None:
+        settings["MonitoringRoleArn"] = Caller(aws, trust=trusted).arn
+    with refused(code, text):
+        add_instance(aws, plain, **settings)
+    with refused(code, text):
+        new_cluster(aws, name("monitored"), **settings)
+
+
+def test_an_instance_is_monitored_with_an_interval_and_a_role(aws: LocalAws) -> None:
+    role = Caller(aws, trust="monitoring.rds.amazonaws.com").arn
+    monitored: dict[str, Any] = {"MonitoringInterval": 60, "MonitoringRoleArn": role}
+    member = add_instance(aws, new_cluster(aws, name("monitored"))["DBClusterIdentifier"], **monitored)
+    assert monitored.items() <= instance(aws, member).items()
 
 
 def test_an_instance_is_described_with_its_own_settings_and_its_cluster_s(aws: LocalAws) -> None:

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from scripts.local_aws.core.credentials import Credentials, aws_client
 from scripts.local_aws.iam.gate import NotAuthorized
 from scripts.local_aws.server import LocalAws
+from tests.integration.local_aws.aurora_support import create
 
 ACCOUNT = "123456789012"
 RDS = f"arn:aws:rds:us-east-1:{ACCOUNT}"
@@ -197,6 +198,22 @@ def test_a_final_snapshot_needs_the_right_to_take_one_of_the_cluster_and_under_i
         delete = Caller(aws, deletes, *takes).client("rds").delete_db_cluster
         refusal = missing and f"rds:CreateDBClusterSnapshot on resource: {missing}"
         assert denied(delete, **request) == refusal
+
+
+@pytest.mark.parametrize("copies_tags", [True, False])
+def test_only_a_final_snapshot_that_gets_the_clusters_tags_needs_the_right_to_tag_it(
+    aws: LocalAws, copies_tags: bool
+) -> None:
+    """AWS's notice of a change on 15 August 2024 (convox/convox#856, aws-solutions/instance-scheduler-on-aws#572)."""
+    identifier = f"tagged-{next(_numbers)}"
+    cluster, final = f"{RDS}:cluster:{identifier}", f"{RDS}:cluster-snapshot:{identifier}-final"
+    create(aws, identifier, CopyTagsToSnapshot=copies_tags)
+    deletes = allow(["rds:DeleteDBCluster", "rds:CreateDBClusterSnapshot"], [cluster, final])
+    request = {"DBClusterIdentifier": identifier, "FinalDBSnapshotIdentifier": f"{identifier}-final"}
+    refusal = f"rds:AddTagsToResource on resource: {final}" if copies_tags else None
+    for tags_what, expected in ((cluster, refusal), (final, None)):
+        delete = Caller(aws, deletes, allow("rds:AddTagsToResource", tags_what)).client("rds").delete_db_cluster
+        assert denied(delete, **request) == expected
 
 
 def test_a_policy_can_ask_for_tags_of_the_request_and_of_the_resource(aws: LocalAws) -> None:

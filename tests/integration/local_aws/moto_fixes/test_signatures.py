@@ -65,6 +65,17 @@ def test_a_key_that_encrypts_does_not_sign(aws: LocalAws) -> None:
     assert refused(aws, "get_public_key", KeyId=arn) == "UnsupportedOperationException"
 
 
+def test_a_key_that_signs_neither_encrypts_nor_is_rotated(aws: LocalAws, key: str) -> None:
+    assert refused(aws, "encrypt", KeyId=key, Plaintext=b"x") == "InvalidKeyUsageException"
+    assert refused(aws, "enable_key_rotation", KeyId=key) == "UnsupportedOperationException"
+    kms = aws.client("kms")
+    symmetric = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.enable_key_rotation(KeyId=symmetric)
+    assert kms.get_key_rotation_status(KeyId=symmetric)["KeyRotationEnabled"]
+    encrypted = kms.encrypt(KeyId=symmetric, Plaintext=b"x")["CiphertextBlob"]
+    assert kms.decrypt(CiphertextBlob=encrypted)["Plaintext"] == b"x"
+
+
 @pytest.mark.parametrize(
     ("end", "given", "code"),
     [
