@@ -45,6 +45,7 @@ def test_one_command_restores_a_cluster_and_prints_one_json_object(tmp_path: pat
     assert_nothing_is_left(tmp_path)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "options",
     one_and_the_rest(
@@ -124,6 +125,7 @@ def with_own_policies(tmp_path: pathlib.Path, masking: str, checks: str, *option
     return process.returncode, json.loads(output)
 
 
+@pytest.mark.full
 def test_own_policies_mask_and_check_what_is_restored(tmp_path: pathlib.Path) -> None:
     masking = POLICY.replace('      "sales.*.select": {text: {length: 16}}\n', "").replace('\n  "Billing*":\n', EMPTIED)
     status, result = with_own_policies(tmp_path, masking, CUSTOMERS.format(least=2000))
@@ -220,6 +222,7 @@ def test_the_documented_commands_restore_ones_own_cluster(tmp_path: pathlib.Path
     assert_nothing_is_left(tmp_path)
 
 
+@pytest.mark.full
 def test_two_drills_leave_evidence_that_is_verified_and_a_report(tmp_path: pathlib.Path) -> None:
     with running(tmp_path, "--drill", "--json") as process:
         output, errors = process.communicate()

@@ -10,6 +10,7 @@ from scripts.local_aws.server import LocalAws
 from tests.integration.deployment.conftest import REGION, Type
 
 
+@pytest.mark.full
 def test_a_profile_says_whose_account_it_is(
     aws: LocalAws, deploy: Type, environment: dict[str, str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def test_an_update_that_fails_goes_back_to_what_is_served(
     assert planned_instances(aws, place) == before
 
 
+@pytest.mark.full
 def test_it_is_updated_as_the_page_says(aws: LocalAws, type_it: Type, place: stage.Stage, script: str) -> None:
     assert planned_instances(aws, place) == 2
     done = type_it("bash", "-c", script)

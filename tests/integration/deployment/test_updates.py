@@ -332,6 +332,7 @@ def test_updates_that_have_gone_wrong_for_somebody_go_well(deployed: Deployed, p
             update(deployed, name, changes)
 
 
+@pytest.mark.full
 def test_a_schedule_is_switched_on_moved_and_off_by_updates(deployed: Deployed) -> None:
     """It fires at the time that the last update said, and not while it is off."""
     clock, states = deployed.aws.clock, deployed.aws.client("stepfunctions", REGION)

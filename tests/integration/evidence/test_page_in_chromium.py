@@ -125,6 +125,7 @@ def pages_of(pdf: bytes) -> int:
     return len(re.findall(rb"/Type\s*/Page\b", pdf))
 
 
+@pytest.mark.full
 def test_paper_is_a4_and_shows_what_is_folded_on_the_screen(chromium: Chromium, tmp_path: Path) -> None:
     page = PAGES["passed"]
     assert "<details>" in page

@@ -112,6 +112,7 @@ def tag_of(cluster: dict[str, Any] | None) -> str | None:
     return {each["Key"]: each["Value"] for each in cluster["TagList"]}.get(EXPIRY_TAG)
 
 
+@pytest.mark.full
 def test_tuesdays_data_is_there_until_friday_and_longer_if_somebody_says_so(fridays: Fridays, reader: Reader) -> None:
     pipeline = fridays.pipeline
     planned = pipeline.run({"target_cluster_id": "fridays-plan", "expires_after_hours": HOURS, "dry_run": True})

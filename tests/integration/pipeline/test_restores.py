@@ -43,6 +43,7 @@ def test_a_source_that_was_restored_before_needs_few_looks_and_ends_within_what_
     assert run.followed.state_transitions <= 60
 
 
+@pytest.mark.full
 def test_a_snapshot_in_another_region_is_copied_under_a_key_of_this_one(
     pipeline: Pipeline, distant_production: Production, key: str, target: str
 ) -> None:

@@ -132,6 +132,7 @@ def test_a_drill_that_is_stopped_while_its_snapshot_is_copied_leaves_no_copy(
     assert_nothing_is_left(pipeline, run, target)
 
 
+@pytest.mark.full
 def test_what_ends_a_drill_deletes_no_cluster_that_somebody_has_protected(pipeline: Pipeline) -> None:
     target = next(TARGETS)
     run = stopped(pipeline, target, VERIFYING)
@@ -152,6 +153,7 @@ def test_what_ends_a_drill_deletes_no_cluster_that_somebody_has_protected(pipeli
     assert_nothing_is_left(pipeline, run, target)
 
 
+@pytest.mark.full
 def test_a_redrive_of_a_stopped_drill_leaves_it_to_what_ends_it(pipeline: Pipeline) -> None:
     """Both would work on the same cluster."""
     target = next(TARGETS)

@@ -264,6 +264,7 @@ def test_a_source_whose_name_another_cluster_takes_after_the_plan_was_not_compar
     assert pipeline.cluster(target) is None
 
 
+@pytest.mark.full
 def test_a_secret_without_a_login_or_under_a_key_that_admits_nobody_is_refused_before_anything_is_created(
     pipeline: Pipeline, target: str, reader_secret: str
 ) -> None:

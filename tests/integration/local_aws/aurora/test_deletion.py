@@ -250,6 +250,7 @@ def volumes(aws: LocalAws) -> set[str]:
     return {each.name for each in aws.aurora.servers.directory.glob("*-*") if each.name[-1].isdigit()}
 
 
+@pytest.mark.full
 def test_what_is_deleted_leaves_no_file_however_much_there_was(aws: LocalAws) -> None:
     """Embedded AWSs are used for hours: the disk holds what there is, not what there was."""
 

@@ -127,6 +127,7 @@ def test_nothing_else_is_changed_while_a_cluster_is_renamed(aws: LocalAws) -> No
         add_instance(aws, identifier)
 
 
+@pytest.mark.full
 def test_without_apply_immediately_a_rename_is_pending_until_something_is_applied(aws: LocalAws) -> None:
     old, new = name("old"), name("new")
     new_cluster(aws, old)

@@ -166,6 +166,7 @@ def test_what_is_not_available_is_neither_rebooted_nor_stopped_nor_started(aws: 
         rds.start_db_cluster(DBClusterIdentifier=identifier)
 
 
+@pytest.mark.full
 def test_a_stopped_cluster_takes_no_changes_and_starts_after_a_week(aws: LocalAws) -> None:
     identifier = name("stopped")
     found = running_cluster(aws, identifier)

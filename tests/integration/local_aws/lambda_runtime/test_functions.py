@@ -211,6 +211,7 @@ def test_an_asynchronous_invocation_is_retried_twice_a_minute_and_two_later(
     assert [round((later - first) / 60_000) for first, later in itertools.pairwise(starts)] == [1, 2]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("settings", "code", "status"),
     [
@@ -239,6 +240,7 @@ def test_a_function_that_nobody_called_for_weeks_fails_its_calls_until_it_is_bac
     assert client.get_function_configuration(FunctionName=arn)["State"] == "Active"
 
 
+@pytest.mark.full
 def test_an_event_for_a_function_that_is_asleep_is_not_lost(
     aws: LocalAws, make_function: MakeFunction, tmp_path: pathlib.Path
 ) -> None:

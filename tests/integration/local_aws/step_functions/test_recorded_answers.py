@@ -140,6 +140,7 @@ def test_an_error_document_is_written_anew_by_lambda_invoke_alone(run: Run, make
     assert invoked["cause"].startswith('{"errorMessage":"division by zero","errorType":"ZeroDivisionError",')
 
 
+@pytest.mark.full
 def test_a_timeout_has_no_cause(aws: LocalAws, run: Run, function: str) -> None:
     """timeouts/test_timeouts.py, and error_handling/test_task_service_lambda.py test_invoke_timeout for the catcher."""
     task = {"Type": "Task", "Resource": function, "TimeoutSeconds": 1, "End": True}
