@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg2
+import pytest
 
 from scripts.local_aws.server import LocalAws
 from tests.integration.local_aws.aurora.test_renames import answers, renamed
