@@ -68,7 +68,7 @@ def test_it_goes_and_its_targets_secrets_stay(sweeps: Sweeps, rds: FakeRds) -> N
     assert sweeps.sweep()["warned"] == [OLD]
     assert "the secrets of its target" not in sweeps.last_message()
     assert f"Was        {DRILL}" in sweeps.last_message()
-    assert "Costs      while it exists, its storage costs money: it has no instance" in sweeps.last_message()
+    assert "Costs      while it exists, it costs money, but no public price of " in sweeps.last_message()
     # The data of the operation's snapshot are in the cluster that has replaced it.
     assert "Data of" not in sweeps.last_message()
     sweeps.until(EXPIRES)
