@@ -268,17 +268,17 @@ def _remove_of_source(name: str, cluster: str) -> Iterator[str]:
     yield f"Secret {name} is deleted with its cluster {cluster}. It can be kept within 30 days: {keep_command(name)}"
 
 
-def remove_secrets_of_expired(record: OperationRecord, aurora: AuroraReader) -> Iterator[str]:
+def remove_secrets_of_expired(record: OperationRecord, aurora: AuroraReader, *, is_free: bool) -> Iterator[str]:
     """Delete the secrets of a target whose cluster has expired and is gone; yield what became of them.
 
-    The caller holds the target's lock. They are deleted at once, so that the next operation for the target can create
-    new ones. The stack's own two stay.
+    The caller holds the target's lock. `is_free`: an earlier look has found no cluster of its name either. They are
+    deleted at once, so that the next operation for the target can create new ones. The stack's own two stay.
     """
     names: Mapping[str, Any] = record.plan.get("target_secrets") or {}
     target = str(record.plan["target_cluster_id"])
     if not names:
         yield "The stack's own two secrets stay. What they hold of the deleted cluster opens nothing."
-    elif aurora.cluster(target) is not None:
+    elif not is_free or aurora.cluster(target) is not None:
         yield f"The secrets of {target} were not changed, because there is a new cluster of that name."
     else:
         yield from _remove_of_expired([name for name in names.values() if name], target)
