@@ -14,12 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 from utils.contracts.route import FINAL
 from utils.errors import StepFailed, TemporaryFailure
 
-_LOOKS = {
-    "cluster": "describe-db-clusters --db-cluster-identifier",
-    "instance": "describe-db-instances --db-instance-identifier",
-    "snapshot": "describe-db-cluster-snapshots --db-cluster-snapshot-identifier",
-}
-
 if TYPE_CHECKING:
     from utils.aurora_utils.resources import Cluster, Instance, Snapshot
     from utils.contracts.route import RouteStep
@@ -106,7 +100,8 @@ def prove_own_snapshot(found: Snapshot, step: RouteStep, record: Recorded) -> No
 def own_existing_snapshot(found: Snapshot | None, name: str, region: str, operation_id: str) -> Snapshot:
     """Return the snapshot that has the name of a copy. Raises StepFailed where it is not this operation's."""
     if found is None:
-        raise _not_shown_yet("snapshot", name, region)
+        look = f"aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {name} --region {region}"
+        raise _not_shown_yet(f"snapshot {name}", region, look)
     if not found.belongs_to(operation_id):
         raise StepFailed(
             f"A snapshot named {name} exists in {region} and is not this operation's. "
@@ -118,7 +113,8 @@ def own_existing_snapshot(found: Snapshot | None, name: str, region: str, operat
 def own_existing_cluster(found: Cluster | None, name: str, region: str, operation_id: str) -> Cluster:
     """Return the cluster that has the target's name. Raises StepFailed where it is not this operation's."""
     if found is None:
-        raise _not_shown_yet("cluster", name, region)
+        look = f"aws rds describe-db-clusters --db-cluster-identifier {name} --region {region}"
+        raise _not_shown_yet(f"cluster {name}", region, look)
     if not found.belongs_to(operation_id):
         raise StepFailed(
             f"A cluster named {name} exists in {region} and this operation did not create it. "
@@ -132,7 +128,8 @@ def prove_own_existing_instance(
 ) -> None:
     """Raise StepFailed where the instance of that name is not this operation's, or another cluster's."""
     if found is None:
-        raise _not_shown_yet("instance", name, region)
+        look = f"aws rds describe-db-instances --db-instance-identifier {name} --region {region}"
+        raise _not_shown_yet(f"instance {name}", region, look)
     if not found.belongs_to(operation_id) or found.cluster_identifier != cluster_identifier:
         raise StepFailed(
             f"An instance named {name} exists in {region} and this operation did not create it. "
@@ -140,8 +137,8 @@ def prove_own_existing_instance(
         )
 
 
-def _not_shown_yet(kind: str, name: str, region: str) -> TemporaryFailure:
+def _not_shown_yet(what: str, region: str, command: str) -> TemporaryFailure:
     return TemporaryFailure(
-        f"RDS answers that the {kind} {name} exists in {region}, and does not show it at this moment. If that lasts, "
-        f"look at it: aws rds {_LOOKS[kind]} {name} --region {region}"
+        f"RDS answers that {what} exists in {region}, and does not show it at this moment. If that lasts, look at it: "
+        f"{command}"
     )
