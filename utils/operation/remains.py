@@ -54,6 +54,7 @@ def with_remains(known: Remains, record: OperationRecord, execution_id: str, cau
         if cluster is None and (unseen := _unseen_cluster(record, now)):
             known = replace(known, unknown=unseen)
         copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
+        known = replace(known, unseen_copy=record.copied_snapshot_arn if copy is None else None)
         if copy is not None and owns_recorded_copy(copy, record):
             known = replace(known, copy=copy)
         known = replace(known, lost=_lost(record, known, cause), target=_target_now(record, aurora, execution_id))

@@ -868,7 +868,31 @@ def test_rule_5_archiving_again_after_a_lost_answer_succeeds(
     rds.lose_answer("DeleteDBClusterSnapshot")
     with pytest.raises(TemporaryFailure):
         archive(archiving())
-    assert "is gone already" in archive(archiving())["why"]
+    again = archive(archiving())
+    assert (again["answer"], again["wait_seconds"]) == ("wait", 60)
+    assert "is gone already" in archive(archiving(run=a_run(now=NOW + dt.timedelta(seconds=60))))["why"]
+
+
+def test_a_copy_that_one_look_misses_is_deleted_all_the_same(
+    rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]
+) -> None:
+    hidden = dict(rds.snapshots)
+    rds.snapshots.clear()
+    assert archive(archiving())["answer"] == "wait"
+    rds.snapshots.update(hidden)
+    assert archive(archiving(run=a_run(now=NOW + dt.timedelta(seconds=60))))["deleted_snapshot_arn"] == COPY.arn
+
+
+def test_at_a_clean_up_a_copy_that_one_look_misses_stays_known_with_the_command_that_deletes_it(
+    rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]
+) -> None:
+    rds.snapshots.clear()
+    answer = archive(archiving(run=a_run(cleaning_up=True)))
+    assert answer["answer"] == "done"
+    assert answer["warnings"][0].endswith(
+        f"delete-db-cluster-snapshot --db-cluster-snapshot-identifier {COPY.identifier} --region {REGION}"
+    )
+    assert (record().copied_snapshot_arn, record().copy_clean_up_at) == (COPY.arn, None)
 
 
 def test_a_copy_that_rds_wont_delete_stops_the_run(
