@@ -33,5 +33,4 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
         note_looks(work.state, record, missed=[deletion.cluster_resource_id])
     switching = cluster is not None and cluster.deletion_protection
     accepted = cluster is not None and not switching
-    doing = "switching-protection-off" if switching else "deleting"
-    return deletion_begun(deletion, record, task.run.now, work.pace(record), doing, is_accepted=accepted)
+    return deletion_begun(deletion, record, task.run.now, work.pace(record), switching=switching, is_accepted=accepted)

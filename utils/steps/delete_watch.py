@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
 
 from msgspec.structs import replace
 
@@ -22,8 +21,8 @@ def deletion_begun(
     record: OperationRecord,
     now: dt.datetime,
     pace: Pace,
-    doing: Literal["deleting", "switching-protection-off"],
     *,
+    switching: bool,
     is_accepted: bool,
 ) -> DeleteProgress:
     """Return what to wait for. `is_accepted`: RDS has accepted the deletion; else it did not show the cluster.
@@ -38,7 +37,7 @@ def deletion_begun(
         started_at=record.entered("delete-rds"),
         answer="wait",
         wait_seconds=0,
-        doing=doing,
+        doing="switching-protection-off" if switching else "deleting",
         is_accepted=is_accepted,
         doing_since=record.seen(record.source_deletion_at) if record.source_deletion_at else now,
     )
