@@ -161,6 +161,15 @@ def none_when(code: str, call: Callable[[], Answer]) -> Answer | None:
         raise
 
 
+def is_refused_at_once(error: ClientError) -> bool:
+    """Return whether AWS has refused a call that reached it once alone, so that nothing came of it.
+
+    botocore repeats a call whose answer was lost, and the refusal may be of the repetition alone.
+    """
+    about = error.response.get("ResponseMetadata", {})
+    return about.get("RetryAttempts") == 0 and about.get("HTTPStatusCode", 500) < 500
+
+
 def is_capacity_shortage(error: ClientError) -> bool:
     """Return whether AWS has no room at the moment, which may last for hours: for instances, clusters or storage."""
     return error_code(error) in CAPACITY_CODES

@@ -15,7 +15,7 @@ def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
     if task.export is not None and task.begins_export:
         return follow_export(task, task.export, work.state, record, target, work.pace(record))
     if task.export is not None and task.run.cleaning_up:
-        cancel_export(task.export, target)
+        cancel_export(task.export, record, target)
         work.state.remember(export_begun=None)
     if task.copy is not None and any(task.copy.outstanding(record.route_times)):
         # Taking back may fail, and that is only reported: that this step may not do so must not be.
@@ -25,4 +25,4 @@ def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
         archived = follow_export(task, task.export, work.state, record, target, work.pace(record))
     else:
         archived = settle_copy(task, work.state, record, target)
-    return replace(archived, warnings=warnings)
+    return replace(archived, warnings=[*warnings, *archived.warnings])

@@ -3,7 +3,7 @@
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckCopyTask, CopyProgress
-from utils.steps.copy import Places, assess, copy_after_check, durations_seen
+from utils.steps.copy import Places, assess, copy_after_check, durations_seen, note_unseen
 
 
 @step("check-copy-status", CheckCopyTask, looks=True)
@@ -11,7 +11,8 @@ def lambda_handler(task: CheckCopyTask, work: Work) -> CopyProgress:
     """Return how far the copy is. One that can never finish raises StepFailed."""
     places = Places(task.run, "check-copy-status", task.copy)
     record, now = work.record(), task.run.now
-    situation = assess(task.copy, places, record)
+    situation = assess(task.copy, places, record, now)
+    note_unseen(situation, work.state, record)
     deadline_hours = environment.whole_number("COPY_DEADLINE_HOURS")
     progress = copy_after_check(situation, task.progress, now, work.pace(record), deadline_hours)
     if (durations := durations_seen(situation, task.progress, record, now)) != record.took:

@@ -6,7 +6,8 @@ from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckDeleteTask, DeleteProgress
 from utils.state.operation import NO_CLUSTER, iso
-from utils.steps.delete_watch import durations_seen, raise_if_never_gone, waited_for
+from utils.state.unseen import note_looks
+from utils.steps.delete_watch import durations_seen, is_there, look_again, raise_if_never_gone, waited_for
 from utils.steps.final_snapshot import FinalSnapshot, settled_snapshot
 
 
@@ -15,39 +16,44 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     """Return whether the cluster is gone.
 
     It is identified by its resource id: a renamed one is not deleted, and a new one with the old name does not count.
+    One that RDS was not asked to delete is gone only once a second look has not found it either.
     """
-    progress = task.progress
-    if progress.answer == "done" or progress.cluster_resource_id is None:
-        return progress
+    progress, resource_id = task.progress, task.progress.cluster_resource_id
+    if progress.answer == "done" or resource_id is None:
+        return replace(progress, answer="advance" if progress.answer == "wait" else "done")
     record, now = work.record(), task.run.now
     elapsed_seconds = (now - progress.started_at).total_seconds()
     deadline_hours = environment.whole_number("DELETE_DEADLINE_HOURS")
     waiting = waited_for(progress, now, work.pace(record))
     durations = durations_seen(progress, record, now)
     aurora = work.aurora(progress.region)
-    cluster = aurora.cluster_with_id(progress.cluster_resource_id)
+    cluster = aurora.cluster_with_id(resource_id)
     if cluster is not None:
-        if progress.doing == "waiting-to-delete" and not cluster.is_busy:
-            return replace(progress, answer="advance")
-        if progress.doing == "switching-protection-off" and cluster.is_available and not cluster.deletion_protection:
-            work.state.remember(took=durations)
+        note_looks(work.state, record, shown=[resource_id])
+        if is_there(progress, cluster):
+            if progress.doing == "switching-protection-off":
+                work.state.remember(took=durations)
             return replace(progress, answer="advance")
         raise_if_never_gone(cluster, progress, elapsed_seconds, deadline_hours)
         return waiting
+    if (unproved := look_again(progress, record, work.state)) is not None:
+        return unproved
     if task.run.cleaning_up:
         work.state.remember(**NO_CLUSTER, removed=record.removed | {"gone_at": iso(now)})
+    elif record.source_gone_at is None:
+        work.state.note(source_gone_at=iso(now))
     if progress.final_snapshot_identifier is None:
         work.state.remember(took=durations)
         return replace(progress, answer="done")
     final = FinalSnapshot(
         identifier=progress.final_snapshot_identifier,
         cluster_identifier=progress.cluster_identifier,
-        cluster_resource_id=progress.cluster_resource_id,
+        cluster_resource_id=resource_id,
         tags=task.deletion.tags if task.deletion else {},
     )
     snapshot = settled_snapshot(final, aurora, elapsed_seconds, deadline_hours)
     if snapshot is None:
         return waiting
     work.state.remember(final_snapshot_arn=snapshot.arn, took=durations)
-    work.state.audit("final-snapshot", "available", {"snapshot": snapshot.arn, "of": progress.cluster_resource_id})
+    work.state.audit("final-snapshot", "available", {"snapshot": snapshot.arn, "of": resource_id})
     return replace(progress, answer="done", final_snapshot_arn=snapshot.arn)

@@ -7,7 +7,7 @@ from utils.common import Work, step
 from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
 from utils.steps.drill import compare_settings
 from utils.steps.master_password import remember_managed_secret
-from utils.steps.restore import Action, after_check, assess, durations_seen
+from utils.steps.restore import Action, after_check, assess, durations_seen, note_unseen
 
 
 @step("check-restore-status", CheckRestoreTask, looks=True)
@@ -17,6 +17,7 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     are_requested = task.progress.action == Action.CREATE_INSTANCES.label
     aurora = work.aurora()
     situation = assess(task.cluster, aurora, record, now, are_requested=are_requested)
+    note_unseen(situation, work.state, record)
     situation = compare_settings(task.cluster, situation, aurora, record, work.state)
     if situation.due is Action.SET_UP_USERS and situation.cluster is not None:
         remember_managed_secret(task.cluster, situation.cluster, work.state, record)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from utils.common import Work, step
 from utils.contracts.payloads import CopyProgress, CopyTask
 from utils.preflight.limits import prove_copy_allowed
-from utils.steps.copy import Places, a_free_copy, assess, copy_after_action
+from utils.steps.copy import Places, a_free_copy, assess, copy_after_action, note_unseen
 from utils.steps.copy_calls import RouteCalls
 
 
@@ -13,7 +13,8 @@ from utils.steps.copy_calls import RouteCalls
 def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
     """Make the calls that are due, if any. What exists decides, so a repeated call does no harm."""
     record, places = work.record(), Places(task.run, "copy-snapshot", task.copy)
-    situation = assess(task.copy, places, record)
+    situation = assess(task.copy, places, record, task.run.now)
+    note_unseen(situation, work.state, record)
     calls = RouteCalls(task.copy, places, work.state, record)
     calls.remember_reached(situation)
     for due in situation.due:

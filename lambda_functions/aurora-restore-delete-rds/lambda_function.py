@@ -3,6 +3,7 @@
 from utils.common import Work, step
 from utils.contracts.payloads import DeleteProgress, DeleteTask
 from utils.errors import StepFailed
+from utils.state.unseen import note_looks
 from utils.steps.clean_up import clean_up
 from utils.steps.delete_calls import end_source
 from utils.steps.delete_watch import deletion_begun
@@ -28,5 +29,8 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     cluster = prove_source_may_go(deletion, record, source, target, target_id, task.limits)
     if cluster is not None:
         end_source(deletion, cluster, source, work.state, record)
+    else:
+        note_looks(work.state, record, missed=[deletion.cluster_resource_id])
     switching = cluster is not None and cluster.deletion_protection
-    return deletion_begun(deletion, record, task.run.now, work.pace(record), switching=switching)
+    accepted = cluster is not None and not switching
+    return deletion_begun(deletion, record, task.run.now, work.pace(record), switching=switching, is_accepted=accepted)

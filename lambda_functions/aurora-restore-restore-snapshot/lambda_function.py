@@ -3,7 +3,7 @@
 from utils.common import Work, always, step
 from utils.contracts.payloads import RestoreProgress, RestoreTask
 from utils.preflight.limits import prove_restore_allowed
-from utils.steps.restore import Action, after_action, note_seen, observe
+from utils.steps.restore import Action, after_action, note_seen, note_unseen, observe
 from utils.steps.restore_calls import take_due
 
 
@@ -15,8 +15,9 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
     # Instances that RDS has refused with the cluster's first change are asked for again. One that exists all the same
     # is found then.
     are_requested = task.after is None or task.after.action != Action.MODIFY_CLUSTER.label
-    observed = observe(task.cluster, aurora, record, are_requested=are_requested)
+    observed = observe(task.cluster, aurora, record, task.run.now, are_requested=are_requested)
     if observed.cluster is None and record.cluster_resource_id is None:
         prove_restore_allowed(task.cluster, aurora, task.limits)
     situation, refusal = take_due(task.cluster, observed, aurora, work.state, record)
+    note_unseen(situation, work.state, record)
     return after_action(situation, record, task.run.now, work.pace(record), refusal)

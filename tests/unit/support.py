@@ -319,6 +319,16 @@ def nothing_archived() -> Archived:
 
 
 @contextmanager
+def out_of_sight(rds: Any, name: str) -> Iterator[None]:
+    """Within the block RDS does not show this cluster, as one of its answers may for a moment."""
+    hidden = rds.clusters.pop(name)
+    try:
+        yield
+    finally:
+        rds.clusters[name] = hidden
+
+
+@contextmanager
 def lost_answer(client: Any, service: str, operation: str) -> Iterator[None]:
     """Within the block the operation's first call takes effect, but the caller never hears of it."""
     lost: list[str] = []

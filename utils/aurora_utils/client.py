@@ -440,7 +440,8 @@ class Aurora(AuroraReader):
 
     # Deleting: callers prove first that it is theirs to delete. A call that is repeated because its answer was lost may
     # be refused in many ways, also for lack of permission: what is gone has no tag that would permit it. So what counts
-    # after an error is whether it is gone, or going.
+    # after an error is whether it is gone, or going. That RDS does not show it proves nothing by itself, unless the
+    # error says the same: a caller that is to look again gets a TemporaryFailure.
 
     def delete_instance(self, identifier: str) -> None:
         """Start to delete a member. One that is being deleted, or gone, counts as deleted."""
@@ -469,14 +470,14 @@ class Aurora(AuroraReader):
             )
         except ClientError as error:
             cluster = self.cluster(identifier)
-            if cluster is None or cluster.is_being_deleted:
+            if error_code(error) == "DBClusterNotFoundFault" or (cluster is not None and cluster.is_being_deleted):
                 return
             if final_snapshot and error_code(error) == "DBClusterSnapshotAlreadyExistsFault":
                 # While RDS takes the final snapshot it continues to call the cluster `available` (AWS CLI's
                 # delete-db-cluster.rst). The name is the operation's own, so an earlier call has begun the deletion.
                 # Whether the snapshot is of this cluster is looked at once the cluster is gone.
                 return
-            if error_code(error) != "InvalidDBClusterStateFault":
+            if error_code(error) != "InvalidDBClusterStateFault" and cluster is not None:
                 raise
             raise TemporaryFailure(f"Cluster {identifier} cannot be deleted yet: {error}") from error
 
@@ -484,9 +485,12 @@ class Aurora(AuroraReader):
         """Delete a snapshot. One that is gone already counts as deleted."""
         try:
             self._rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=identifier)
-        except ClientError:
+        except ClientError as error:
+            if error_code(error) == "DBClusterSnapshotNotFoundFault":
+                return
             if self.snapshot(identifier) is not None:
                 raise
+            raise TemporaryFailure(f"Snapshot {identifier} cannot be deleted yet: {error}") from error
 
 
 def _raise_if_busy(cluster_identifier: str, error: ClientError) -> None:

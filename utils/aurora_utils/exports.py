@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from utils.aws import client, error_code, none_when
 from utils.contracts.plan import SnapshotExport
+from utils.errors import TemporaryFailure
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -89,7 +90,9 @@ class Exports:
                 raise
             existing = self.task(export.identifier)
             if existing is None:
-                raise
+                raise TemporaryFailure(
+                    f"RDS answers that the export {export.identifier} exists, and does not show it at this moment."
+                ) from error
             return existing
         return _read(answer)
 

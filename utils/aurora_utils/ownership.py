@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from utils.contracts.route import FINAL
-from utils.errors import StepFailed
+from utils.errors import StepFailed, TemporaryFailure
 
 if TYPE_CHECKING:
     from utils.aurora_utils.resources import Cluster, Instance, Snapshot
@@ -93,12 +93,16 @@ def prove_own_snapshot(found: Snapshot, step: RouteStep, record: Recorded) -> No
 
 
 # What RDS answers with "already exists": the name belongs to the operation's own thing where an earlier call, whose
-# answer was lost, has made it. Nothing of it can be recorded yet.
+# answer was lost, has made it. Nothing of it can be recorded yet. What exists by one answer and is not shown by the
+# next is looked for again: whose it is cannot be said before.
 
 
 def own_existing_snapshot(found: Snapshot | None, name: str, region: str, operation_id: str) -> Snapshot:
     """Return the snapshot that has the name of a copy. Raises StepFailed where it is not this operation's."""
-    if found is None or not found.belongs_to(operation_id):
+    if found is None:
+        look = f"aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {name} --region {region}"
+        raise _not_shown_yet(f"snapshot {name}", region, look)
+    if not found.belongs_to(operation_id):
         raise StepFailed(
             f"A snapshot named {name} exists in {region} and is not this operation's. "
             "Look at it, delete it if it is not needed, and start again."
@@ -108,7 +112,10 @@ def own_existing_snapshot(found: Snapshot | None, name: str, region: str, operat
 
 def own_existing_cluster(found: Cluster | None, name: str, region: str, operation_id: str) -> Cluster:
     """Return the cluster that has the target's name. Raises StepFailed where it is not this operation's."""
-    if found is None or not found.belongs_to(operation_id):
+    if found is None:
+        look = f"aws rds describe-db-clusters --db-cluster-identifier {name} --region {region}"
+        raise _not_shown_yet(f"cluster {name}", region, look)
+    if not found.belongs_to(operation_id):
         raise StepFailed(
             f"A cluster named {name} exists in {region} and this operation did not create it. "
             "It was left alone. Choose another target_cluster_id."
@@ -120,9 +127,18 @@ def prove_own_existing_instance(
     found: Instance | None, name: str, cluster_identifier: str, region: str, operation_id: str
 ) -> None:
     """Raise StepFailed where the instance of that name is not this operation's, or another cluster's."""
-    ours = found is not None and found.belongs_to(operation_id) and found.cluster_identifier == cluster_identifier
-    if not ours:
+    if found is None:
+        look = f"aws rds describe-db-instances --db-instance-identifier {name} --region {region}"
+        raise _not_shown_yet(f"instance {name}", region, look)
+    if not found.belongs_to(operation_id) or found.cluster_identifier != cluster_identifier:
         raise StepFailed(
             f"An instance named {name} exists in {region} and this operation did not create it. "
             "It was left alone. Choose another target_cluster_id."
         )
+
+
+def _not_shown_yet(what: str, region: str, command: str) -> TemporaryFailure:
+    return TemporaryFailure(
+        f"RDS answers that {what} exists in {region}, and does not show it at this moment. If that lasts, look at it: "
+        f"{command}"
+    )

@@ -359,7 +359,8 @@ class DeleteTask(Struct, frozen=True, kw_only=True):
 class DeleteProgress(Struct, frozen=True, kw_only=True):
     """`skipped` says why nothing was deleted; None otherwise.
 
-    `doing` is what RDS was asked to do last, and `doing_since` when; or that its own work is waited for before that.
+    `doing` is what RDS was asked to do last, and `doing_since` when; or that its own work is waited for before that, or
+    a second look at a cluster that it does not show. `is_accepted`: RDS has accepted the deletion: nothing undoes that.
     """
 
     cluster_identifier: str
@@ -371,6 +372,7 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
     wait_seconds: int
     skipped: str | None = None
     doing: Literal["deleting", "switching-protection-off", "waiting-to-delete"] = "deleting"
+    is_accepted: bool = False
     final_snapshot_arn: str | None = None
     # None where an earlier execution asked for it, or one of an older version.
     doing_since: dt.datetime | None = None

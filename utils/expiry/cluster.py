@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Literal, NoReturn
 
 from aws_lambda_powertools import Logger
+from msgspec.structs import replace
 
 from utils import environment, metrics
 from utils.aurora_utils import Aurora
@@ -32,6 +33,7 @@ from utils.state.expiry import ExpiringCluster, ExpiryRegister
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import stored_swap
+from utils.state.unseen import APART
 from utils.steps.delete_calls import delete_own_cluster
 
 Outcome = Literal["nothing", "warned", "kept", "waiting", "deleted"]
@@ -66,6 +68,7 @@ class ClusterExpiry:
 
         Raise RequestRefused where a person has asked for a cluster that has to stay.
         """
+        self._note_shown(cluster)
         record = self._state.recall()
         decision = self._decide(record, cluster, [])
         self._log(decision)
@@ -109,6 +112,7 @@ class ClusterExpiry:
             return "nothing"
         self._entry, record = entry, self._state.recall()
         cluster = self._aurora.cluster_with_id(entry.resource_id)
+        self._note_shown(cluster)
         instances = self._aurora.instances_of(cluster.identifier) if cluster is not None else []
         decision = self._decide(record, cluster, instances)
         if not decision.due.needs_lock:
@@ -139,7 +143,8 @@ class ClusterExpiry:
             return self._warn(record, cluster, decision.expires_at)
         if decision.due is Due.KEEP and cluster is not None:
             return self._keep(cluster, decision)
-        if decision.due is Due.FORGET and self._aurora.cluster_with_id(self._entry.resource_id) is None:
+        is_unseen = decision.due is Due.FORGET and self._aurora.cluster_with_id(self._entry.resource_id) is None
+        if is_unseen and self._is_gone():
             self._state.audit("expiry", "gone", self._named())
             self._register.remove(self._entry.resource_id)
         return "nothing"
@@ -186,11 +191,10 @@ class ClusterExpiry:
         One that others created is at its end once its final snapshot is there.
         """
         final: dict[str, str] = {}
+        if not self._is_gone():
+            return "waiting"
         if (deletion := self._entry.deletion_of_others) is not None:
-            if (gone_at := self._entry.gone_at) is None:
-                gone_at = iso(self._now)
-                self._register.note(self._entry.resource_id, gone_at=gone_at)
-            elapsed = self._now - dt.datetime.fromisoformat(gone_at)
+            elapsed = self._now - dt.datetime.fromisoformat(self._entry.gone_at or iso(self._now))
             look = FinalSnapshotOfOthers(self._entry, deletion, self._aurora, elapsed.total_seconds())
             if (why := look.why_lost()) is not None:
                 self._give_up_for_good(why)
@@ -202,6 +206,23 @@ class ClusterExpiry:
         send(expired(self._entry, about_secrets, final.get("final_snapshot")))
         self._register.remove(self._entry.resource_id)
         return "deleted"
+
+    def _note_shown(self, cluster: Cluster | None) -> None:
+        """Forget that an earlier look has missed the cluster, where this one has not."""
+        if cluster is not None and self._entry.gone_at is not None:
+            self._register.show(self._entry.resource_id)
+            self._entry = replace(self._entry, gone_at=None, name_free_at=None)
+
+    def _is_gone(self) -> bool:
+        """Return whether an earlier look has missed the cluster as well, long enough ago; else note this one."""
+        if self._entry.gone_at is not None:
+            return self._now - dt.datetime.fromisoformat(self._entry.gone_at) >= APART
+        moment = iso(self._now)
+        facts = {"gone_at": moment}
+        if self._aurora.cluster(self._entry.target_cluster_id) is None:
+            facts["name_free_at"] = moment
+        self._register.note(self._entry.resource_id, **facts)
+        return False
 
     def _give_up_for_good(self, why: str) -> NoReturn:
         """Report that a cluster is gone without its final snapshot, and forget it: no later look could change that.
@@ -218,7 +239,9 @@ class ClusterExpiry:
         """Remove the secrets of a target that is gone, and return what became of them. A replaced one's serve on."""
         if self._entry.replaced is not None:
             return [f"Those of {self._entry.target_cluster_id} stay: the cluster that replaced it uses them."]
-        return list(remove_secrets_of_expired(record, self._aurora)) if record is not None else [_UNKNOWN]
+        if record is None:
+            return [_UNKNOWN]
+        return list(remove_secrets_of_expired(record, self._aurora, is_free=self._entry.name_free_at is not None))
 
     def _swap(self) -> SwapRecord | None:
         """Return what is recorded of the swap, where the cluster was replaced by one."""

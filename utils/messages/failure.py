@@ -39,6 +39,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     cluster: Cluster | None = None
     members: list[Instance] = []
     copy: Snapshot | None = None
+    # The ARN of the copy that was made and that RDS did not show.
+    unseen_copy: str | None = None
     unknown: str | None = None
     # Steps that would undo what was opened on the snapshot's route.
     on_the_way: list[RouteStep] = []
@@ -161,7 +163,7 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
         return
     if remains.unknown:
         yield f"RDS did not report what exists ({one_line(remains.unknown, MAX_CAUSE_SHOWN)}). Check it yourself."
-    elif remains.cluster is None and remains.copy is None and not remains.on_the_way:
+    elif remains.cluster is None and not (remains.copy or remains.unseen_copy or remains.on_the_way):
         yield "Nothing of this operation exists: no cluster and no copied snapshot."
     if remains.cluster is not None:
         yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
@@ -179,6 +181,8 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
     if remains.copy is not None:
         size = f" of up to {remains.copy.allocated_gib} GiB" if remains.copy.allocated_gib else ""
         yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}. Its storage{size} costs money."
+    if remains.unseen_copy is not None:
+        yield f"RDS did not show the copied snapshot {remains.unseen_copy}. If it exists, its storage costs money."
     yield from (step.still_there for step in remains.on_the_way)
     if record is not None and (not clean_up or clean_up.get("error")):
         yield from _export_lines(record)

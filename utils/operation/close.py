@@ -333,7 +333,8 @@ class OperationEnd:
             return Remains()
         finished_by = finishing_arn(self.record.operation_id, self._task.execution) if self.is_to_be_finished else None
         known = Remains(may_appear=self._task.stopped, about_secrets=self.about_secrets, finished_by=finished_by)
-        return with_remains(known, self.record, self._task.execution.execution_id, self.error.cause)
+        execution = self._task.execution
+        return with_remains(known, self.record, execution.execution_id, self.error.cause, execution.now)
 
     def replaced(self) -> ReplacedNow | None:
         """Return what became of the cluster that was replaced; None where none was, or RDS did not report it."""

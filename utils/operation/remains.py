@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,27 +27,34 @@ from utils.messages.swap import ReplacedNow, TargetNow
 from utils.state.operation import OperationRecord
 from utils.state.restored import restored_cluster
 from utils.state.swap import stored_swap
+from utils.state.unseen import is_gone, name_of_cluster
 
 # RDS's word for a snapshot that is gone, in the cause of a step that looked for it in its own account.
 SNAPSHOT_NOT_FOUND = "DBClusterSnapshotNotFoundFault"
 log = Logger(service=metrics.SERVICE, child=True)
 
 
-def with_remains(known: Remains, record: OperationRecord, execution_id: str, cause: str) -> Remains:
+def with_remains(known: Remains, record: OperationRecord, execution_id: str, cause: str, now: dt.datetime) -> Remains:
     """Return what is known with what RDS still has. A failure to look is stated in `unknown`, and raises nothing.
 
-    `execution_id` is the ARN of the execution that ends, and `cause` that of its failure.
+    `execution_id` is the ARN of the execution that ends, and `cause` that of its failure. One look that does not show
+    a cluster is no proof that it is gone.
     """
     deletion = _begun_deletion(record)
     known = replace(known, on_the_way=left_on_the_way(record), deletion=deletion)
     try:
         if deletion is not None:
-            known = replace(known, source=look_at_source(deletion, AuroraReader(deletion.region)))
+            source, resource_id = look_at_source(deletion, AuroraReader(deletion.region)), deletion.cluster_resource_id
+            is_proved = not source.is_gone or record.source_gone_at is not None or is_gone(record, resource_id, now)
+            known = replace(known, source=source if is_proved else None)
         aurora = AuroraReader(environment.region())
         cluster = restored_cluster(record, aurora, record.plan["target_cluster_id"])
         if cluster is not None and owns_cluster(cluster, record):
             known = replace(known, cluster=cluster, members=aurora.instances_of(cluster.identifier))
+        if cluster is None and (unseen := _unseen_cluster(record, now)):
+            known = replace(known, unknown=unseen)
         copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
+        known = replace(known, unseen_copy=record.copied_snapshot_arn if copy is None else None)
         if copy is not None and owns_recorded_copy(copy, record):
             known = replace(known, copy=copy)
         known = replace(known, lost=_lost(record, known, cause), target=_target_now(record, aurora, execution_id))
@@ -114,9 +122,18 @@ def _target_now(record: OperationRecord, aurora: AuroraReader, execution_id: str
     )
 
 
+def _unseen_cluster(record: OperationRecord, now: dt.datetime) -> str:
+    """Return that RDS does not show a cluster which may exist; nothing where it is gone, or was never created."""
+    asked = record.cluster_resource_id is not None or record.cluster_asked_at is not None
+    name = record.named(record.plan["target_cluster_id"])
+    if not asked or record.is_swapping or is_gone(record, name_of_cluster(record, name), now):
+        return ""
+    return f"one look did not show cluster {name}, which this operation has asked for, and that proves nothing"
+
+
 def _lost(record: OperationRecord, known: Remains, cause: str) -> Lost | None:
     """Return what a resume would need and would not find, as far as that can be seen from here."""
-    if known.cluster is not None or record.plan.get("rolls_back"):
+    if known.cluster is not None or known.unknown or record.plan.get("rolls_back"):
         return None
     if record.cluster_resource_id is not None and record.clean_up_at is None:
         return "cluster"

@@ -251,6 +251,9 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -
     facts: dict[str, Any] = {}
     if record.clean_up_at is not None:
         cluster = restored_cluster(record, target, plan.target_cluster_id)
+        if cluster is None and record.cluster_resource_id is not None:
+            # What is forgotten here would never be deleted: RDS is asked in another way as well.
+            cluster = target.cluster_with_id(record.cluster_resource_id)
         ours = cluster is not None and cluster.resource_id == record.cluster_resource_id
         if cluster is not None and ours:
             _refuse_while_going([cluster, *target.instances_of(cluster.identifier)], plan, target)

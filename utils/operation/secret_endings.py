@@ -8,6 +8,7 @@ with it. What was done here is reported, and a second attempt reports the same.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,7 @@ from utils.logins.secret_store import (
 from utils.messages.outcome import NOT_SETTLED
 from utils.state.lock import LockHolder, TargetLock
 from utils.state.operation import OperationRecord, OperationState
+from utils.state.unseen import is_gone, name_of_cluster
 
 
 def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetLock, *, ended: bool) -> list[str]:
@@ -55,7 +57,12 @@ def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetL
 
 def _without_cluster(record: OperationRecord, state: OperationState, lock: TargetLock) -> Iterator[str]:
     aurora = AuroraReader(environment.region())
-    if not _is_gone(record, aurora):
+    gone = _is_gone(record, aurora, state.now)
+    if gone is None:
+        yield from _settle_salt(record, state) if record.salt_secret_arn else ()
+        yield from _unsure(record)
+        return
+    if not gone:
         yield from _settle_salt(record, state) if record.salt_secret_arn else ()
         if record.application_secret_arn:
             arns = (record.admin_secret_arn, record.application_secret_arn)
@@ -144,13 +151,31 @@ def _remove_made(made: list[SecretSeen], record: OperationRecord, state: Operati
         yield f"Deleted: the secrets that this operation had created for that cluster: {removed}."
 
 
-def _is_gone(record: OperationRecord, aurora: AuroraReader) -> bool:
-    """Return whether the operation's cluster was never created, is gone, or is being deleted."""
-    known = record.cluster_resource_id
-    name = record.named(str(record.plan["target_cluster_id"]))
-    found = aurora.cluster_with_id(known) if known else aurora.cluster(name)
+def _is_gone(record: OperationRecord, aurora: AuroraReader, now: dt.datetime) -> bool | None:
+    """Return whether the operation's cluster was never created, is gone, or is being deleted; None: that is unknown.
+
+    That one look does not show it proves nothing. An earlier one may have missed it as well.
+    """
+    known, target = record.cluster_resource_id, str(record.plan["target_cluster_id"])
+    if known is None and record.cluster_asked_at is None:
+        return True
+    found = aurora.cluster_with_id(known) if known else aurora.cluster(record.named(target))
+    if found is None:
+        return True if is_gone(record, name_of_cluster(record, target), now) else None
     # The one with the recorded id is ours even if its tag was removed: its logins stay.
-    return found is None or not (known is not None or owns_cluster(found, record)) or found.is_being_deleted
+    return not (known is not None or owns_cluster(found, record)) or found.is_being_deleted
+
+
+def _unsure(record: OperationRecord) -> Iterator[str]:
+    """Yield that the secrets of a cluster stay that RDS does not show, with the commands that end them."""
+    if not (record.admin_secret_arn or record.application_secret_arn or record.staged_version_id):
+        return
+    name = record.named(str(record.plan["target_cluster_id"]))
+    yield (
+        f"RDS did not show cluster {name} ({record.cluster_resource_id or 'its resource id is not known'}). That one "
+        "look did not show it does not prove that it is gone, so the secrets with its logins were not changed."
+    )
+    yield from _commands(record)
 
 
 def _named(record: OperationRecord) -> Iterator[SecretSeen]:
@@ -210,8 +235,15 @@ def _of_deleted_source(record: OperationRecord, state: OperationState) -> Iterat
     names, cluster = deletion.get("secrets") or [], str(deletion.get("cluster_identifier"))
     if not names or record.source_deletion_at is None:
         return
-    aurora = AuroraReader(str(deletion["region"]))
-    if aurora.cluster_with_id(str(deletion["cluster_resource_id"])) is not None:
+    aurora, resource_id = AuroraReader(str(deletion["region"])), str(deletion["cluster_resource_id"])
+    if aurora.cluster_with_id(resource_id) is not None:
+        return
+    if record.source_gone_at is None and not is_gone(record, resource_id, state.now):
+        yield (
+            f"The secrets of {cluster} were not changed: RDS did not show the cluster, and one look does not prove "
+            "that it is gone. Once it is, delete them:"
+        )
+        yield from (_deletion_command(name) for name in names)
         return
     lock = TargetLock(cluster, record.operation_id, state.execution_id, state.redrive_count)
     if lock.take(state.now) is not None:
@@ -236,17 +268,17 @@ def _remove_of_source(name: str, cluster: str) -> Iterator[str]:
     yield f"Secret {name} is deleted with its cluster {cluster}. It can be kept within 30 days: {keep_command(name)}"
 
 
-def remove_secrets_of_expired(record: OperationRecord, aurora: AuroraReader) -> Iterator[str]:
+def remove_secrets_of_expired(record: OperationRecord, aurora: AuroraReader, *, is_free: bool) -> Iterator[str]:
     """Delete the secrets of a target whose cluster has expired and is gone; yield what became of them.
 
-    The caller holds the target's lock. They are deleted at once, so that the next operation for the target can create
-    new ones. The stack's own two stay.
+    The caller holds the target's lock. `is_free`: an earlier look has found no cluster of its name either. They are
+    deleted at once, so that the next operation for the target can create new ones. The stack's own two stay.
     """
     names: Mapping[str, Any] = record.plan.get("target_secrets") or {}
     target = str(record.plan["target_cluster_id"])
     if not names:
         yield "The stack's own two secrets stay. What they hold of the deleted cluster opens nothing."
-    elif aurora.cluster(target) is not None:
+    elif not is_free or aurora.cluster(target) is not None:
         yield f"The secrets of {target} were not changed, because there is a new cluster of that name."
     else:
         yield from _remove_of_expired([name for name in names.values() if name], target)
@@ -263,14 +295,17 @@ def _remove_of_expired(names: list[str], target: str) -> Iterator[str]:
         yield f"Secret {name} is deleted with its cluster."
 
 
+def _deletion_command(name: str) -> str:
+    return f"aws secretsmanager delete-secret --secret-id {name} --region {environment.region()}"
+
+
 def _commands(record: OperationRecord) -> Iterator[str]:
     """Yield the commands that finish it by hand."""
     here = f"--region {environment.region()}"
     names: Mapping[str, Any] = record.plan.get("target_secrets") or {}
     if names:
         yield "Once nothing of its cluster is left, and nothing else uses them, delete the secrets of its target:"
-        for name in (each for each in names.values() if each):
-            yield f"aws secretsmanager delete-secret --secret-id {name} {here}"
+        yield from (_deletion_command(name) for name in names.values() if name)
         return
     ours, before = record.staged_version_id, record.labels_before.get(CURRENT)
     if ours and before:

@@ -63,8 +63,10 @@ class ExpiringCluster(Struct, frozen=True, kw_only=True):
     reported_at: str | None = None
     # Written before the first call of the cluster's deletion.
     deletion_began_at: str | None = None
-    # When a cluster of others was first seen to be gone; its final snapshot may show later.
+    # Since when RDS has not shown the cluster, and since when none of its target's name. One look proves nothing
+    # (utils/state/unseen.py), and the final snapshot of a cluster of others may show later.
     gone_at: str | None = None
+    name_free_at: str | None = None
     # Written with the beginning, where a person has asked for the deletion before the cluster's time; forgotten once it
     # is kept.
     asked_at: str | None = None
@@ -123,6 +125,10 @@ class ExpiryRegister:
     def withdraw(self, resource_id: str) -> None:
         """Forget that a person has asked for a cluster's deletion before its time."""
         self._update_if("REMOVE #id.asked_at", resource_id, {}, "attribute_exists(#id)")
+
+    def show(self, resource_id: str) -> None:
+        """Forget that RDS did not show a cluster, which it shows again."""
+        self._update_if("REMOVE #id.gone_at, #id.name_free_at", resource_id, {}, "attribute_exists(#id)")
 
     def remove(self, resource_id: str) -> None:
         """Remove an entry, unless it is gone already."""

@@ -137,9 +137,13 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # The cluster that the operation created and has deleted again, as it was known then (utils/steps/removed.py). It
     # stays known where the rest of the cluster is forgotten.
     removed: dict[str, Any] = {}
+    # What RDS did not show when it was last looked for, and since when (utils/state/unseen.py).
+    unseen: dict[str, str] = {}
     protection_off_at: str | None = None
     copy_clean_up_at: str | None = None
     source_deletion_at: str | None = None
+    # When the source was seen to be gone for certain.
+    source_gone_at: str | None = None
     final_snapshot_arn: str | None = None
     resumed_from: str | None = None
     earlier_executions: list[str] = []
@@ -257,6 +261,7 @@ NO_CLUSTER: dict[str, Any] = {
     "door_open_at": None,
     "cluster_expires_at": None,
     "clean_up_at": None,
+    "unseen": {},
 }
 
 

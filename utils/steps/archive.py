@@ -11,6 +11,7 @@ from utils.contracts.payloads import Archived, ArchiveTask
 from utils.contracts.plan import SnapshotExport
 from utils.contracts.route import FINAL, SnapshotCopy
 from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
 from utils.steps.copy import Places
 from utils.steps.copy_calls import RouteCalls
 from utils.steps.deletion_proof import prove_restored
@@ -57,7 +58,9 @@ def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecor
     """Delete the copy or keep it, as the plan says, and forget what no longer exists."""
     if task.copy is None:
         return Archived()
-    settled = _delete_or_keep(task, task.copy, record, target)
+    settled = _delete_or_keep(task, task.copy, record, state, target)
+    if settled.answer == "wait" or settled.warnings:
+        return settled
     if task.run.cleaning_up and task.archive_snapshot != "keep":
         # A resumed run goes the snapshot's way again.
         state.remember(made_snapshots=_without_copy(record), copy_clean_up_at=iso(task.run.now))
@@ -66,18 +69,38 @@ def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecor
     return settled
 
 
-def _delete_or_keep(task: ArchiveTask, copy: SnapshotCopy, record: OperationRecord, target: Aurora) -> Archived:
+def _delete_or_keep(
+    task: ArchiveTask, copy: SnapshotCopy, record: OperationRecord, state: OperationState, target: Aurora
+) -> Archived:
     """Delete only a copy that is proved to be this operation's own."""
     if task.archive_snapshot == "keep":
         return Archived(deleted_snapshot_arn=None, why=f"the copy {copy.identifier} is kept, as asked")
     if not task.run.cleaning_up:
         prove_restored(record, target, task.run.target_cluster_id)
     copied = target.snapshot(copy.identifier)
+    arn = record.copied_snapshot_arn
+    if copied is None and arn is not None and not is_gone(record, arn, task.run.now):
+        note_looks(state, record, missed=[arn])
+        return _look_again(task, copy, target)
     if copied is None:
         return Archived(deleted_snapshot_arn=None, why=f"the copy {copy.identifier} is gone already")
     prove_own_snapshot(copied, copy.final, record)
     target.delete_snapshot(copied.identifier)
     return Archived(deleted_snapshot_arn=copied.arn, why="the copy had served its purpose")
+
+
+def _look_again(task: ArchiveTask, copy: SnapshotCopy, target: Aurora) -> Archived:
+    """Return the wait for a second look at a copy that RDS does not show. At a clean-up a person has to look."""
+    why = f"RDS did not show the copy {copy.identifier}, which this operation has made"
+    if not task.run.cleaning_up:
+        return Archived(answer="wait", wait_seconds=PAUSE_SECONDS, why=why)
+    return Archived(
+        why=why,
+        warnings=[
+            f"{why}, so it was not deleted. If it is there, delete it: aws rds delete-db-cluster-snapshot "
+            f"--db-cluster-snapshot-identifier {copy.identifier} --region {target.region}"
+        ],
+    )
 
 
 def _without_copy(record: OperationRecord) -> dict[str, str]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec.structs import replace
+
 from utils import environment
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster
 from utils.contracts.payloads import DeleteProgress, DeleteTask
 from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.restored import restored_cluster
+from utils.state.unseen import PAUSE_SECONDS, is_gone, name_of_cluster, note_looks
 from utils.steps.delete_calls import delete_own_cluster
 from utils.steps.delete_watch import waited_for
 from utils.steps.deletion_proof import prove_drill_ends, prove_stopped_drill, prove_unfinished
@@ -20,15 +24,45 @@ def clean_up(
     task: DeleteTask, record: OperationRecord, aurora: Aurora, state: OperationState, pace: Pace
 ) -> DeleteProgress:
     """Delete the cluster once it is proved to be the operation's own, and return what is waited for."""
+    if _is_unsure(record, aurora, state, task.run.target_cluster_id):
+        return _look_again(task, record, pace)
     if record.is_drill_ended:
         return _end_stopped_drill(task, record, aurora, state, pace)
     going = None
     cluster, kept_because = prove_unfinished(record, aurora, task.run.target_cluster_id)
     if task.ends_drill:
         going = prove_drill_ends(cluster, kept_because, state.with_plan(record), aurora)
+    elif cluster is None and record.removed.get("resource_id") == record.cluster_resource_id:
+        # The answer to its deletion was lost, and it was quick.
+        going = record.cluster_resource_id
+    if cluster is not None and cluster.is_busy:
+        return _begun(task, record, pace, cluster, cluster.resource_id, doing="waiting-to-delete")
     if cluster is not None:
         going = _delete(cluster, record, aurora, state, ends_drill=task.ends_drill)
-    return _begun(task, record, pace, cluster, going, skipped=kept_because or None)
+    return _begun(task, record, pace, cluster, going, skipped=kept_because if going is None else None)
+
+
+def _is_unsure(record: OperationRecord, aurora: Aurora, state: OperationState, target_cluster_id: str) -> bool:
+    """Return whether RDS does not show a cluster that the operation has asked for, or not at every look.
+
+    Somebody has deleted it, or RDS's answer was late: a second look says which. One that was renamed is there.
+    """
+    known = record.cluster_resource_id
+    if (known is None and record.cluster_asked_at is None) or record.is_swapping:
+        return False
+    what, named = name_of_cluster(record, target_cluster_id), restored_cluster(record, aurora, target_cluster_id)
+    found = aurora.cluster_with_id(known) if named is None and known is not None else named
+    if found is not None:
+        note_looks(state, record, shown=[what])
+        return named is None and found.identifier == record.named(target_cluster_id)
+    note_looks(state, record, missed=[what])
+    return not is_gone(record, what, state.now)
+
+
+def _look_again(task: DeleteTask, record: OperationRecord, pace: Pace) -> DeleteProgress:
+    known = record.cluster_resource_id
+    progress = _begun(task, record, pace, None, known, doing="waiting-to-delete")
+    return replace(progress, answer="wait", wait_seconds=PAUSE_SECONDS)
 
 
 def _end_stopped_drill(
@@ -86,5 +120,6 @@ def _begun(
         wait_seconds=0,
         skipped=skipped,
         doing=doing,
+        is_accepted=cluster is not None and doing == "deleting",
     )
     return waited_for(progress, task.run.now, pace)

@@ -19,7 +19,8 @@ from utils.aurora_utils.source_sessions import StepOfRoute, route_session
 from utils.contracts.payloads import Answer, CopyProgress, StepRun
 from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed
-from utils.state.operation import OperationRecord
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
 from utils.steps.pace import Pace, took
 
 MAX_COPIES_AT_A_TIME = 5
@@ -58,18 +59,23 @@ class CopySituation(Struct, frozen=True, kw_only=True):
     """`due`: the calls to make now, in their order; after those that take something back, at most one other.
 
     It is empty while something is waited for, and when everything `is_done`. `reached`: the last copy there is.
+    `unseen`: the ARN of the copy that was made and that RDS did not show, which is looked for again.
     """
 
     waiting_for: str
     reached: RouteStep | None = None
+    unseen: str | None = None
     due: list[RouteStep] = []
     is_done: bool = False
     percent: int = 0
 
 
-def assess(copy: SnapshotCopy, places: Places, record: OperationRecord) -> CopySituation:
+def assess(copy: SnapshotCopy, places: Places, record: OperationRecord, now: dt.datetime) -> CopySituation:
     """Observe how far the snapshot has come. Raises StepFailed for a copy that can never become available."""
-    number, snapshot = _last_copy(copy, places, record)
+    number, snapshot = _last_copy(copy, places, record, now)
+    if number >= 0 and snapshot is None:
+        arn = copy.steps[number].snapshot_arn
+        return CopySituation(waiting_for=f"the copy {arn}, which RDS does not show", unseen=arn)
     reached = copy.steps[number] if snapshot else None
     if reached is not None and snapshot is not None and not snapshot.is_available:
         words = f"{reached.awaited} ({snapshot.status}, {snapshot.percent} %)"
@@ -95,14 +101,27 @@ def a_free_copy(step: RouteStep) -> str:
     return f"a free copy: {region} makes {MAX_COPIES_AT_A_TIME} already, as many as RDS allows at a time"
 
 
-def _last_copy(copy: SnapshotCopy, places: Places, record: OperationRecord) -> tuple[int, Snapshot | None]:
-    """Return the number of the route's last existing copy and that copy; -1 and None while there is none."""
+def note_unseen(situation: CopySituation, state: OperationState, record: OperationRecord) -> None:
+    """Have recorded that this look has missed a copy, or has shown what an earlier one had missed."""
+    missed = [situation.unseen] if situation.unseen is not None else []
+    note_looks(state, record, missed=missed, shown=[] if missed else list(record.unseen))
+
+
+def _last_copy(
+    copy: SnapshotCopy, places: Places, record: OperationRecord, now: dt.datetime
+) -> tuple[int, Snapshot | None]:
+    """Return the number of the route's last existing copy and that copy; -1 and None while there is none.
+
+    None with a number: RDS does not show a copy that was made.
+    """
     for number, step in reversed(list(enumerate(copy.steps))):
         if not step.is_copy:
             continue
         found = places.of(step).snapshot(step.snapshot_name)
         if found is None and step.name not in record.made_snapshots:
             continue
+        if found is None and not is_gone(record, step.snapshot_arn, now):
+            return number, None
         if found is None or found.is_broken:
             raise StepFailed(
                 f"The copy {step.snapshot_arn} is {found.status if found else 'gone'} and will not become available. "
@@ -164,7 +183,9 @@ def copy_after_check(
         started_at=before.started_at,
         action_at=before.action_at,
         percent=situation.percent,
-        wait_seconds=pace.pause(before.action, before.action_at, now, situation.percent),
+        wait_seconds=(
+            PAUSE_SECONDS if situation.unseen else pace.pause(before.action, before.action_at, now, situation.percent)
+        ),
         expected_end=pace.expected_end(before.action, before.action_at, now),
     )
 

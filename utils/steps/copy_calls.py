@@ -9,6 +9,7 @@ from utils.aws import as_step_error, error_code
 from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed, TemporaryFailure
 from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.unseen import is_gone, note_looks
 from utils.steps.copy import CopySituation, Places
 
 
@@ -98,11 +99,23 @@ class RouteCalls:
             self._audit("unshare-snapshot", "done", step)
         else:
             where, name = self._places.of(step), step.snapshot_name
-            found = where.snapshot(name)
+            found, maker = where.snapshot(name), self._copy.maker_of(step)
+            if found is None and maker.name in self._record.made_snapshots:
+                self._prove_gone(maker)
             if found is not None and not found.is_being_deleted:
-                prove_own_snapshot(found, self._copy.maker_of(step), self._record)
+                prove_own_snapshot(found, maker, self._record)
                 where.delete_snapshot(name)
         self._note(step.name)
+
+    def _prove_gone(self, maker: RouteStep) -> None:
+        """Raise StepFailed for a copy that RDS does not show, unless an earlier look has missed it as well.
+
+        Nothing waits for its removal, which is tried again at the end.
+        """
+        arn = maker.snapshot_arn
+        note_looks(self._state, self._record, missed=[arn])
+        if not is_gone(self._record, arn, self._state.now):
+            raise StepFailed(f"RDS did not show {arn}, which proves nothing: look for it.")
 
     def _note(self, what: str) -> None:
         self._times[what] = iso(self._state.now)

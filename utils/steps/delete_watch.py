@@ -10,15 +10,22 @@ from utils.aurora_utils.resources import Cluster
 from utils.contracts.payloads import DeleteProgress
 from utils.contracts.plan import SourceDeletion
 from utils.errors import StepFailed
-from utils.state.operation import OperationRecord
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
 from utils.steps.final_snapshot import LAG_SECONDS
 from utils.steps.pace import Pace, took
 
 
 def deletion_begun(
-    deletion: SourceDeletion, record: OperationRecord, now: dt.datetime, pace: Pace, *, switching: bool
+    deletion: SourceDeletion,
+    record: OperationRecord,
+    now: dt.datetime,
+    pace: Pace,
+    *,
+    switching: bool,
+    is_accepted: bool,
 ) -> DeleteProgress:
-    """Return what to wait for.
+    """Return what to wait for. `is_accepted`: RDS has accepted the deletion; else it did not show the cluster.
 
     It is never done at once: the next step checks whether the cluster is gone and its final snapshot is available.
     """
@@ -31,6 +38,7 @@ def deletion_begun(
         answer="wait",
         wait_seconds=0,
         doing="switching-protection-off" if switching else "deleting",
+        is_accepted=is_accepted,
         doing_since=record.seen(record.source_deletion_at) if record.source_deletion_at else now,
     )
     return waited_for(progress, now, pace)
@@ -41,6 +49,29 @@ def waited_for(progress: DeleteProgress, now: dt.datetime, pace: Pace) -> Delete
     phase, moment = phase_of(progress), since(progress)
     pause = pace.pause(phase, moment, now)
     return replace(progress, wait_seconds=pause, expected_end=pace.expected_end(phase, moment, now))
+
+
+def look_again(progress: DeleteProgress, record: OperationRecord, state: OperationState) -> DeleteProgress | None:
+    """Return what follows where RDS does not show the cluster; None once it is gone for certain.
+
+    One look suffices where RDS has accepted the deletion. Before that the step that deletes decides, or a second look.
+    """
+    if progress.doing == "waiting-to-delete":
+        return replace(progress, answer="advance")
+    resource_id = progress.cluster_resource_id or ""
+    if progress.is_accepted or is_gone(record, resource_id, state.now):
+        return None
+    note_looks(state, record, missed=[resource_id])
+    return replace(progress, wait_seconds=PAUSE_SECONDS)
+
+
+def is_there(progress: DeleteProgress, cluster: Cluster) -> bool:
+    """Return whether the cluster is to be deleted still: what was waited for is over, or an earlier look missed it."""
+    if progress.doing == "waiting-to-delete":
+        return not cluster.is_busy
+    if progress.doing == "switching-protection-off":
+        return cluster.is_available and not cluster.deletion_protection
+    return not progress.is_accepted and not cluster.is_being_deleted
 
 
 def phase_of(progress: DeleteProgress) -> str:

@@ -47,7 +47,7 @@ def prove_restored(
     """Raise StepFailed unless the restored cluster is ours, is available, has let us in and is open.
 
     `instances` are those that the plan names: a cluster is `available` without any. Raises TemporaryFailure while
-    Aurora is only at work on something (a backup, maintenance).
+    Aurora is only at work on something (a backup, maintenance), or does not show what exists by the record.
     """
     cluster = target.cluster(target_cluster_id)
     so_far = _deleted_so_far(record)
@@ -61,11 +61,17 @@ def prove_restored(
             f"The door of the restored cluster {target_cluster_id} is not open yet, so nothing may be deleted for it. "
             f"{so_far} Check the steps before this one."
         )
-    if cluster is None or cluster.resource_id != record.cluster_resource_id or cluster.is_broken:
-        state = "gone" if cluster is None else f"{cluster.status} as {cluster.resource_id}"
+    if cluster is None:
+        raise TemporaryFailure(
+            f"RDS does not show the restored cluster {target_cluster_id} ({record.cluster_resource_id}) at the moment, "
+            f"so nothing may be deleted for it. {so_far} If that lasts, find out who deleted or renamed it "
+            f"(CloudTrail, DeleteDBCluster, ModifyDBCluster): {_look_at(target_cluster_id, target)}"
+        )
+    if cluster.resource_id != record.cluster_resource_id or cluster.is_broken:
         raise StepFailed(
-            f"The restored cluster {target_cluster_id} ({record.cluster_resource_id}) is {state}, so nothing may be "
-            f"deleted for it. {so_far} Look at the restored cluster first: {_look_at(target_cluster_id, target)}"
+            f"The restored cluster {target_cluster_id} ({record.cluster_resource_id}) is {cluster.status} as "
+            f"{cluster.resource_id}, so nothing may be deleted for it. {so_far} Look at the restored cluster first: "
+            f"{_look_at(target_cluster_id, target)}"
         )
     if not cluster.is_available:
         raise TemporaryFailure(
@@ -105,11 +111,16 @@ def _prove_instances(target_cluster_id: str, planned: Sequence[str], target: Aur
     statuses = {each.identifier: each for each in target.instances_of(target_cluster_id)}
     missing = [name for name in planned if name not in statuses]
     broken = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and each.is_broken]
-    if missing or broken or not statuses:
-        lacking = [*(f"{name} is gone" for name in missing), *broken] or ["it has none"]
+    if broken:
         raise StepFailed(
-            f"The restored cluster {target_cluster_id} lacks instances ({', '.join(lacking)}), so nothing may be "
+            f"The restored cluster {target_cluster_id} lacks instances ({', '.join(broken)}), so nothing may be "
             f"deleted for it. {so_far} Look at it first: {_look_at(target_cluster_id, target)}"
+        )
+    if missing or not statuses:
+        raise TemporaryFailure(
+            f"Of the restored cluster {target_cluster_id}, RDS does not show {', '.join(missing) or 'any instance'} at "
+            f"the moment, so nothing may be deleted for it. {so_far} If that lasts, find out who deleted it "
+            f"(CloudTrail, DeleteDBInstance): {_look_at(target_cluster_id, target)}"
         )
     busy = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and not each.is_up]
     if busy:
@@ -224,8 +235,10 @@ def prove_unfinished(
         return None, f"the swap with the cluster that had the name {target_cluster_id} has begun and not ended"
     name = record.named(target_cluster_id)
     cluster = restored_cluster(record, target, target_cluster_id)
+    if cluster is None and record.cluster_resource_id is None:
+        return None, "no cluster was made"
     if cluster is None:
-        return None, "no cluster was made" if record.cluster_resource_id is None else f"{name} is gone"
+        return None, _where_it_went(record, name, target)
     if record.source_deletion_at is not None:
         return None, "the deletion of the source cluster had begun, so the restored cluster may be the only one left"
     if record.door_opening_at is not None:
@@ -237,6 +250,14 @@ def prove_unfinished(
     if (why := protecting_tag(cluster, target)) is not None:
         return None, f"{cluster.identifier} {why}"
     return cluster, ""
+
+
+def _where_it_went(record: OperationRecord, name: str, target: AuroraReader) -> str:
+    """Return that the cluster has no longer the name that it was given: under another one it is kept."""
+    renamed = target.cluster_with_id(record.cluster_resource_id or "")
+    if renamed is None or renamed.identifier == name:
+        return f"{name} is gone"
+    return f"somebody has renamed {name} ({renamed.resource_id}) to {renamed.identifier}"
 
 
 # A drill's cluster goes only while nobody can have got in.

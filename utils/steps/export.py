@@ -11,7 +11,7 @@ from utils.contracts.payloads import Archived
 from utils.contracts.plan import SnapshotExport
 from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
-from utils.errors import StepFailed
+from utils.errors import StepFailed, TemporaryFailure
 from utils.preflight.limits import prove_export_allowed
 from utils.state.operation import OperationRecord
 from utils.steps.pace import Pace
@@ -36,10 +36,17 @@ def begin_export(
     return exports.start(export)
 
 
-def cancel_export(export: SnapshotExport, target: AuroraReader) -> None:
-    """Cancel the export of an operation whose restore has failed. One that is of another snapshot is left alone."""
+def cancel_export(export: SnapshotExport, record: OperationRecord, target: AuroraReader) -> None:
+    """Cancel the export of an operation whose restore has failed. One that is of another snapshot is left alone.
+
+    Raises TemporaryFailure where RDS does not show one that was begun: it keeps the exports that have ended, too.
+    """
     exports = Exports(target.region)
     task = exports.task(export.identifier)
+    if task is None and record.export_begun == export.identifier:
+        raise TemporaryFailure(
+            f"RDS does not show the export {export.identifier}, which this operation has begun: it was not cancelled."
+        )
     if task is not None and task.is_running and task.source_arn == export.source_arn:
         exports.cancel(task)
 

@@ -21,6 +21,7 @@ from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
 from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.unseen import is_gone
 from utils.steps.differences import differences, with_failures
 from utils.steps.pace import Pace, took
 from utils.steps.restore import (
@@ -29,8 +30,12 @@ from utils.steps.restore import (
     Situation,
     beside_the_door,
     is_recent,
+    note_unseen,
     observe,
+    pause_of,
     refuse_broken,
+    refuse_renamed,
+    unseen_cluster,
     until_settled,
     until_up,
     wait,
@@ -57,19 +62,19 @@ def due_opening(
         )
     refuse_unmasked(record)
     if cluster is None:
-        raise StepFailed(
-            f"Cluster {plan.identifier} ({record.cluster_resource_id}) was deleted before its door was open. "
-            "Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
-        )
+        return unseen_cluster(plan, record.cluster_resource_id or plan.identifier, record, now)
     prove_own_cluster(cluster, record)
+    refuse_renamed(plan, cluster, observed.region)
     refuse_broken(plan, cluster, observed, record)
     instances = {each.identifier: each for each in observed.instances}
     missing = [each.identifier for each in plan.instances if each.identifier not in instances]
-    if missing:
+    if lost := [each for each in missing if is_gone(record, each, now)]:
         raise StepFailed(
-            f"Cluster {plan.identifier} has lost {', '.join(missing)}. Find out who deleted it (CloudTrail, "
+            f"Cluster {plan.identifier} has lost {', '.join(lost)}. Find out who deleted it (CloudTrail, "
             "DeleteDBInstance), then resume this operation, which creates it again."
         )
+    if missing:
+        return replace(wait(cluster, f"{', '.join(missing)}, which RDS does not show"), unseen=missing)
     # The groups become active whatever else RDS does to the cluster.
     not_yet = until_up(plan, cluster, instances) if record.door_opening_at is None else None
     return (
@@ -154,8 +159,9 @@ def advance(
     """
     if (not_yet := _until_members(plan, aurora, record)) is not None:
         return not_yet, record
-    observed, now = observe(plan, aurora, record), state.now
+    observed, now = observe(plan, aurora, record, state.now), state.now
     situation = due_opening(plan, observed, record, now, expires_after_hours)
+    note_unseen(situation, state, record)
     if situation.due is Action.RECORD_OPEN_DOOR:
         state.audit("door", "open", _groups(plan))
         durations = took(record, now, {"open-door": record.door_opening_at})
@@ -283,7 +289,7 @@ def after_opening(
     return Opening(
         answer="wait",
         waiting_for=situation.waiting_for,
-        wait_seconds=pace.pause(phase, since, now),
+        wait_seconds=pause_of(situation, pace, phase, since, now),
         open_since=record.door_open_at,
         expected_end=pace.expected_end(phase, since, now),
     )

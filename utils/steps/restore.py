@@ -22,6 +22,7 @@ from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.operation import OperationRecord, OperationState
+from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
 from utils.steps.differences import unsafe_differences, writer_differs
 from utils.steps.pace import Pace, took
 
@@ -67,13 +68,17 @@ class Observed(Struct, frozen=True, kw_only=True):
 
 
 class Situation(Struct, frozen=True, kw_only=True):
-    """Which action is due, and what is being waited for, in words for a person."""
+    """Which action is due, and what is being waited for, in words for a person.
+
+    `unseen` is what is there by the record and RDS did not show: it is looked for again a minute later.
+    """
 
     due: Action
     waiting_for: str
     cluster: Cluster | None = None
     instances: list[Instance] = []
     missing_instances: list[PlannedInstance] = []
+    unseen: list[str] = []
     all_up: bool = False
 
 
@@ -88,7 +93,7 @@ def assess(
     not_up = _until_instances(plan, aurora.instances_of(plan.identifier), record) if are_requested else None
     if not_up is not None:
         return not_up
-    observed = observe(plan, aurora, record, are_requested=are_requested)
+    observed = observe(plan, aurora, record, now, are_requested=are_requested)
     cluster = observed.cluster
     if cluster is not None and (cluster.is_broken or any(each.is_broken for each in observed.instances)):
         # A drill's cluster is deleted before anybody can look.
@@ -98,14 +103,16 @@ def assess(
 
 
 def observe(
-    plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, *, are_requested: bool = True
+    plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime, *, are_requested: bool = True
 ) -> Observed:
-    """Ask RDS what exists under the plan's name.
+    """Ask RDS what exists under the plan's name. Before a cluster counts as gone, ask for its resource id as well.
 
     Instances are not looked for before they can have been requested. A cluster lists its members, so that one that
     lists none has none while it is being changed.
     """
-    cluster = aurora.cluster(plan.identifier)
+    cluster, known = aurora.cluster(plan.identifier), record.cluster_resource_id
+    if cluster is None and known is not None and is_gone(record, known, now):
+        cluster = aurora.cluster_with_id(known)
     if cluster is None or cluster.is_being_created:
         return Observed(region=aurora.region, cluster=cluster)
     may_exist = are_requested and record.password_reset_at is not None and cluster.is_available
@@ -139,12 +146,10 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
     cluster = observed.cluster
     if cluster is None:
         if record.cluster_resource_id is not None:
-            raise StepFailed(
-                f"Cluster {plan.identifier} ({record.cluster_resource_id}), which this operation made, was deleted by "
-                "somebody else. Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
-            )
+            return unseen_cluster(plan, record.cluster_resource_id, record, now)
         return Situation(due=Action.CREATE_CLUSTER, waiting_for="the cluster")
     prove_own_cluster(cluster, record)
+    refuse_renamed(plan, cluster, observed.region)
     refuse_broken(plan, cluster, observed, record)
     if record.password_reset_at is None:
         if not cluster.is_available:
@@ -174,6 +179,35 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
 def wait(cluster: Cluster, waiting_for: str) -> Situation:
     """Return that no action is due, and what is waited for."""
     return Situation(due=Action.WAIT, waiting_for=waiting_for, cluster=cluster)
+
+
+def unseen_cluster(plan: ClusterPlan, resource_id: str, record: OperationRecord, now: dt.datetime) -> Situation:
+    """Return the wait for a second look at a cluster that RDS does not show. Raises StepFailed once it is gone."""
+    name = f"{plan.identifier} ({resource_id})"
+    if is_gone(record, resource_id, now):
+        raise StepFailed(
+            f"Cluster {name}, which this operation made, was deleted by somebody else: RDS has shown it under no name "
+            f"since {record.unseen[resource_id]}. Find out who deleted it (CloudTrail, DeleteDBCluster), then start "
+            "again."
+        )
+    return Situation(due=Action.WAIT, waiting_for=f"cluster {name}, which RDS does not show", unseen=[resource_id])
+
+
+def refuse_renamed(plan: ClusterPlan, cluster: Cluster, region: str) -> None:
+    """Raise StepFailed where somebody has renamed the cluster: the calls that are due would not reach it."""
+    if cluster.identifier != plan.identifier:
+        raise StepFailed(
+            f"Cluster {plan.identifier} ({cluster.resource_id}), which this operation made, was renamed to "
+            f"{cluster.identifier} by somebody else (CloudTrail, ModifyDBCluster). Give it its name back, then resume "
+            f"this operation: aws rds modify-db-cluster --db-cluster-identifier {cluster.identifier} "
+            f"--new-db-cluster-identifier {plan.identifier} --apply-immediately --region {region}"
+        )
+
+
+def note_unseen(situation: Situation, state: OperationState, record: OperationRecord) -> None:
+    """Have recorded what this look has missed, and that it has shown what an earlier one had missed."""
+    shown = [each for each in record.unseen if each not in situation.unseen] if situation.cluster is not None else []
+    note_looks(state, record, missed=situation.unseen, shown=shown)
 
 
 def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, record: OperationRecord) -> None:
@@ -364,9 +398,14 @@ def after_action(
         waiting_for=refusal.why if refusal else situation.waiting_for,
         started_at=record.entered("restore-snapshot"),
         action_at=since,
-        wait_seconds=PAUSE_FOR_ROOM * pace.unit_seconds if lacks_room else pace.pause(phase, since, now),
+        wait_seconds=PAUSE_FOR_ROOM * pace.unit_seconds if lacks_room else pause_of(situation, pace, phase, since, now),
         expected_end=pace.expected_end(phase, since, now),
     )
+
+
+def pause_of(situation: Situation, pace: Pace, phase: str, since: dt.datetime, now: dt.datetime) -> int:
+    """Return how many seconds to wait before the next look."""
+    return PAUSE_SECONDS if situation.unseen else pace.pause(phase, since, now)
 
 
 def _working_on(
@@ -439,7 +478,7 @@ def after_check(
         waiting_for=situation.waiting_for,
         started_at=before.started_at,
         action_at=before.action_at,
-        wait_seconds=pace.pause(before.action, before.action_at, now),
+        wait_seconds=pause_of(situation, pace, before.action, before.action_at, now),
         all_up=situation.all_up,
         expected_end=pace.expected_end(before.action, before.action_at, now),
     )

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from utils import environment
 from utils.aurora_utils.client import Aurora, ClusterBusy, NoRoom
 from utils.aurora_utils.resources import Cluster
-from utils.aws import error_code
+from utils.aws import error_code, is_refused_at_once
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
@@ -57,8 +57,7 @@ def take(
         if situation.due is Action.CREATE_CLUSTER:
             _refuse_another_door(plan)
             refuse_without_secrets(record)
-            state.remember(cluster_asked_at=iso(state.now))
-            remember_cluster(aurora.restore_cluster(plan, record.operation_id), state)
+            remember_cluster(_ask_for_cluster(plan, aurora, state, record), state)
         elif situation.due is Action.CREATE_INSTANCES and situation.cluster is not None:
             lacking = _create_instances(situation, plan, situation.cluster, aurora, record)
         elif situation.cluster is not None:
@@ -71,6 +70,18 @@ def take(
         return None
     state.remember(shortage=lacking)
     return Refusal(why=lacking, shortage=True)
+
+
+def _ask_for_cluster(plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord) -> Cluster:
+    """Create the cluster. That RDS was asked for it is recorded first, and forgotten where it has surely refused."""
+    state.remember(cluster_asked_at=iso(state.now))
+    try:
+        return aurora.restore_cluster(plan, record.operation_id)
+    except (ClientError, ClusterBusy, NoRoom) as refused:
+        said = refused if isinstance(refused, ClientError) else refused.__cause__
+        if record.cluster_asked_at is None and isinstance(said, ClientError) and is_refused_at_once(said):
+            state.note(cluster_asked_at=None)
+        raise
 
 
 def _refuse_another_door(plan: ClusterPlan) -> None:

@@ -22,12 +22,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils.contracts.swap import End, FirstLook, Observed, ObservedCluster, RecordedCluster, Side, SwapRecord
+from utils.state.unseen import APART
 
 OTHER: Mapping[Side, Side] = {"old": "new", "new": "old"}
 # The end that is left without one of the clusters.
 END_WITHOUT: Mapping[Side, End] = {"old": "forward", "new": "back"}
-# Between two looks that have to agree. RDS may describe a cluster late, and a call that was lost may still arrive.
-APART = dt.timedelta(seconds=60)
 # How long a swap may take from its beginning, the fence, the turn back, the commit, and each time it is resumed.
 PATIENCE = dt.timedelta(minutes=30)
 POLL_SECONDS = 5

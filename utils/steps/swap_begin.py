@@ -12,7 +12,7 @@ from utils.aurora_utils.ownership import prove_own_cluster
 from utils.contracts.payloads import SwapProgress, SwapTask
 from utils.contracts.plan import RolledBack
 from utils.contracts.swap import RecordedCluster, SwapRecord
-from utils.errors import StepFailed
+from utils.errors import StepFailed, TemporaryFailure
 from utils.preflight.dependents import due_maintenance
 from utils.preflight.kept import kept_problems
 from utils.preflight.replaceable import LONGEST_AHEAD, near_windows, refusals_before_fence
@@ -124,11 +124,12 @@ def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -
     """Raise StepFailed unless the target's name is of the planned cluster, and the other one may have it."""
     target, replaces = task.run.target_cluster_id, task.replaces
     holder = aurora.cluster(target)
-    if holder is None or holder.resource_id != replaces.resource_id:
-        seen = "no cluster has it" if holder is None else f"{holder.resource_id} has it"
+    if holder is None:
+        raise _not_shown(target, replaces.resource_id)
+    if holder.resource_id != replaces.resource_id:
         raise StepFailed(
-            f"{target} was the name of cluster {replaces.resource_id} when this was planned, and now {seen}. Nothing "
-            "was swapped. Start a new operation."
+            f"{target} was the name of cluster {replaces.resource_id} when this was planned, and now "
+            f"{holder.resource_id} has it. Nothing was swapped. Start a new operation."
         )
     if refusals := list(refusals_before_fence(holder, aurora)):
         raise StepFailed(
@@ -136,15 +137,24 @@ def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -
             "stands against it, resume this operation."
         )
     restored = aurora.cluster(task.cluster.identifier)
+    if restored is None:
+        known = record.cluster_resource_id if task.rolls_back is None else task.rolls_back.resource_id
+        raise _not_shown(task.cluster.identifier, known)
     if task.rolls_back is not None:
         _prove_kept(restored, task.rolls_back, aurora)
         return
-    if restored is None or record.cluster_resource_id is None:
+    if record.cluster_resource_id is None:
         raise StepFailed(
-            f"The restored cluster {task.cluster.identifier} ({record.cluster_resource_id}) does not exist any longer. "
-            "Nothing was swapped. Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
+            f"Nothing is recorded of the restored cluster {task.cluster.identifier}. Nothing was swapped. Start again."
         )
     prove_own_cluster(restored, record)
+
+
+def _not_shown(name: str, resource_id: str | None) -> TemporaryFailure:
+    return TemporaryFailure(
+        f"RDS does not show cluster {name} ({resource_id}) at the moment. Nothing was swapped. If that lasts, find out "
+        "who deleted or renamed it (CloudTrail, DeleteDBCluster, ModifyDBCluster), then start a new operation."
+    )
 
 
 def _prove_kept(kept: Cluster | None, rolls_back: RolledBack, aurora: AuroraReader) -> None:

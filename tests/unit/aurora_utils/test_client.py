@@ -26,7 +26,7 @@ from utils.aurora_utils.client import Aurora, ClusterBusy, NoRoom
 from utils.aurora_utils.resources import BROKEN_CLUSTER, BROKEN_INSTANCE
 from utils.changes import asking_once
 from utils.contracts.plan import ClusterPlan
-from utils.errors import StepFailed
+from utils.errors import StepFailed, TemporaryFailure
 from utils.messages.cluster import setting_lines
 from utils.steps.differences import differences
 
@@ -102,6 +102,21 @@ def test_rule_4_what_exists_and_isnt_ours_is_never_taken_over(
         make(aurora)
     assert "choose another" in str(failed.value).lower() or "start again" in str(failed.value)
     assert rds.changes() == [operation]
+
+
+@pytest.mark.parametrize(("operation", "make"), MAKING)
+def test_what_exists_by_one_answer_and_is_not_shown_by_the_next_is_looked_for_again(
+    rds: FakeRds, aurora: Aurora, operation: str, make: Callable[[Aurora], object]
+) -> None:
+    if make is make_instance:
+        rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    code = {
+        "CopyDBClusterSnapshot": "DBClusterSnapshotAlreadyExistsFault",
+        "CreateDBInstance": "DBInstanceAlreadyExists",
+    }
+    rds.refuse(operation, code.get(operation, "DBClusterAlreadyExistsFault"), "It exists.")
+    with pytest.raises(TemporaryFailure, match=r"RDS answers that .* exists in us-east-1, and does not show it"):
+        make(aurora)
 
 
 def test_an_instance_of_ours_in_another_cluster_is_not_taken_for_a_member(rds: FakeRds, aurora: Aurora) -> None:

@@ -22,6 +22,7 @@ from tests.unit.support import (
     a_cluster_plan,
     a_plan,
     calling,
+    out_of_sight,
 )
 from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG
 from utils.aws import client
@@ -236,8 +237,61 @@ def test_a_newer_cluster_of_the_name_survives_with_its_secrets(sweeps: Sweeps, r
     assert sweeps.sweep()["deleted"] == []
     assert rds.clusters == {DRILL: newer}
     assert secrets() == [NAMES.admin, NAMES.application]
+    (entry,) = ExpiryRegister().entries()
+    assert entry.gone_at is not None, "one look proves nothing"
+    sweeps.clock.pass_seconds(3600)
+    sweeps.sweep()
     assert ExpiryRegister().entries() == []
     assert sweeps.audit()[-1] == "gone"
+
+
+def test_a_cluster_that_one_sweep_misses_expires_all_the_same(sweeps: Sweeps, rds: FakeRds) -> None:
+    sweeps.restored()
+    with out_of_sight(rds, DRILL):
+        sweeps.sweep()
+    sweeps.warn_and_expire()
+    (entry,) = ExpiryRegister().entries()
+    assert entry.gone_at is None
+    assert sweeps.sweep()["deleted"] == [DRILL]
+
+
+def test_a_deletion_that_was_refused_is_not_taken_for_done_because_one_look_misses_the_cluster(
+    sweeps: Sweeps, rds: FakeRds
+) -> None:
+    sweeps.restored()
+    sweeps.warn_and_expire()
+    rds.refuse("DeleteDBCluster", "InvalidDBClusterStateFault", "It is busy.")
+    began = sweeps.clock.now
+    progress = sweeps.look()
+    sweeps.clock.pass_seconds(30)
+    with out_of_sight(rds, DRILL):
+        progress = sweeps.look(progress, started_at=began)
+    assert (progress["waiting_for"], progress["deleted"]) == ([DRILL], [])
+    assert secrets() == [NAMES.admin, NAMES.application]
+    sweeps.clock.pass_seconds(60)
+    while progress["answer"] == "wait":
+        progress = sweeps.look(progress, started_at=began)
+        sweeps.clock.pass_seconds(60)
+    assert (progress["deleted"], rds.clusters, secrets()) == ([DRILL], {}, [])
+
+
+@pytest.mark.parametrize("missed", ["first", "second"])
+def test_the_secrets_of_a_newer_cluster_stay_whichever_look_misses_it(
+    missed: str, sweeps: Sweeps, rds: FakeRds
+) -> None:
+    sweeps.restored()
+    sweeps.warn_and_expire()
+    progress, began = sweeps.look(), sweeps.clock.now
+    rds.clusters.clear()
+    rds.instances.clear()
+    for look in ("first", "second"):
+        sweeps.clock.pass_seconds(60)
+        if look != missed:
+            rds.add_cluster(DRILL, TagList=[{"Key": OPERATION_TAG, "Value": "newer"}])
+        progress = sweeps.look(progress, started_at=began)
+        rds.clusters.clear()
+    assert progress["deleted"] == [DRILL]
+    assert secrets() == [NAMES.admin, NAMES.application]
 
 
 def test_secrets_of_a_newer_cluster_stay_when_the_older_ones_end_is_only_noticed_later(

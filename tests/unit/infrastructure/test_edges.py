@@ -148,6 +148,7 @@ EDGES: dict[str, list[Edge]] = {
     "Check End of Drill": [goes("Drill Ended?"), fails_into("Send Failure Notification")],
     "Drill Ended?": [
         when("$.clean_up.answer", "StringEquals", "done", "Remove Copy of Drill"),
+        when("$.clean_up.answer", "StringEquals", "advance", "End Drill"),
         otherwise("Wait for End of Drill"),
     ],
     "Remove Copy of Drill": [goes("Send Success Notification"), fails_into("Send Failure Notification")],

@@ -53,6 +53,9 @@ from utils.state.operation import OperationRecord, OperationState
 pytestmark = pytest.mark.usefixtures("account", "rds")
 
 END = NOW + dt.timedelta(minutes=50)
+# RDS has refused the cluster, or has not shown it for long.
+NOT_ASKED: dict[str, Any] = {"cluster_asked_at": None}
+MISSED = {"cluster-OURS": "2026-03-10T03:10:00.000Z"}
 FAILURE = ExecutionError(error="StepFailed", cause=json.dumps({"errorMessage": "The copy is gone."}))
 notify = calling("sns-notification")
 
@@ -637,7 +640,7 @@ def test_where_rds_doesnt_answer_the_first_line_says_that_too(inbox: Inbox, rds:
 def test_a_run_without_a_deletion_says_first_that_production_is_as_it_was_and_how_the_target_is(
     inbox: Inbox, rds: FakeRds
 ) -> None:
-    started()
+    started().remember(**NOT_ASKED)
     assert body_of_failure(inbox).splitlines()[0] == (
         "The source cluster was not changed. This operation has no cluster staging-orders."
     )
@@ -647,7 +650,7 @@ def test_a_run_without_a_deletion_says_first_that_production_is_as_it_was_and_ho
 
 
 def test_an_operation_whose_snapshot_is_gone_isnt_to_be_resumed(inbox: Inbox, rds: FakeRds) -> None:
-    started()
+    started().remember(**NOT_ASKED)
     body = body_of_failure(inbox)
     assert "no longer exists, so this operation cannot be resumed." in body
     (start,) = [line for line in body.splitlines() if "start-execution" in line]
@@ -683,7 +686,7 @@ def test_with_anything_to_go_on_from_it_is(inbox: Inbox, rds: FakeRds, left: str
 def test_a_cluster_that_somebody_deleted_isnt_gone_on_from(inbox: Inbox, rds: FakeRds) -> None:
     """Resuming is refused without it, though the snapshot is there: the same is asked for once more."""
     rds.add_snapshot("prod-orders-tuesday")
-    started().remember(cluster_resource_id="cluster-OURS")
+    started().remember(cluster_resource_id="cluster-OURS", unseen=MISSED)
     body = body_of_failure(inbox)
     assert "Cluster staging-orders (cluster-OURS), which this operation created, no longer exists" in body
     assert "then resume" not in body
@@ -692,13 +695,26 @@ def test_a_cluster_that_somebody_deleted_isnt_gone_on_from(inbox: Inbox, rds: Fa
     assert "operation_id" not in start
 
 
+def test_a_cluster_that_one_look_misses_is_neither_gone_nor_lost(inbox: Inbox, rds: FakeRds) -> None:
+    """Nor are its logins: RDS may not show it at this moment."""
+    rds.add_snapshot("prod-orders-tuesday")
+    started().remember(cluster_resource_id="cluster-OURS")
+    body = body_of_failure(inbox)
+    assert body.splitlines()[0] == (
+        "The source cluster was not changed. RDS did not report whether cluster staging-orders exists."
+    )
+    assert "RDS did not report what exists (one look did not show cluster staging-orders" in body
+    assert "no longer exists" not in body
+    assert "then resume this operation" in body
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_copy_that_somebody_deleted_is_made_anew_from_its_snapshot(
     inbox: Inbox, rds: FakeRds, is_there: bool
 ) -> None:
     if is_there:
         rds.add_snapshot("prod-orders-tuesday")
-    started().remember(made_snapshots={"copy": a_copy().arn})
+    started().remember(**NOT_ASKED, made_snapshots={"copy": a_copy().arn})
     body = body_of_failure(inbox)
     assert ("then resume this operation" in body) is is_there
     assert ("so this operation cannot be resumed" in body) is not is_there
@@ -708,7 +724,12 @@ def test_without_the_restored_cluster_nothing_deletes_the_source_any_more(inbox:
     operation = deleting(rds)
     planned, asked = record().plan, {"delete_source": True, "port": 5544}
     operation.remember(
-        cluster_resource_id="cluster-OURS", plan_item=None, own_secrets=None, plan=planned, parameters=asked
+        cluster_resource_id="cluster-OURS",
+        unseen=MISSED,
+        plan_item=None,
+        own_secrets=None,
+        plan=planned,
+        parameters=asked,
     )
     body = body_of_failure(inbox)
     (start,) = [line for line in body.splitlines() if "start-execution" in line]
@@ -733,7 +754,7 @@ def test_another_accounts_snapshot_may_be_gone_without_being_missed(inbox: Inbox
 
 
 def test_where_rds_says_in_that_account_that_it_is_gone_only_a_new_start_is_named(inbox: Inbox, rds: FakeRds) -> None:
-    started(of_another_account())
+    started(of_another_account()).remember(**NOT_ASKED)
     cause = "CopyDBClusterSnapshot answered DBClusterSnapshotNotFoundFault: No. It was deleted."
     notify(a_task("failed", error=ExecutionError(error="StepFailed", cause=cause), request={}))
     ((_, body),) = inbox.messages()

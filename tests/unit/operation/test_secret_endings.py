@@ -34,7 +34,8 @@ from utils.logins.target_secrets import make_secrets
 from utils.names import fingerprint
 from utils.operation.secret_endings import settle_secrets
 from utils.state.lock import TargetLock
-from utils.state.operation import NO_CLUSTER, OperationRecord, OperationState
+from utils.state.operation import NO_CLUSTER, OperationRecord, OperationState, iso
+from utils.state.unseen import APART
 
 pytestmark = pytest.mark.usefixtures("account", "rds")
 
@@ -42,6 +43,7 @@ DRILL = "drill-orders"
 NAMES = TargetSecrets(
     admin=f"aurora-restore/targets/{DRILL}/admin", application=f"aurora-restore/targets/{DRILL}/application"
 )
+ASKED = "2026-03-10T02:50:00.000Z"
 MINE, EARLIER = "cluster-C0FFEE", "cluster-EARLIER"
 OURS, BEFORE = AdminSecret.version_for(MINE), AdminSecret.version_for(EARLIER)
 A_DRILL = a_plan(target_cluster_id=DRILL, target_secrets=NAMES)
@@ -213,6 +215,40 @@ def test_of_a_cluster_that_is_kept_they_stay_and_are_named(rds: FakeRds) -> None
     assert exists(NAMES.admin)
 
 
+@pytest.mark.parametrize("known", [MINE, None])
+def test_where_one_look_misses_the_cluster_they_stay_with_the_commands_that_delete_them(known: str | None) -> None:
+    """RDS may not show at this moment what exists: its logins would be gone for ever."""
+    state = opened(A_DRILL)
+    promoted(state, OURS, secret=str(record().admin_secret_arn))
+    state.remember(cluster_resource_id=known, cluster_asked_at=ASKED)
+    before = labels(NAMES.admin or "")
+    said, _, *commands = settle()
+    assert said == (
+        f"RDS did not show cluster {DRILL} ({known or 'its resource id is not known'}). That one look did not show it "
+        "does not prove that it is gone, so the secrets with its logins were not changed."
+    )
+    names = (NAMES.admin, NAMES.application)
+    assert commands == [f"aws secretsmanager delete-secret --secret-id {name} --region {REGION}" for name in names]
+    assert labels(NAMES.admin or "") == before
+
+
+def test_the_label_of_the_stacks_own_secret_stays_on_the_login_of_a_cluster_that_one_look_misses() -> None:
+    state = opened(a_plan())
+    promoted(state, BEFORE, OURS)
+    state.remember(cluster_resource_id=MINE, cluster_asked_at=ASKED)
+    *_, command = settle()
+    assert labels()["AWSCURRENT"] == OURS
+    assert f"--remove-from-version-id {OURS} --move-to-version-id {BEFORE}" in command
+
+
+def test_those_of_a_cluster_that_two_looks_miss_go() -> None:
+    state = opened(A_DRILL)
+    state.remember(cluster_resource_id=MINE, cluster_asked_at=ASKED, unseen={MINE: iso(NOW - APART)})
+    settle()
+    assert not exists(NAMES.admin)
+    assert not exists(NAMES.application)
+
+
 def test_those_of_an_earlier_operation_stay_and_their_labels_go_back() -> None:
     tags = {"application": "aurora-restore", OPERATION_TAG: "last-week", "aurora-restore:target": DRILL}
     client("secretsmanager").create_secret(
@@ -271,7 +307,7 @@ def denied(connected: Any, name: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", ["rds.DescribeDBClusters", "secrets-manager.DeleteSecret"])
 def test_what_fails_is_said_with_the_commands_that_finish_it(name: str) -> None:
-    opened(A_DRILL)
+    opened(A_DRILL).remember(cluster_asked_at=None if name.startswith("secrets") else ASKED)
     with denied(client("rds", REGION) if name.startswith("rds") else client("secretsmanager"), name):
         problem, _, *commands = settle()
     assert f"{name.rpartition('.')[2]} is not allowed" in problem
@@ -299,7 +335,7 @@ def of_source() -> list[str]:
             Name=name, SecretString="{}", Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
         )
     state = opened(a_plan(source_deletion=replace(a_deletion(), secrets=names)))
-    state.remember(source_deletion_at="2026-03-10T03:00:00.000Z")
+    state.remember(source_deletion_at="2026-03-10T03:00:00.000Z", source_gone_at="2026-03-10T03:00:00.000Z")
     return names
 
 
@@ -315,6 +351,14 @@ def test_they_go_with_their_cluster_and_can_be_restored(failed: bool, of_source:
         assert line.startswith(f"Secret {name} is deleted with its cluster {SOURCE}. It can be kept within 30 days: ")
     assert settle(failed=failed) == said
     assert TargetLock(SOURCE, "the-next", OTHER_EXECUTION).take(NOW) is None, "the name is free"
+
+
+def test_where_one_look_misses_the_source_they_stay_with_the_commands_that_delete_them(of_source: list[str]) -> None:
+    OperationState(OPERATION, EXECUTION, NOW).remember(source_gone_at=None)
+    said, *commands = settle()
+    assert said.endswith("one look does not prove that it is gone. Once it is, delete them:")
+    assert commands == [f"aws secretsmanager delete-secret --secret-id {name} --region {REGION}" for name in of_source]
+    assert not any(map(deleted, of_source))
 
 
 def test_while_the_source_is_there_they_stay(rds: FakeRds, of_source: list[str]) -> None:

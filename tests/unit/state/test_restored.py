@@ -26,8 +26,9 @@ from utils.errors import StepFailed
 from utils.names import name_for
 from utils.operation.close import OperationEnd
 from utils.operation.secret_endings import _is_gone
-from utils.state.operation import OperationRecord, OperationState, plain, unstored
+from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored
 from utils.state.restored import restored_cluster
+from utils.state.unseen import APART
 from utils.steps.deletion_proof import prove_restored, prove_unfinished
 
 TEMPORARY, OLD = (name_for(each, TARGET, OPERATION) for each in ("new", "old"))
@@ -119,7 +120,7 @@ def test_the_end_of_an_operation_reports_its_own_cluster(
     change: Callable[[FakeRds, dict[str, Any]], None], rds: FakeRds, restored: dict[str, Any]
 ) -> None:
     change(rds, restored)
-    assert not _is_gone(replacing(restored), Aurora(REGION))
+    assert _is_gone(replacing(restored), Aurora(REGION), NOW) is False
     left = remains(replacing(restored))
     assert left.cluster is not None
     assert left.cluster.resource_id == restored["DbClusterResourceId"]
@@ -129,9 +130,12 @@ def test_the_end_of_an_operation_reports_its_own_cluster(
 @pytest.mark.usefixtures("account")
 def test_the_end_of_an_operation_misses_its_own_cluster(rds: FakeRds, restored: dict[str, Any]) -> None:
     del rds.clusters[TEMPORARY]
-    assert _is_gone(replacing(restored), Aurora(REGION))
-    left = remains(replacing(restored))
-    assert (left.cluster, left.lost) == (None, "cluster")
+    once = replacing(restored)
+    assert (_is_gone(once, Aurora(REGION), NOW), remains(once).lost) == (None, None)
+    assert "one look did not show" in str(remains(once).unknown)
+    twice = replacing(restored, unseen={restored["DbClusterResourceId"]: iso(NOW - APART)})
+    left = remains(twice)
+    assert (_is_gone(twice, Aurora(REGION), NOW), left.cluster, left.lost) == (True, None, "cluster")
 
 
 def remains(record: OperationRecord) -> Any:

@@ -30,8 +30,9 @@ from utils.contracts.swap import (
     SwapRecord,
     VersionOwner,
 )
+from utils.state.unseen import APART
 from utils.steps import swap
-from utils.steps.swap import APART, PATIENCE, Action, Due, resumed, turned_back
+from utils.steps.swap import PATIENCE, Action, Due, resumed, turned_back
 
 NOW = dt.datetime(2026, 11, 28, 3, 0, tzinfo=dt.UTC)
 LIVE, PREVIOUS, TEMPORARY, ELSEWHERE = "shop", "shop-old", "shop-new", "elsewhere"

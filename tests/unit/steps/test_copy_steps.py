@@ -188,8 +188,23 @@ def test_a_failed_copy_stops_the_restore(copying: dict[str, Any], status: str) -
 def test_a_copy_that_somebody_deleted_stops_the_restore(rds: FakeRds) -> None:
     start(starting())
     rds.snapshots.clear()
+    assert look(looking(dt.timedelta(minutes=20)))["answer"] == "wait"
     with pytest.raises(StepFailed, match="is gone and will not become available"):
-        look(looking(dt.timedelta(minutes=20)))
+        look(looking(dt.timedelta(minutes=21)))
+
+
+def test_a_copy_that_one_look_misses_is_neither_gone_nor_made_again(rds: FakeRds) -> None:
+    start(starting())
+    hidden = dict(rds.snapshots)
+    rds.snapshots.clear()
+    progress = look(looking(dt.timedelta(minutes=20)))
+    assert (progress["answer"], progress["wait_seconds"]) == ("wait", 60)
+    assert progress["waiting_for"] == f"the copy {COPY.final.snapshot_arn}, which RDS does not show"
+    rds.snapshots.update(hidden)
+    assert look(looking(dt.timedelta(minutes=21)))["answer"] in ("wait", "done")
+    rds.snapshots.clear()
+    assert look(looking(dt.timedelta(minutes=22)))["answer"] == "wait", "what was shown since is not gone"
+    assert rds.changes() == ["CopyDBClusterSnapshot"]
 
 
 def test_a_copy_past_its_deadline_stops_the_restore(copying: dict[str, Any]) -> None:

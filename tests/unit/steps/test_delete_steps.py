@@ -29,8 +29,10 @@ from tests.unit.support import (
     a_plan,
     a_run,
     calling,
+    out_of_sight,
     some_instances,
 )
+from utils.aurora_utils import Aurora
 from utils.aws import client
 from utils.contracts.payloads import ArchiveTask, DeleteTask
 from utils.errors import StepFailed, TemporaryFailure
@@ -84,8 +86,8 @@ def deleting(cluster: dict[str, Any], now: dt.datetime = NOW, **changes: Any) ->
     return DeleteTask(limits=LIMITS, run=a_run(now=now), deletion=a_deletion(cluster["DbClusterResourceId"], **changes))
 
 
-def cleaning_up() -> DeleteTask:
-    return DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True))
+def cleaning_up(now: dt.datetime = NOW) -> DeleteTask:
+    return DeleteTask(limits=LIMITS, run=a_run(now=now, cleaning_up=True))
 
 
 # Rule 3: the source
@@ -358,9 +360,45 @@ def test_rule_5_a_deletion_whose_answer_was_lost_goes_on(
     assert record().source_deletion_at == "2026-03-10T03:00:00.000Z"
 
 
-def test_a_source_that_is_gone_is_as_good(restored: dict[str, Any]) -> None:
-    gone = deleting({"DbClusterResourceId": "cluster-GONE"}, final_snapshot_identifier=None)
-    assert look({"run": a_run(), "progress": delete(gone), "deletion": gone.deletion})["answer"] == "done"
+def test_a_source_that_is_gone_at_two_looks_is_as_good(clock: Clock, restored: dict[str, Any]) -> None:
+    gone = {"DbClusterResourceId": "cluster-GONE"}
+    progress = delete(deleting(gone, final_snapshot_identifier=None))
+    early = {"run": a_run(now=NOW + dt.timedelta(seconds=59)), "progress": progress}
+    assert (look(early)["answer"], look(early)["wait_seconds"]) == ("wait", 60)
+    assert record().source_gone_at is None
+    assert watched(clock, progress, gone)["answer"] == "done"
+    assert record().source_gone_at is not None
+
+
+def test_a_source_that_one_look_misses_is_deleted_all_the_same(
+    rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    with out_of_sight(rds, SOURCE):
+        progress = delete(deleting(production))
+    progress = watched(clock, progress, production)
+    assert (progress["answer"], rds.changes()) == ("advance", [])
+    assert record().unseen == {}
+    watched(clock, delete(deleting(production, now=clock.now)), production)
+    assert SOURCE not in rds.clusters
+
+
+@pytest.mark.parametrize("doing", ["switching-protection-off", "deleting"])
+def test_what_rds_was_not_asked_to_delete_is_not_gone_at_one_look(
+    doing: str, rds: FakeRds, production: dict[str, Any]
+) -> None:
+    progress = a_progress(production, doing=doing, is_accepted=False)
+    with out_of_sight(rds, SOURCE):
+        answer = look(looking(progress))
+    assert (answer["answer"], answer["wait_seconds"]) == ("wait", 60)
+    assert look(looking(answer, hours=0.6))["answer"] == "advance"
+
+
+def test_a_call_that_rds_has_refused_is_not_taken_for_the_deletion_because_one_look_misses_the_cluster(
+    rds: FakeRds, production: dict[str, Any]
+) -> None:
+    rds.refuse("DeleteDBCluster", "InvalidDBClusterStateFault", "DB cluster prod-orders is creating.")
+    with out_of_sight(rds, SOURCE), pytest.raises(TemporaryFailure, match="prod-orders cannot be deleted yet"):
+        Aurora(REGION).delete_cluster(SOURCE, None, keep_backups=False)
 
 
 def test_a_deletion_that_rds_refuses_stops_the_run(
@@ -462,8 +500,8 @@ def test_a_source_that_is_broken_loses_nothing_and_is_said_to_be(
 @pytest.mark.parametrize(
     ("members", "error", "said"),
     [
-        ({SECOND: None}, StepFailed, rf"lacks instances \({SECOND} is gone\).*Nothing was deleted"),
-        ({FIRST: None, SECOND: None}, StepFailed, "lacks instances"),
+        ({SECOND: None}, TemporaryFailure, f"RDS does not show {SECOND} at the moment.*Nothing was deleted"),
+        ({FIRST: None, SECOND: None}, TemporaryFailure, f"RDS does not show {FIRST}, {SECOND}"),
         ({FIRST: "failed"}, StepFailed, rf"\({FIRST} is failed\)"),
         ({FIRST: "rebooting"}, TemporaryFailure, f"{FIRST} is rebooting at the moment"),
     ],
@@ -527,6 +565,7 @@ def a_progress(cluster: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "started_at": NOW.isoformat(),
         "answer": "wait",
         "wait_seconds": 120,
+        "is_accepted": True,
     }
     return known | changes
 
@@ -554,6 +593,7 @@ def test_a_deletion_that_was_skipped_needs_no_look(rds: FakeRds) -> None:
         **progress,
         "started_at": "2026-03-10T03:00:00Z",
         "doing": "deleting",
+        "is_accepted": True,
         "final_snapshot_arn": None,
         "doing_since": None,
         "expected_end": [],
@@ -591,8 +631,8 @@ def test_rule_1_cleaning_up_takes_away_what_this_operation_made(rds: FakeRds, re
     assert (asked["SkipFinalSnapshot"], asked["DeleteAutomatedBackups"]) == (True, True)
 
 
-def ending_a_drill() -> DeleteTask:
-    return DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True), ends_drill=True)
+def ending_a_drill(now: dt.datetime = NOW) -> DeleteTask:
+    return DeleteTask(limits=LIMITS, run=a_run(now=now, cleaning_up=True), ends_drill=True)
 
 
 def test_the_end_of_a_drill_is_known_after_its_cluster_is_forgotten(
@@ -681,9 +721,48 @@ def test_a_drill_whose_answer_was_lost_until_its_cluster_was_gone_is_still_seen_
     delete(ending_a_drill())
     rds.clusters.pop(TARGET, None)
     answer = delete(ending_a_drill())
+    assert (answer["answer"], answer["doing"]) == ("wait", "waiting-to-delete")
+    later = NOW + dt.timedelta(seconds=answer["wait_seconds"])
+    asked_again = {"run": msgspec.to_builtins(a_run(now=later, cleaning_up=True)), "progress": answer}
+    assert look(asked_again)["answer"] == "advance"
+    answer = delete(ending_a_drill(later))
     assert (answer["answer"], answer["cluster_resource_id"]) == ("wait", resource_id)
-    look({"run": msgspec.to_builtins(a_run(cleaning_up=True)), "progress": answer})
+    look(asked_again | {"progress": answer})
     assert record().removed["gone_at"]
+
+
+def test_a_clean_up_waits_while_rds_is_at_work_on_its_cluster(rds: FakeRds, restored: dict[str, Any]) -> None:
+    """Such as creating it: a refused call would be retried for a quarter of an hour only."""
+    restored["Status"] = "creating"
+    progress = delete(cleaning_up())
+    assert (progress["answer"], progress["doing"], rds.changes()) == ("wait", "waiting-to-delete", [])
+    restored["Status"] = "available"
+    assert look({"run": a_run(cleaning_up=True), "progress": progress})["answer"] == "advance"
+    assert delete(cleaning_up())["doing"] == "deleting"
+
+
+def test_a_clean_up_does_not_take_a_cluster_for_gone_that_one_look_misses(
+    rds: FakeRds, restored: dict[str, Any]
+) -> None:
+    with out_of_sight(rds, TARGET):
+        progress = delete(cleaning_up())
+    assert (progress["answer"], progress["skipped"], progress["wait_seconds"]) == ("wait", None, 60)
+    assert look({"run": a_run(cleaning_up=True), "progress": progress})["answer"] == "advance"
+    assert (delete(cleaning_up())["doing"], record().unseen) == ("deleting", {})
+    assert "DeleteDBCluster" in rds.changes()
+
+
+def test_a_cluster_that_two_looks_miss_is_gone(rds: FakeRds, restored: dict[str, Any]) -> None:
+    del rds.clusters[TARGET]
+    delete(cleaning_up())
+    answer = delete(cleaning_up(NOW + dt.timedelta(seconds=60)))
+    assert (answer["answer"], answer["skipped"], rds.changes()) == ("done", f"{TARGET} is gone", [])
+
+
+def test_a_cluster_that_somebody_has_renamed_is_kept_and_named(rds: FakeRds, restored: dict[str, Any]) -> None:
+    rds.clusters["elsewhere"] = rds.clusters.pop(TARGET) | {"DBClusterIdentifier": "elsewhere"}
+    skipped = f"somebody has renamed {TARGET} ({restored['DbClusterResourceId']}) to elsewhere"
+    assert delete(cleaning_up())["skipped"] == skipped
 
 
 def test_a_clean_up_leaves_aws_backup_its_continuous_backup(rds: FakeRds, restored: dict[str, Any]) -> None:
@@ -812,7 +891,31 @@ def test_rule_5_archiving_again_after_a_lost_answer_succeeds(
     rds.lose_answer("DeleteDBClusterSnapshot")
     with pytest.raises(TemporaryFailure):
         archive(archiving())
-    assert "is gone already" in archive(archiving())["why"]
+    again = archive(archiving())
+    assert (again["answer"], again["wait_seconds"]) == ("wait", 60)
+    assert "is gone already" in archive(archiving(run=a_run(now=NOW + dt.timedelta(seconds=60))))["why"]
+
+
+def test_a_copy_that_one_look_misses_is_deleted_all_the_same(
+    rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]
+) -> None:
+    hidden = dict(rds.snapshots)
+    rds.snapshots.clear()
+    assert archive(archiving())["answer"] == "wait"
+    rds.snapshots.update(hidden)
+    assert archive(archiving(run=a_run(now=NOW + dt.timedelta(seconds=60))))["deleted_snapshot_arn"] == COPY.arn
+
+
+def test_at_a_clean_up_a_copy_that_one_look_misses_stays_known_with_the_command_that_deletes_it(
+    rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]
+) -> None:
+    rds.snapshots.clear()
+    answer = archive(archiving(run=a_run(cleaning_up=True)))
+    assert answer["answer"] == "done"
+    assert answer["warnings"][0].endswith(
+        f"delete-db-cluster-snapshot --db-cluster-snapshot-identifier {COPY.identifier} --region {REGION}"
+    )
+    assert (record().copied_snapshot_arn, record().copy_clean_up_at) == (COPY.arn, None)
 
 
 def test_a_copy_that_rds_wont_delete_stops_the_run(

@@ -27,6 +27,7 @@ from utils.contracts.payloads import RestoreProgress
 from utils.contracts.plan import PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
 from utils.state.operation import OperationRecord, iso
+from utils.state.unseen import APART
 from utils.steps.open import DEADLINE, after_opening, due_opening
 from utils.steps.pace import Pace
 from utils.steps.restore import (
@@ -343,10 +344,25 @@ def test_without_the_data_api_an_open_cluster_is_done() -> None:
 
 def test_a_cluster_that_is_gone_or_lost_an_instance_isnt_opened() -> None:
     plan = a_cluster_plan(instances=some_instances(2))
-    with pytest.raises(StepFailed, match="was deleted before its door was open"):
-        due_opening(plan, observed(None), a_record(**USERS), NOW)
+    missed = {each: iso(NOW - APART) for each in ("cluster-OURS", FIRST_READER)}
+    ours = a_record(**USERS, cluster_resource_id="cluster-OURS", unseen=missed)
+    with pytest.raises(StepFailed, match="was deleted by somebody else: RDS has shown it under no name since 2026-03"):
+        due_opening(plan, observed(None), ours, NOW)
     with pytest.raises(StepFailed, match=f"has lost {FIRST_READER}.*resume this operation"):
-        due_opening(plan, observed(OK, OK, "-"), a_record(**USERS), NOW)
+        due_opening(plan, observed(OK, OK, "-"), a_record(**USERS, unseen=missed), NOW)
+
+
+@pytest.mark.parametrize(
+    ("exists", "unseen"), [(observed(None), ["cluster-OURS"]), (observed(OK, OK, "-"), [FIRST_READER])]
+)
+def test_what_one_look_misses_is_looked_for_again_before_a_door_opens(exists: Observed, unseen: list[str]) -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    known = "cluster-OURS" if exists.cluster is None else None
+    for first in ({}, dict.fromkeys(unseen, iso(NOW - APART / 2))):
+        now = due_opening(plan, exists, a_record(**USERS, cluster_resource_id=known, unseen=first), NOW)
+        assert (now.due, now.unseen) == (Action.WAIT, unseen)
+        record = a_record(step_times={"snapshot-check": iso(NOW), "open-cluster": iso(NOW)})
+        assert after_opening(plan, now, record, NOW, UNKNOWN).wait_seconds == 60
 
 
 def test_rule_4_a_cluster_that_isnt_ours_isnt_opened() -> None:
@@ -518,8 +534,22 @@ def test_an_instance_that_is_going_is_waited_for_and_made_anew(rds: FakeRds, mem
 
 
 def test_a_cluster_that_somebody_deleted_is_not_restored_again(rds: FakeRds) -> None:
+    gone = a_record(cluster_resource_id="cluster-OURS", unseen={"cluster-OURS": iso(NOW - APART)})
     with pytest.raises(StepFailed, match=r"Cluster staging-orders \(cluster-OURS\).*was deleted by somebody else"):
-        situation(a_record(cluster_resource_id="cluster-OURS"))
+        situation(gone)
+
+
+def test_a_cluster_that_one_look_misses_is_looked_for_again(rds: FakeRds) -> None:
+    for missed in ({}, {"cluster-OURS": iso(NOW - APART / 2)}):
+        now = situation(a_record(cluster_resource_id="cluster-OURS", unseen=missed))
+        assert (now.due, now.unseen) == (Action.WAIT, ["cluster-OURS"])
+        assert now.waiting_for == "cluster staging-orders (cluster-OURS), which RDS does not show"
+
+
+def test_a_cluster_that_has_another_name_was_not_deleted(rds: FakeRds, cluster: dict[str, Any]) -> None:
+    rds.clusters["elsewhere"] = rds.clusters.pop(TARGET) | {"DBClusterIdentifier": "elsewhere"}
+    with pytest.raises(StepFailed, match=r"was renamed to elsewhere by somebody else.*--new-db-cluster-identifier st"):
+        situation(ours(cluster, unseen={cluster["DbClusterResourceId"]: iso(NOW - APART)}))
 
 
 # Rule 1 and 4: whose cluster it is

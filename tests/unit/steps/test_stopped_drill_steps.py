@@ -21,6 +21,7 @@ from tests.unit.support import (
     a_plan,
     a_run,
     calling,
+    out_of_sight,
     some_instances,
 )
 from utils.contracts.payloads import DeleteTask
@@ -66,6 +67,13 @@ def ending(now: dt.datetime = NOW) -> Any:
 def looked_at(clock: Clock, progress: Any) -> Any:
     clock.pass_seconds(progress["wait_seconds"])
     return look({"run": msgspec.to_builtins(a_run(now=clock.now, cleaning_up=True)), "progress": progress})
+
+
+def looked_at_twice(clock: Clock, progress: Any) -> Any:
+    """What comes of a cluster that the first look has missed."""
+    assert (progress["answer"], progress["doing"]) == ("wait", "waiting-to-delete")
+    assert looked_at(clock, progress)["answer"] == "advance"
+    return ending(clock.now)
 
 
 def test_its_cluster_is_deleted_with_proof(rds: FakeRds, clock: Clock, operation: OperationState) -> None:
@@ -115,10 +123,26 @@ def test_a_cluster_that_the_stopped_step_could_not_record_goes_by_its_tag(
 
 
 @pytest.mark.parametrize("asked_at", [None, iso(EARLIER)])
-def test_without_a_cluster_nothing_is_deleted(asked_at: str | None, rds: FakeRds, operation: OperationState) -> None:
+def test_without_a_cluster_nothing_is_deleted(
+    asked_at: str | None, rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
     operation.remember(cluster_asked_at=asked_at)
     answer = ending()
+    if asked_at is not None:
+        answer = looked_at_twice(clock, answer)
     assert (answer["answer"], answer["skipped"], rds.changes()) == ("done", "no cluster was made", [])
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_cluster_that_one_look_misses_is_deleted_all_the_same(
+    is_known: bool, rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
+    made = left(rds, operation)
+    operation.remember(cluster_resource_id=made["DbClusterResourceId"] if is_known else None)
+    with out_of_sight(rds, TARGET):
+        progress = ending()
+    assert looked_at_twice(clock, progress)["doing"] == "deleting"
+    assert rds.changes() == ["DeleteDBInstance", "DeleteDBCluster"]
 
 
 def test_another_ones_cluster_of_that_name_is_none_of_the_drills(rds: FakeRds, operation: OperationState) -> None:
@@ -134,7 +158,7 @@ def test_a_deletion_that_the_drill_itself_has_begun_is_seen_to_its_end(
     rds: FakeRds, clock: Clock, operation: OperationState
 ) -> None:
     operation.remember(cluster_resource_id="cluster-GONE", removed=REMOVED)
-    progress = ending()
+    progress = looked_at_twice(clock, ending())
     assert (progress["answer"], progress["cluster_resource_id"]) == ("wait", "cluster-GONE")
     assert looked_at(clock, progress)["answer"] == "done"
     assert record().removed_here["ready_at"] == iso(EARLIER), "what was known before it was deleted"
@@ -146,7 +170,7 @@ def test_what_somebody_else_has_deleted_is_recorded_as_that(
     rds: FakeRds, clock: Clock, operation: OperationState
 ) -> None:
     operation.remember(cluster_resource_id="cluster-GONE", cluster_asked_at=iso(EARLIER), removed={})
-    assert looked_at(clock, ending())["answer"] == "done"
+    assert looked_at(clock, looked_at_twice(clock, ending()))["answer"] == "done"
     assert (record().removed["began_at"], record().removed_here["resource_id"]) == (None, "cluster-GONE")
 
 

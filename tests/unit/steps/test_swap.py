@@ -41,8 +41,9 @@ from utils.contracts.swap import (
     Status,
     SwapRecord,
 )
+from utils.state.unseen import APART
 from utils.steps import swap
-from utils.steps.swap import APART, OTHER, PATIENCE, Action, Due, Situation, due, resumed, turned_back
+from utils.steps.swap import OTHER, PATIENCE, Action, Due, Situation, due, resumed, turned_back
 
 STARTS: dict[str, Callable[[int], World]] = {
     "the first night": lambda faults: first_night(faults=faults),
