@@ -137,10 +137,6 @@ BY_HAND: dict[tuple[str, str], str] = {
         "utils/steps/archive.py",
         "aws rds delete-db-cluster-snapshot",
     ): "It is said of a copy that RDS does not show. The same call is typed for one that it shows.",
-    (
-        "utils/steps/restore.py",
-        "aws rds modify-db-cluster",
-    ): "It is said where somebody renames a cluster that is being restored, at one of two looks a minute apart.",
     ("utils/preflight/quarantine.py", "aws rds copy-db-cluster-parameter-group"): "The embedded AWS copies no group.",
     ("utils/planning/deletion.py", "aws rds start-db-cluster"): _NO_STOPPED,
     ("utils/messages/expiry_report.py", "aws rds start-db-cluster"): _NO_STOPPED,
