@@ -240,6 +240,14 @@ def _plan(place: Place, policy: MaskingPolicy) -> Place:
 def _findings(opened: Session, unclassified: list[str]) -> Iterator[str]:
     yield from (f"not classified, and left as it is: {one_line(name)}" for name in unclassified)
     yield from event_triggers(opened).found
+    # Since it was analyzed, it has a number of rows.
+    for schema, name in opened.rows(
+        sql.SQL(
+            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind = 'f' AND c.reltuples > 0 ORDER BY 1, 2"
+        )
+    ):
+        yield f"pg_stats shows what ANALYZE read from the server of foreign table {one_line(schema)}.{one_line(name)}"
 
 
 def _progress(places: list[Place], findings: list[str], *, done: bool, database: str) -> MaskingProgress:
