@@ -158,7 +158,8 @@ COLUMNS: dict[str, tuple[str, str] | str] = {
     "pg_opfamily.opfname": (f"create operator family {NAME} using hash", 'operator family "[a canary]" for access'),
     "pg_parameter_acl.parname": WITH_ITS_ROW,
     "pg_partitioned_table.partexprs": (
-        f"create table by_text (said text) partition by range ((said || '{CANARY}'))",
+        f"create table by_text (said text) partition by range ((said || '{CANARY}'));"
+        " alter table by_text owner to boss",
         "the partition key of table by_text",
     ),
     "pg_policy.polname": (f"create policy {NAME} on people", "policy [a canary] on table people"),

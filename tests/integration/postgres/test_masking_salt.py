@@ -79,7 +79,6 @@ def test_no_code_of_the_data_runs_while_the_session_has_the_salt(production: Clu
     finish(production)
     log = production.postgres.log.read_text(errors="replace")
     assert log.count("LOOKS as aurora_restore_masker") > 200, "it did run"
-    assert "MET" not in log
     assert SALT not in log
     for column in ("email", "own", "many::text", "all_of_them::text", "same"):
         assert production.superuser("orders", f"select count(*) from shop.people where {column} ~ 'real'") == [(0,)]
@@ -231,4 +230,4 @@ def test_a_table_that_code_of_another_one_has_changed_is_not_read_with_the_salt(
         mask(production, POLICY + '      "shop.{zebras,bigger}.email": email\n')
     log = production.postgres.log.read_text(errors="replace")
     assert "LOG:  CHANGED" in log, "it did run"
-    assert "MET" not in log
+    assert SALT not in log

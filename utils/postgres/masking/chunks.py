@@ -21,7 +21,7 @@ from utils.foreign_text import one_line
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.masking.dependents import Computed, KeptKey, computed, kept_keys, key_refusal
 from utils.postgres.masking.lending import lend_only
-from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
+from utils.postgres.masking.made_up_row import analyzing_with_parents, insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.masked_values import TARGET, Rows, compute_values, masking_update
 from utils.postgres.masking.sessions import Clock, OutOfTime, Place, lock
 from utils.postgres.masking.state import MASKED, Task, pass_stage, tasks
@@ -57,13 +57,6 @@ _KEPT_COLUMNS = sql.SQL("""
            format_type(a.atttypid, a.atttypmod)
       FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
      WHERE a.attrelid = {rel} AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum
-""")
-# What is analyzed with one row, so also what consists of the table: the last of its parts to be emptied decides.
-_WITH_PARENTS = sql.SQL("""
-    WITH RECURSIVE up(rel) AS (
-        SELECT {rel}::oid UNION SELECT inhparent FROM up JOIN pg_inherits ON inhrelid = up.rel
-    )
-    SELECT n.nspname, c.relname FROM up JOIN pg_class c ON c.oid = up.rel JOIN pg_namespace n ON n.oid = c.relnamespace
 """)
 
 
@@ -128,19 +121,19 @@ def _renew_statistics(opened: Session, task: Task) -> None:
     """Replace what statistics show of a table that has had no row for longer: masking it replaces nothing."""
     if not shows_values_of_no_row(opened, task.schema, task.table, only=not task.moves):
         return
+    leaves = sql.SQL("SELECT 1 FROM pg_partition_tree({}) WHERE isleaf").format(sql.Literal(task.rel))
+    if task.moves and not opened.rows(leaves):
+        return  # without partitions it takes no row, and is given one when it is analyzed
     if not insert_made_up_row(opened, task.rel, task.name):
         raise StepFailed(
             f"Masking has not begun: {one_line(task.schema)}.{one_line(task.table)} has no rows, but pg_stats shows "
-            "values of earlier ones, and the table takes no row without values by which ANALYZE would replace them. "
+            "values of earlier ones, and the table takes no row without values by which ANALYZE would replace them, or "
+            "a foreign key that is NOT VALID refers to it. "
             "Insert a row in the source, ANALYZE the table, delete the row, then start again."
         )
-    _analyze_with_parents(opened, task)
-    opened.run(sql.SQL("TRUNCATE {} {}").format(_only(task), task.name))
-
-
-def _analyze_with_parents(opened: Session, task: Task) -> None:
-    for schema, name in opened.rows(_WITH_PARENTS.format(rel=sql.Literal(task.rel))):
-        opened.run(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
+    opened.run(analyzing_with_parents(opened, task.rel))
+    # TRUNCATE is refused where a foreign key refers to the table, with rows or without (PostgreSQL's documentation).
+    opened.run(sql.SQL("DELETE FROM {} {}").format(_only(task), task.name))
 
 
 def _marked(place: Place, task: Task, values: sql.Composable) -> sql.Composed:
@@ -280,7 +273,7 @@ def _keep_one_row(opened: Session, task: Task) -> None:
     opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
     insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT * FROM {}").format(task.name, names, table)
     if columns and opened.why_not(insert) is None:
-        _analyze_with_parents(opened, task)
+        opened.run(analyzing_with_parents(opened, task.rel))
         opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
 
 

@@ -2,8 +2,8 @@
 
 Foreign keys, indexes and constraints on masked columns, and other indexes whose upkeep costs more than creating them
 again; CHECKs that older rows need not fulfil; triggers and rules, which would copy rows or change further ones;
-extended statistics, and columns that ANALYZE passes over, which would keep the values that they had. Both statements
-are PostgreSQL's own writing, with every name qualified and quoted.
+extended statistics, indexes of expressions, whose statistics are their own, and columns that ANALYZE passes over, which
+would keep the values that they had. Both statements are PostgreSQL's own writing, with every name qualified and quoted.
 """
 
 from __future__ import annotations
@@ -55,9 +55,10 @@ _COMPUTED_STATISTICS = sql.SQL("""
 """)
 # When something is restored: indexes, then what joins those of partitions, what they carry and CHECKs, foreign keys and
 # comments; in the end, when the policy's statements have run, what fires, and what ANALYZE is to pass over.
-INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, COMMENTED, IN_THE_END = range(6)
+INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, COMMENTED, IN_THE_END, AFTER_THE_GATE = range(7)
 
-# Tables with work; the partitions of those whose rows move; what is to be masked in each.
+# Tables with work; the partitions of those whose rows move; what is to be masked in each. What has no rows of its own,
+# or none any more, and what is analyzed in place of it.
 _AT_WORK = sql.SQL("""
     WITH RECURSIVE own AS (
         SELECT FROM {policy} WHERE own_sql <> '[]'
@@ -81,6 +82,13 @@ _AT_WORK = sql.SQL("""
         SELECT rel FROM emptied
         UNION SELECT i.inhparent FROM above_emptied JOIN pg_inherits i ON i.inhrelid = above_emptied.rel
                 JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
+    ), of_nothing(rel) AS (
+        SELECT oid FROM pg_class WHERE relkind = 'p' AND NOT EXISTS (SELECT FROM pg_partition_tree(oid) WHERE isleaf)
+    ), renewed(rel) AS (
+        SELECT rel FROM emptied UNION SELECT oid FROM pg_class WHERE relkind = 'm'
+    ), analyzed(rel) AS (
+        SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied
+        UNION SELECT rel FROM of_nothing UNION SELECT rel FROM renewed
     )
 """)
 # Of a partitioned table's only the topmost: its partitions' go and come with it.
@@ -138,7 +146,8 @@ _LEANED_ON = sql.SQL("""
 """).format(trees=_TREES)
 # Those on other columns because each row that is updated costs them an entry, which is more than creating them again
 # costs. So not the unique ones, on which foreign keys and views lean, and with which a CHECK looks up rows; nor those
-# that no definition describes completely, or that are partly invalid.
+# that no definition describes completely, or that are partly invalid. An index of an expression has statistics, which
+# stay where no row that ANALYZE finds is in the index (PostgreSQL's source, compute_index_stats), and go with it.
 _INDEXES = sql.SQL("""
     , staying(top) AS (
         SELECT coalesce(pg_partition_root(c.oid)::oid, c.oid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
@@ -151,6 +160,7 @@ _INDEXES = sql.SQL("""
            AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
                 OR EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid AND m.attnum = ANY(i.indkey::int2[]))
                 OR coalesce(pg_partition_root(i.indexrelid)::oid, i.indexrelid) NOT IN (SELECT top FROM staying))
+        UNION SELECT i.indexrelid FROM pg_index i JOIN renewed r ON r.rel = i.indrelid WHERE i.indexprs IS NOT NULL
     ), {trees}, indexes AS (
         SELECT t.oid, {reads_constants} AS by_masker, t.oid = t.top AS is_top, t.oid::regclass::text AS index,
                quote_ident(c.relname) AS bare,
@@ -268,7 +278,7 @@ _TRIGGERS = sql.SQL("""
 # Only sessions of the master user's silence them, and those of the masking role create tables, too. A superuser's own
 # function is none of the data's code.
 _EVENT_TRIGGERS = sql.SQL("""
-    SELECT 5, ARRAY[]::oid[], false, format('ALTER EVENT TRIGGER %I DISABLE', evtname),
+    SELECT 6, ARRAY[]::oid[], false, format('ALTER EVENT TRIGGER %I DISABLE', evtname),
            format('ALTER EVENT TRIGGER %I ENABLE %s', evtname,
                   CASE evtenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END),
            format('EXISTS (SELECT FROM pg_event_trigger WHERE oid = %s)', e.oid)
@@ -287,8 +297,7 @@ _STATISTICS = sql.SQL("""
                pg_get_userbyid(s.stxowner) AS owner, {reads_constants} AS by_masker,
                s.stxstattarget AS target, obj_description(s.oid, 'pg_statistic_ext') AS said
           FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-         WHERE s.stxrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied
-                              UNION SELECT oid FROM pg_class WHERE relkind = 'm')
+         WHERE s.stxrelid IN (SELECT rel FROM analyzed)
     )
     SELECT CASE WHEN by_masker THEN 0 ELSE 2 END, ARRAY[stxrelid],
            by_masker,
@@ -314,16 +323,8 @@ _UNANALYZED = sql.SQL("""
            format('EXISTS (SELECT FROM pg_attribute WHERE attrelid = %s AND attnum = %s AND NOT attisdropped)',
                   a.attrelid, a.attnum)
       FROM pg_attribute a
-     WHERE a.attrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied
-                           UNION SELECT oid FROM pg_class WHERE relkind = 'm')
+     WHERE a.attrelid IN (SELECT rel FROM analyzed)
        AND a.attstattarget = 0 AND a.attnum > 0 AND NOT a.attisdropped
-    UNION ALL
-    SELECT 5, ARRAY[i.indrelid], false, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS -1', a.attrelid::regclass,
-                                              a.attnum),
-           format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS 0', a.attrelid::regclass, a.attnum),
-           format('EXISTS (SELECT FROM pg_class WHERE oid = %s)', a.attrelid)
-      FROM pg_attribute a JOIN pg_index i ON i.indexrelid = a.attrelid JOIN pg_class c ON c.oid = i.indrelid
-     WHERE c.relkind = 'm' AND a.attstattarget = 0
 """)
 
 
@@ -530,6 +531,11 @@ def restore_dependents(place: Place, clock: Clock) -> None:
 def restore_the_rest(place: Place) -> None:
     """Restore what fires, and the columns that ANALYZE is to pass over."""
     _alter(place, IN_THE_END)
+
+
+def restore_event_triggers(place: Place) -> None:
+    """Enable them again: sessions of the masking role, which create temporary tables, come to an end with the gate."""
+    _alter(place, AFTER_THE_GATE)
 
 
 def _alter(place: Place, phase: int) -> None:

@@ -17,8 +17,9 @@ from utils.postgres.databases import ANY_BYTES
 from utils.postgres.foreign_keys import FOREIGN_KEYS, ForeignKey
 from utils.postgres.masking.canary_places import TEXTS, written
 from utils.postgres.masking.lending import lend_only
+from utils.postgres.masking.listed_values import values_of_no_row
 from utils.postgres.masking.own_sql import own_checks, own_sql
-from utils.postgres.masking.sessions import Clock, Place
+from utils.postgres.masking.sessions import Clock, Place, read_only
 from utils.postgres.masking.state import (
     EXAMINED,
     Task,
@@ -40,22 +41,6 @@ _FOREIGN_KEYS = sql.SQL("""
        AND (conrelid IN (SELECT rel FROM {work}) OR confrelid IN (SELECT rel FROM {work})
             OR EXISTS (SELECT FROM pg_partition_tree(conrelid) t JOIN {work} w ON w.rel = t.relid)
             OR EXISTS (SELECT FROM pg_partition_tree(confrelid) t JOIN {work} w ON w.rel = t.relid))
-     ORDER BY 1, 2
-""")
-# What has no row any more keeps the statistics that it had: ANALYZE finds nothing to replace them with. Those of tables
-# all of whose columns are kept show nothing else than the tables do.
-_STALE = sql.SQL("""
-    WITH RECURSIVE above(rel) AS (
-        SELECT unnest({work}::oid[]) UNION SELECT inhparent FROM above JOIN pg_inherits ON inhrelid = above.rel
-    )
-    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> {schema}
-       AND pg_has_role(c.relowner, 'USAGE')
-       AND (c.relkind = 'm' OR c.oid IN (SELECT rel FROM above)
-            OR EXISTS (SELECT FROM pg_partition_tree(c.oid) t WHERE t.relid = ANY({work}::oid[])))
-       AND EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname
-                      AND (s.most_common_vals IS NOT NULL OR s.histogram_bounds IS NOT NULL
-                           OR s.most_common_elems IS NOT NULL))
      ORDER BY 1, 2
 """)
 _CANARIES = sql.Identifier("pg_temp", "aurora_restore_canary")
@@ -90,11 +75,11 @@ def examine(place: Place, clock: Clock) -> None:
     for task in todo:
         _examine_rows(place, clock, task, may_differ=changed_since)
     _examine_keys(place, clock)
-    _examine_statistics(place, clock, [task.rel for task in todo])
+    _examine_statistics(place, clock, todo)
     _examine_canaries(place, clock)
     for check in checks:
         with place.as_masker() as opened:
-            _read_only(opened, clock)
+            read_only(opened, clock)
             text = check.text.strip().rstrip(";")
             ((found,),) = opened.rows(sql.SQL("SELECT count(*) FROM (\n{}\n) AS found").format(sql.SQL(text)))
         if found:
@@ -121,7 +106,7 @@ def _examine_rows(place: Place, clock: Clock, task: Task, *, may_differ: bool) -
         if done:
             return
         with place.as_masker() as opened:
-            _read_only(opened, clock)
+            read_only(opened, clock)
             ((pages,),) = opened.rows(
                 sql.SQL("SELECT pg_relation_size({}) / current_setting('block_size')::bigint").format(
                     sql.Literal(task.rel)
@@ -185,7 +170,7 @@ def _examine_keys(place: Place, clock: Clock) -> None:
         ]
     for key in keys:
         with place.as_masker() as opened:
-            _read_only(opened, clock)
+            read_only(opened, clock)
             ((orphans,),) = opened.rows(key.orphans)
         if orphans:
             raise MaskingGateFailed(
@@ -194,24 +179,12 @@ def _examine_keys(place: Place, clock: Clock) -> None:
             )
 
 
-def _examine_statistics(place: Place, clock: Clock, work: list[int]) -> None:
-    with place.as_masker() as opened:
-        _read_only(opened, clock)
-        stale = [
-            f"{one_line(schema)}.{one_line(name)}"
-            for schema, name in opened.rows(_STALE.format(schema=sql.Literal(place.schema), work=sql.Literal(work)))
-            if opened.rows(
-                sql.SQL("SELECT relispopulated FROM pg_class WHERE oid = {}::regclass").format(
-                    sql.Literal(sql.Identifier(schema, name).as_string(opened.connection))
-                )
-            )
-            == [(False,)]
-            or not opened.rows(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(schema, name)))
-        ]
-    if stale:
+def _examine_statistics(place: Place, clock: Clock, todo: list[Task]) -> None:
+    if stale := values_of_no_row(place, clock, todo):
         raise MaskingGateFailed(
-            f"{_in(place)} pg_stats still shows values of {listed(stale)}, which have no rows: ANALYZE keeps "
-            "them. Add a statement to the policy that drops these, or inserts a row and analyzes, then start again."
+            f"{_in(place)} pg_stats still shows values that no row has, as ANALYZE did not replace them: "
+            f"{listed(stale)}. Drop an index or a materialized view by the policy's own statements; for any other "
+            "column insert rows without personal data in the source, ANALYZE, and delete them. Then start again."
         )
 
 
@@ -228,7 +201,7 @@ def _examine_canaries(place: Place, clock: Clock) -> None:
             continue
         with place.as_masker() as opened:
             _give_canaries(opened, place)
-            _read_only(opened, clock)
+            read_only(opened, clock)
             (found,) = opened.rows(_count_canaries(schema, name, columns, only=is_table))
         for column, rows in zip(columns, found, strict=True):
             if rows:
@@ -274,7 +247,7 @@ def _examine_written(place: Place, clock: Clock) -> list[str]:
     """Look for them in names, comments, defaults, definitions, options and statistics. Return what cannot be read."""
     with place.as_masker() as opened:
         _give_canaries(opened, place)
-        _read_only(opened, clock)
+        read_only(opened, clock)
         found = [
             where
             for (where,) in opened.rows(
@@ -371,12 +344,6 @@ def _note_passed(opened: Session, place: Place, check: str) -> None:
     opened.run(
         sql.SQL("INSERT INTO {} VALUES (%s) ON CONFLICT DO NOTHING").format(place.state("passed_check")), (check,)
     )
-
-
-def _read_only(opened: Session, clock: Clock) -> None:
-    opened.run(sql.SQL("SET TRANSACTION READ ONLY"))
-    milliseconds = int(clock.remaining() * 1000)
-    opened.run(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(milliseconds)))
 
 
 def _shown(task: Task) -> str:

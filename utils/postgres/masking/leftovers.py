@@ -7,7 +7,7 @@ pg_stats shows of common values, also of partitioned tables and of materialized 
 from __future__ import annotations
 
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -16,6 +16,7 @@ from utils.errors import StepFailed
 from utils.foreign_text import one_line
 from utils.postgres.masking.dependents import restore_the_rest
 from utils.postgres.masking.lending import lend_only, owners_of
+from utils.postgres.masking.made_up_part import renew_inherited
 from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.sessions import Clock, Place, hold
 from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
@@ -34,10 +35,11 @@ _HAS_MISSING = sql.SQL("""
 # Tables first, then those that inherit from them or consist of them: these are analyzed with all of their parts.
 _TABLES = sql.SQL("""
     SELECT coalesce(l.owner, pg_get_userbyid(c.relowner)), c.oid, n.nspname, c.relname,
-           EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition), {rewritten}
+           EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition), {rewritten},
+           EXISTS (SELECT FROM {analyzed} a WHERE a.rel = c.oid)
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN {lent} l ON l.rel = c.oid
      WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-       AND n.nspname <> {schema} AND NOT EXISTS (SELECT FROM {analyzed} a WHERE a.rel = c.oid)
+       AND n.nspname <> {schema}
        AND (EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid)
             OR NOT EXISTS (SELECT FROM pg_depend d
                             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
@@ -72,6 +74,21 @@ _TABLES_OF = sql.SQL("""
 """)
 
 
+# ANALYZE counts what it found (PostgreSQL's source, do_analyze_rel); a table without rows has no page after VACUUM.
+_FOUND_NONE = sql.SQL("EXISTS (SELECT FROM pg_class WHERE oid = {} AND reltuples = 0 AND pg_relation_size(oid) > 0)")
+_NEVER = sql.SQL("false")
+
+
+class _Table(NamedTuple):
+    owner: str
+    oid: int
+    schema: str
+    name: str
+    at_work: bool
+    has_missing: bool
+    analyzed: bool
+
+
 class _View(NamedTuple):
     oid: int
     schema: str
@@ -94,18 +111,41 @@ def analyze_tables(place: Place, clock: Clock) -> None:
                 rewritten=_has_missing(place, sql.SQL("c.oid")),
             )
         )
-    for owner, of_one_owner in groupby(found, key=itemgetter(0)):
+    for owner, of_one_owner in groupby((_Table(*row) for row in found), key=attrgetter("owner")):
         lend_only(place, clock, [owner])
-        for _, oid, schema, table, vacuum, has_missing in of_one_owner:
-            name = sql.Identifier(schema, table)
-            if has_missing:
-                unless = sql.SQL("SELECT 1 WHERE NOT {}").format(_has_missing(place, sql.Literal(oid)))
-                _vacuum(place, clock, oid, sql.SQL("VACUUM FULL {}").format(name), unless)
-            elif vacuum:
-                _vacuum_once(place, clock, oid, name)
-            _marked(place, clock, oid, sql.SQL("ANALYZE {}").format(name))
+        tables = list(of_one_owner)
+        for table in tables:
+            if not table.analyzed:
+                _analyze(place, clock, table)
+        with place.as_masker() as opened:
+            renew_inherited(opened, [table.oid for table in tables], clock)
     with place.as_master() as opened:
         pass_stage(opened, place, ANALYZED)
+
+
+def _analyze(place: Place, clock: Clock, table: _Table) -> None:
+    """VACUUM the table if it was at work, and ANALYZE it.
+
+    Of more pages than statistics need, ANALYZE reads some (PostgreSQL's source, acquire_sample_rows), and replaces
+    nothing where it finds no row in these. So a table that seems to have none then is rewritten without empty pages.
+    """
+    name = sql.Identifier(table.schema, table.name)
+    analyze, full = sql.SQL("ANALYZE {}").format(name), sql.SQL("VACUUM FULL {}").format(name)
+    if not table.at_work:
+        _marked(place, clock, table.oid, analyze)
+        return
+    if table.has_missing:
+        unless = sql.SQL("SELECT 1 WHERE NOT {}").format(_has_missing(place, sql.Literal(table.oid)))
+        _vacuum(place, clock, table.oid, full, unless)
+    else:
+        _vacuum_once(place, clock, table.oid, name)
+    found_none = _FOUND_NONE.format(sql.Literal(table.oid))
+    _marked(place, clock, table.oid, analyze, unless=found_none)
+    with place.as_master() as opened:
+        seems_empty = opened.rows(sql.SQL("SELECT 1 WHERE {}").format(found_none))
+    if seems_empty:
+        _vacuum(place, clock, table.oid, full, sql.SQL("SELECT 1 WHERE NOT {}").format(found_none))
+        _marked(place, clock, table.oid, analyze)
 
 
 def refresh_views(place: Place, clock: Clock) -> None:
@@ -209,15 +249,18 @@ def _vacuum(place: Place, clock: Clock, rel: int, statement: sql.Composable, unl
     place.unattended(work, clock)
 
 
-def _marked(place: Place, clock: Clock, rel: int, statements: sql.Composable) -> None:
-    """Run statements with their mark. What they call runs as the relation's owner, so as the masking role."""
+def _marked(place: Place, clock: Clock, rel: int, statements: sql.Composable, unless: sql.Composable = _NEVER) -> None:
+    """Run statements with their mark, which is not made if `unless` holds then.
+
+    What they call runs as the relation's owner, so as the masking role.
+    """
     analyzed, number = place.state("analyzed"), sql.Literal(rel)
     place.outlasting(
         statements,
         clock,
         rel,
         done=sql.SQL("EXISTS (SELECT FROM {} WHERE rel = {})").format(analyzed, number),
-        mark=sql.SQL("INSERT INTO {} VALUES ({})").format(analyzed, number),
+        mark=sql.SQL("INSERT INTO {} SELECT {} WHERE NOT {}").format(analyzed, number, unless),
     )
 
 

@@ -31,7 +31,7 @@ _TO_LEND = sql.SQL("""
     SELECT c.oid, n.nspname, c.relname, pg_get_userbyid(c.relowner), pg_get_userbyid(n.nspowner),
            CASE WHEN c.relacl IS NULL THEN ARRAY['ALL']
                 ELSE ARRAY(SELECT a.privilege_type FROM aclexplode(c.relacl) a WHERE a.grantee = c.relowner) END,
-           c.relforcerowsecurity, c.relkind = 'm' OR EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid)
+           c.relforcerowsecurity, c.relkind IN ('m', 'p') OR EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid)
            OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

@@ -33,14 +33,44 @@ _VALUES = sql.SQL("""
 """)
 
 
-def insert_made_up_row(opened: Session, rel: int, name: sql.Identifier) -> bool:
-    """Insert such a row, and return whether the table takes it."""
+# Deleting a row takes along, or is refused by, what refers to it. A key that was never validated may have had rows that
+# refer to nothing (PostgreSQL's documentation, ALTER TABLE, NOT VALID): perhaps to what the made-up row is known by.
+_KEYS_WITHOUT_PROOF = sql.SQL(
+    "SELECT 1 FROM pg_constraint WHERE confrelid = {rel} AND contype = 'f' AND NOT convalidated"
+)
+
+
+def made_up_row(opened: Session, rel: int, into: sql.Identifier) -> sql.Composed | None:
+    """Return the statement that inserts such a row, of the relation's columns, and None where it has no columns."""
     columns = opened.rows(_VALUES.format(rel=sql.Literal(rel)))
     values = [sql.SQL("CAST({} AS {})").format(sql.Literal(value), sql.SQL(declared)) for _, declared, value in columns]
     insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})").format(
-        name, sql.SQL(", ").join(sql.Identifier(column) for column, _, _ in columns), sql.SQL(", ").join(values)
+        into, sql.SQL(", ").join(sql.Identifier(column) for column, _, _ in columns), sql.SQL(", ").join(values)
     )
-    return bool(columns) and opened.why_not(insert) is None
+    return insert if columns else None
+
+
+def insert_made_up_row(opened: Session, rel: int, name: sql.Identifier) -> bool:
+    """Insert such a row into the table itself, and return whether it takes it and can be deleted again."""
+    if opened.rows(_KEYS_WITHOUT_PROOF.format(rel=sql.Literal(rel))):
+        return False
+    insert = made_up_row(opened, rel, name)
+    return insert is not None and opened.why_not(insert) is None
+
+
+# What is analyzed with one row, so also what consists of the table: the last of its parts to be emptied decides.
+_WITH_PARENTS = sql.SQL("""
+    WITH RECURSIVE up(rel) AS (
+        SELECT {rel}::oid UNION SELECT inhparent FROM up JOIN pg_inherits ON inhrelid = up.rel
+    )
+    SELECT n.nspname, c.relname FROM up JOIN pg_class c ON c.oid = up.rel JOIN pg_namespace n ON n.oid = c.relnamespace
+""")
+
+
+def analyzing_with_parents(opened: Session, rel: int) -> sql.Composed:
+    """Return statements that analyze the table and all that it is a part of. PostgreSQL passes over another's."""
+    names = [sql.Identifier(*row) for row in opened.rows(_WITH_PARENTS.format(rel=sql.Literal(rel)))]
+    return sql.SQL("; ").join(sql.SQL("ANALYZE {}").format(name) for name in names)
 
 
 def shows_values_of_no_row(opened: Session, schema: str, table: str, *, only: bool) -> bool:

@@ -25,7 +25,7 @@ from utils.postgres.event_triggers import event_triggers
 from utils.postgres.masking.attached import remember_attached
 from utils.postgres.masking.catalogue import read_catalogue
 from utils.postgres.masking.chunks import mask_tables, try_tables
-from utils.postgres.masking.dependents import restore_dependents, take_dependents_away
+from utils.postgres.masking.dependents import restore_dependents, restore_event_triggers, take_dependents_away
 from utils.postgres.masking.gate import examine
 from utils.postgres.masking.leftovers import analyze_tables, refresh_views
 from utils.postgres.masking.lending import close_schemas, database_owner, return_relations
@@ -69,7 +69,7 @@ _THEN: tuple[tuple[str, Callable[[Place, Clock], None]], ...] = (
     (ANALYZED, analyze_tables),
     (REFRESHED, refresh_views),
     (EXAMINED, examine),
-    (PASSED, lambda place, clock: _staged(place, PASSED, return_relations, clock)),
+    (PASSED, lambda place, clock: _staged(place, PASSED, _give_back, clock)),
 )
 
 
@@ -198,6 +198,11 @@ def _advance(place: Place, clock: Clock, stages: tuple[tuple[str, Callable[[Plac
                 work(place, clock)
 
 
+def _give_back(place: Place, clock: Clock) -> None:
+    restore_event_triggers(place)
+    return_relations(place, clock)
+
+
 def _staged(place: Place, stage: str, work: Callable[[Place, Clock], None], clock: Clock) -> None:
     work(place, clock)
     with place.as_master() as opened:
@@ -242,6 +247,14 @@ def _plan(place: Place, policy: MaskingPolicy) -> Place:
 def _findings(opened: Session, unclassified: list[str]) -> Iterator[str]:
     yield from (f"not classified, and left as it is: {one_line(name)}" for name in unclassified)
     yield from event_triggers(opened).found
+    # Since it was analyzed, it has a number of rows.
+    for schema, name in opened.rows(
+        sql.SQL(
+            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind = 'f' AND c.reltuples > 0 ORDER BY 1, 2"
+        )
+    ):
+        yield f"pg_stats shows what ANALYZE read from the server of foreign table {one_line(schema)}.{one_line(name)}"
 
 
 def _progress(places: list[Place], findings: list[str], *, done: bool, database: str) -> MaskingProgress:

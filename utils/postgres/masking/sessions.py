@@ -198,6 +198,13 @@ class Place(Struct, frozen=True, kw_only=True):
             raise run.error
 
 
+def read_only(opened: Session, clock: Clock) -> None:
+    """Let the transaction that begins write nothing, and each of its statements end with the slice."""
+    opened.run(sql.SQL("SET TRANSACTION READ ONLY"))
+    milliseconds = int(clock.remaining() * 1000)
+    opened.run(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(milliseconds)))
+
+
 def lock(opened: Session, place: Place, key: int = 0) -> None:
     """Wait for another session that works at the same, such as one of a slice that was killed."""
     opened.run(sql.SQL("SELECT {}").format(_locking(place.schema, key)))

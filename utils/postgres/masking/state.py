@@ -54,6 +54,8 @@ CREATE TABLE {schema}.known_column (
 CREATE TABLE {schema}.passed_check (name text PRIMARY KEY);
 CREATE TABLE {schema}.examined (rel oid PRIMARY KEY, next bigint NOT NULL DEFAULT 0, counted bigint NOT NULL DEFAULT 0,
     done boolean NOT NULL DEFAULT false);
+CREATE TABLE {schema}.listed (
+    listing text PRIMARY KEY, rel oid NOT NULL, page bigint NOT NULL, unseen bigint[] NOT NULL);
 CREATE TABLE {schema}.vacuumed (rel oid PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
 CREATE TABLE {schema}.analyzed (rel oid PRIMARY KEY);
 CREATE TABLE {schema}.statistics_owner (name text PRIMARY KEY);
