@@ -10,6 +10,7 @@ salt itself is not there, since expressions of indexes are code of the data.
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -21,6 +22,7 @@ from utils.postgres.masking.state import Task, seal
 from utils.postgres.session import Session
 
 PAGES = 32768
+QUICK_SECONDS = 10.0
 # pg_stats shows the bounds of ranges since then (PostgreSQL's source, commit bc3c8db8ae2f).
 BOUNDS_SINCE = 170000
 
@@ -134,11 +136,10 @@ class _Listing(NamedTuple):
         return f"column {one_line(self.column)} of {one_line(self.schema)}.{one_line(self.relation)}"
 
 
-class _Range(NamedTuple):
+class _Table(NamedTuple):
     rel: int
-    low: int
-    high: int
-    table: sql.Identifier
+    name: sql.Identifier
+    pages: int
 
 
 def values_of_no_row(place: Place, clock: Clock, tasks: list[Task]) -> list[str]:
@@ -161,11 +162,18 @@ def values_of_no_row(place: Place, clock: Clock, tasks: list[Task]) -> list[str]
             at, unseen = recorded.get(listing.key, ((0, 0), None))
             if unseen is None:
                 unseen = {number for (number,) in opened.rows(_listed(listing))}
-            for each in _ranges(opened, listing) if unseen else ():
-                if unseen and (each.rel, each.low) >= at:
+            for table in _tables(opened, listing) if unseen else ():
+                # An expression may take any time for a row, and a slice has to come further by a range at least.
+                pages = PAGES if listing.oid == listing.rel else 1
+                low = at[1] if table.rel == at[0] else 0
+                while unseen and table.rel >= at[0] and low < table.pages:
                     _go_on(opened, clock)
-                    unseen -= {number for (number,) in opened.rows(_seen(listing, each, unseen, lexemes))}
-                    _record(place, listing, (each.rel, each.high), unseen)
+                    began, high = time.monotonic(), min(low + pages, table.pages)
+                    question = _seen(listing, table.name, (low, high), unseen, lexemes)
+                    unseen -= {number for (number,) in opened.rows(question)}
+                    _record(place, listing, (table.rel, high), unseen)
+                    pages = min(pages * 2, PAGES) if time.monotonic() - began < QUICK_SECONDS else pages
+                    low = high
             if unseen:
                 found[str(listing)] = None
     if found:
@@ -190,13 +198,9 @@ def _listings(opened: Session, tasks: list[Task]) -> sql.Composed:
     )
 
 
-def _ranges(opened: Session, listing: _Listing) -> list[_Range]:
+def _tables(opened: Session, listing: _Listing) -> list[_Table]:
     tables = _TABLES.format(rel=sql.Literal(listing.rel), inherited=sql.Literal(listing.inherited))
-    return [
-        _Range(rel, low, min(low + PAGES, pages), sql.Identifier(schema, name))
-        for rel, schema, name, pages in opened.rows(tables)
-        for low in range(0, pages, PAGES)
-    ]
+    return [_Table(rel, sql.Identifier(schema, name), pages) for rel, schema, name, pages in opened.rows(tables)]
 
 
 def _listed(listing: _Listing) -> sql.Composed:
@@ -215,13 +219,14 @@ def _listed(listing: _Listing) -> sql.Composed:
     return _HASHES.format(salt=SALT_TABLE, shown=shown)
 
 
-def _seen(listing: _Listing, each: _Range, unseen: set[int], lexemes: list[int]) -> sql.Composed:
+def _seen(
+    listing: _Listing, table: sql.Identifier, pages: tuple[int, int], unseen: set[int], lexemes: list[int]
+) -> sql.Composed:
     expression = sql.SQL("({})").format(sql.SQL(listing.expression))
     shown = sql.SQL("SELECT {} FROM ONLY {} WHERE ctid >= {}::tid AND ctid < {}::tid AND ({})").format(
         _SHOWN[listing.kind].format(shown=expression, lexemes=sql.Literal(lexemes)),
-        each.table,
-        sql.Literal(f"({each.low},0)"),
-        sql.Literal(f"({each.high},0)"),
+        table,
+        *(sql.Literal(f"({page},0)") for page in pages),
         sql.SQL(listing.condition),
     )
     return sql.SQL("SELECT DISTINCT number FROM ({} OFFSET 0) AS h(number) WHERE number = ANY({}::bigint[])").format(
