@@ -70,7 +70,7 @@ def looked_at(clock: Clock, progress: Any) -> Any:
 
 
 def looked_at_twice(clock: Clock, progress: Any) -> Any:
-    """What comes of a cluster that the first look has missed."""
+    """Return what comes of a cluster that the first look has missed."""
     assert (progress["answer"], progress["doing"]) == ("wait", "waiting-to-delete")
     assert looked_at(clock, progress)["answer"] == "advance"
     return ending(clock.now)

@@ -32,6 +32,8 @@ from utils.sqlstates import passes
 TRIED_ROWS = 100
 # Tables whose rows are tried in one session. A slice that ends in between tries these once more.
 TRIED_AT_ONCE = 20
+# PostgreSQL scans a range of pages by itself (release notes of 14, "TID Range Scan").
+SCANS_RANGES_SINCE = 140000
 FIRST_PAGES, MOST_PAGES = 256, 65536
 CHUNK_SECONDS = 20.0
 LARGE_OBJECTS_AT_ONCE = 1000
@@ -95,8 +97,6 @@ def _try_some(
     with place.as_masker() as opened:
         _limit(opened, clock)
         compute_values(opened, place.salt, tried.values())
-        # So that the rows are found by their places.
-        opened.run(sql.SQL("SET enable_seqscan = off"))
         opened.connection.commit()
         for task in some:
             _limit(opened, clock)
@@ -339,8 +339,9 @@ def _mask_chunk(opened: Session, place: Place, task: Task, at: _Position, pages:
     names["in_range"] = _IN_RANGE.format(**names)
     rows = Rows(task, _NOT_MOVED.format(**names))
     compute_values(opened, place.salt, [rows])
-    # Before 14 PostgreSQL has no scan of a range of pages, and might read the whole table for each.
-    opened.run(sql.SQL("SET enable_seqscan = off"))
+    if opened.version < SCANS_RANGES_SINCE:
+        # Else it might read the whole table for each range.
+        opened.run(sql.SQL("SET enable_seqscan = off"))
     ((masked,),) = opened.rows(_CHUNK.format(update=masking_update(rows), end=_tid(at.bound), **names))
     values = sql.SQL("next = {}, done = {}, masked_rows = masked_rows + {}, chunks = chunks + 1").format(
         sql.Literal(until), sql.Literal(until >= at.bound), sql.Literal(masked)

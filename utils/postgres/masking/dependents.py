@@ -419,7 +419,7 @@ def _event_trigger_owners(opened: Session) -> set[str]:
 
 
 class Computed(NamedTuple):
-    """What PostgreSQL computes of a table's rows for an index or statistics."""
+    """The expressions that PostgreSQL computes of a table's rows for an index or statistics."""
 
     rel: int
     name: str
@@ -429,23 +429,14 @@ class Computed(NamedTuple):
 
 def computed(opened: Session, place: Place) -> list[Computed]:
     """Return what was computed of the tables at work before it was dropped."""
-    if not _has_computed(opened, place):
-        return []
     found = opened.rows(sql.SQL("SELECT rel, name, expressions, condition FROM {}").format(place.state("computed")))
     return [Computed(*row) for row in found]
 
 
 def _remember_computed(opened: Session, place: Place) -> None:
-    if _has_computed(opened, place):
-        of_statistics = _COMPUTED_STATISTICS if opened.version >= _EXPRESSIONS_SINCE else sql.SQL("")
-        question = _COMPUTED + of_statistics
-        opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("computed"), _asked(question, place)))
-
-
-def _has_computed(opened: Session, place: Place) -> bool:
-    """Return whether the state has a table for it: that of a masking which an older version began has none."""
-    named = sql.Literal(place.state("computed").as_string(opened.connection))
-    return opened.rows(sql.SQL("SELECT to_regclass({}) IS NOT NULL").format(named)) == [(True,)]
+    of_statistics = _COMPUTED_STATISTICS if opened.version >= _EXPRESSIONS_SINCE else sql.SQL("")
+    question = _COMPUTED + of_statistics
+    opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("computed"), _asked(question, place)))
 
 
 class KeptKey(NamedTuple):
