@@ -73,7 +73,7 @@ def test_a_door_is_opened_of_a_cluster_that_one_look_misses(pipeline: Pipeline, 
 
 @pytest.mark.full
 def test_a_cluster_that_rds_never_shows_again_is_gone_at_the_second_look(pipeline: Pipeline, target: str) -> None:
-    """Let RDS show the cluster no longer, like one that somebody has deleted."""
+    """It is like one that somebody has deleted."""
     run = run_with_empty_looks(pipeline, {"target_cluster_id": target}, "open-cluster", times=20)
     assert run.status == "FAILED"
     assert "was deleted by somebody else: RDS has shown it under no name since " in run.reason
