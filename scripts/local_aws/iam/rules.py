@@ -136,6 +136,12 @@ def _states(call: Call) -> Iterator[Need]:
     named = next((parameters[name] for name in arns if parameters.get(name)), None)
     if not named and call.operation == "CreateStateMachine":
         named = call.arn(f"stateMachine:{parameters['name']}")
+    if token := parameters.get("taskToken"):
+        # The reference names no resource type for SendTaskSuccess and SendTaskFailure, yet AWS checks the machine's:
+        # "not authorized to perform: states:SendTaskFailure on resource: arn:aws:states:...:stateMachine:..."
+        # (NOAA-OWP/hydrovis#837; a policy for the machine alone suffices, aws/aws-cdk#8486). What is checked for a
+        # text that is no token is not known: here it takes a right to all resources.
+        named = stored.machine_of_task(str(token), call.account, call.region)
     # A version or an alias is authorized by its machine's ARN.
     machine = re.sub(r"(:stateMachine:[^:]+):[^:]+$", r"\1", str(named or "*"))
     yield Need(f"states:{call.operation}", machine)

@@ -17,6 +17,7 @@ from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
+from moto.stepfunctions.models import stepfunctions_backends
 
 _Found = TypeVar("_Found")
 _Reader = Callable[[str, str, str], Any]
@@ -113,6 +114,12 @@ def _bucket_policy(arn: str) -> str | None:
 def table_hash_key(name: str, account: str, region: str) -> str | None:
     """Return the name of a table's partition key."""
     return _or_none(lambda: dynamodb_backends[account][region].get_table(name).hash_key_attr)
+
+
+def machine_of_task(token: str, account: str, region: str) -> str | None:
+    """Return the ARN of the state machine in which a task waits or has waited for this token."""
+    backend: Any = stepfunctions_backends[account][region]
+    return _or_none(lambda: backend.machine_of_task(token))
 
 
 def _or_none(look_up: Callable[[], _Found]) -> _Found | None:

@@ -1,6 +1,6 @@
 """The Step Functions API: moto keeps state machines and speaks the protocol, our interpreter runs them.
 
-Standard workflows only. Activities and Map runs are refused by name. See
+Standard workflows only. Activities, Map runs and heartbeats are refused by name. See
 https://docs.aws.amazon.com/step-functions/latest/apireference/ for names, limits and idempotency. Answers and refusals
 are worded as recorded on AWS; a file and a test named as a source are among the snapshots in LocalStack's repository,
 under tests/aws/services/stepfunctions/v2.
@@ -39,14 +39,15 @@ from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.iam.gate import Permissions
 from scripts.local_aws.step_functions import definition as asl_definition
 from scripts.local_aws.step_functions import log_delivery, requests, versions
-from scripts.local_aws.step_functions.execution import MOST_BYTES, Event, Execution, Services
+from scripts.local_aws.step_functions.execution import Event, Execution, Services
+from scripts.local_aws.step_functions.language import StatesError
 
 OPERATIONS = frozenset(
     "CreateStateMachine CreateStateMachineAlias DeleteStateMachine DeleteStateMachineAlias DeleteStateMachineVersion "
     "DescribeExecution DescribeStateMachine DescribeStateMachineAlias DescribeStateMachineForExecution "
     "GetExecutionHistory ListExecutions ListStateMachineAliases ListStateMachineVersions ListStateMachines "
-    "ListTagsForResource PublishStateMachineVersion RedriveExecution StartExecution StopExecution TagResource "
-    "UntagResource UpdateStateMachine UpdateStateMachineAlias".split()
+    "ListTagsForResource PublishStateMachineVersion RedriveExecution SendTaskFailure SendTaskSuccess StartExecution "
+    "StopExecution TagResource UntagResource UpdateStateMachine UpdateStateMachineAlias".split()
 )
 
 _PAGINATION_MODEL = {
@@ -70,7 +71,7 @@ class StateMachines:
         self._status_changed = status_changed
         self._lock = threading.Lock()
         self._executions: list[Execution] = []
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str, str], Any] = {}
 
     def install(self) -> None:
         """Have moto's Step Functions backends be ours from now on."""
@@ -80,6 +81,7 @@ class StateMachines:
     def start(self, chosen: versions.Chosen, name: str, execution_input: str) -> Execution:
         """Start an execution of what was chosen."""
         machine, revision = chosen.machine, chosen.revision
+        client = functools.partial(self._client, revision.roleArn, machine.arn.split(":")[3])
         execution = Execution(
             execution_arn=f"{machine.arn.replace(':stateMachine:', ':execution:')}:{name}",
             name=name,
@@ -92,7 +94,8 @@ class StateMachines:
             definition=asl_definition.parse(revision.definition),
             services=Services(
                 clock=self._clock,
-                invoke=functools.partial(self._invoke, revision.roleArn, machine.arn.split(":")[3]),
+                invoke=lambda request: client("lambda").invoke(**request),
+                put_item=lambda request: client("dynamodb").put_item(**request),
                 log=functools.partial(self._log, dict(revision.loggingConfiguration)),
                 status_changed=self._status_changed,
             ),
@@ -118,15 +121,21 @@ class StateMachines:
         for execution in executions:
             execution.join()
 
-    def _invoke(self, role_arn: str, region: str, request: dict[str, Any]) -> dict[str, Any]:
+    def waiting_for(self, token: str, account: str, region: str) -> Execution | None:
+        """Return the execution in which a task waits or has waited for this token, in this account and region."""
         with self._lock:
-            client = self._clients.get((role_arn, region))
+            found = [each for each in self._executions if token in each.callbacks]
+        return next((each for each in found if each.execution_arn.split(":")[3:5] == [region, account]), None)
+
+    def _client(self, role_arn: str, region: str, service: str) -> Any:
+        """Return a client of the machine's role."""
+        with self._lock:
+            client = self._clients.get((role_arn, region, service))
             if client is None:
                 role = self.permissions.assume(role_arn, service=_STATES, session_name="StepFunctions", region=region)
-                client = aws_client("lambda", region, self.endpoint_url, role, attempts=1)
-                self._clients[role_arn, region] = client
-        answer: dict[str, Any] = client.invoke(**request)
-        return answer
+                client = aws_client(service, region, self.endpoint_url, role, attempts=1)
+                self._clients[role_arn, region, service] = client
+        return client
 
     def _log(self, configuration: dict[str, Any], execution: Execution, event: Event) -> None:
         level = configuration.get("level", "OFF")
@@ -292,10 +301,7 @@ class StateMachinesBackend(StepFunctionBackend):
         name = name or str(uuid.uuid4())
         self._validate_name(name)
         requests.check_execution_input(execution_input)
-        if len(execution_input.encode()) > MOST_BYTES:
-            constraint = f"Member must have length less than or equal to {MOST_BYTES}"
-            problem = f"Value at 'input' failed to satisfy constraint: {constraint}"
-            raise AwsError("ValidationException", f"1 validation error detected: {problem}")
+        requests.check_size("input", execution_input)
         executions: list[Execution] = machine.executions  # type: ignore[assignment]  # moto's list, our executions
         for execution in executions:
             if execution.name == name:
@@ -305,6 +311,18 @@ class StateMachinesBackend(StepFunctionBackend):
         started = self.machines.start(chosen, name, execution_input)
         executions.append(started)
         return started
+
+    def machine_of_task(self, token: str) -> str | None:
+        """Return the ARN of the state machine that a task token is of, which access to it is checked on."""
+        execution = self.machines.waiting_for(token, self.account_id, self.region_name)
+        return execution.state_machine_arn if execution else None
+
+    def bring_back(self, token: str, outcome: list[Any] | StatesError) -> None:
+        """End the task that waits for its token."""
+        execution = self.machines.waiting_for(token, self.account_id, self.region_name)
+        if execution is None:
+            raise requests.no_such_token()
+        execution.bring_back(token, outcome)
 
 
 class StateMachinesResponse(StepFunctionResponse):
@@ -372,6 +390,17 @@ class StateMachinesResponse(StepFunctionResponse):
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
         execution.stop(self._get_param("error"), self._get_param("cause"))
         return ActionResult({"stopDate": execution.stop_date})
+
+    def send_task_success(self) -> ActionResult:
+        backend: Any = self.stepfunction_backend
+        backend.bring_back(self._get_param("taskToken"), [requests.task_output(self._get_param("output"))])
+        return ActionResult({})
+
+    def send_task_failure(self) -> ActionResult:
+        backend: Any = self.stepfunction_backend
+        failure = StatesError(self._get_param("error"), self._get_param("cause"))
+        backend.bring_back(self._get_param("taskToken"), failure)
+        return ActionResult({})
 
     def redrive_execution(self) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))

@@ -1,9 +1,10 @@
 """What CreateStateMachine checks: a definition is refused here if AWS refuses it, or if it needs more than we run.
 
-Known: Task through a function's ARN or `arn:aws:states:::lambda:invoke`, Pass, Choice, Wait, Succeed and Fail in
-JSONPath. A construct that AWS knows and we do not raises NotImplementedByLocalAws, a wrong one InvalidDefinition, whose
-wording is AWS's where it is recorded (LocalStack's validated snapshots, tests/aws/services/stepfunctions/v2:
-test_sfn_api.py test_create_delete_invalid_sm, scenarios/test_base_scenarios.py test_wait_timestamp_invalid).
+Known: Task through a function's ARN, `arn:aws:states:::lambda:invoke` or
+`arn:aws:states:::aws-sdk:dynamodb:putItem.waitForTaskToken`, Pass, Choice, Wait, Succeed and Fail in JSONPath. A
+construct that AWS knows and we do not raises NotImplementedByLocalAws, a wrong one InvalidDefinition, whose wording is
+AWS's where it is recorded (LocalStack's validated snapshots, tests/aws/services/stepfunctions/v2: test_sfn_api.py
+test_create_delete_invalid_sm, scenarios/test_base_scenarios.py test_wait_timestamp_invalid).
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from moto.core.utils import get_service_model
+
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.core.json_text import loads
 from scripts.local_aws.step_functions import language
 
 _LAMBDA_INVOKE = re.compile(r"arn:aws[a-z-]*:states:::lambda:invoke")
+_PUT_ITEM_AND_WAIT = re.compile(r"arn:aws[a-z-]*:states:::aws-sdk:dynamodb:putItem\.waitForTaskToken")
 _FUNCTION_ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?")
 
 _FIELDS = {
@@ -116,17 +120,29 @@ def _check_state(state: Any, states: dict[str, Any], where: str) -> None:
 
 def _check_task(state: dict[str, Any], where: str) -> None:
     resource = state.get("Resource")
-    if not is_lambda_invoke(resource) and not _FUNCTION_ARN.fullmatch(str(resource)):
-        known = "arn:aws:states:::lambda:invoke and the ARNs of functions"
+    if is_lambda_invoke(resource):
+        _require_parameters(state, ("FunctionName",), where)
+    elif waits_for_token(resource):
+        _require_parameters(state, ("TableName", "Item"), where)
+        known = get_service_model("dynamodb").operation_model("PutItem").input_shape.members
+        for name in state["Parameters"]:
+            field = name.removesuffix(".$")  # in AWS's words: aws/aws-cdk#29968
+            _require(field in known, f'The field "{field}" is not supported by Step Functions', f"{where}/Parameters")
+    elif not _FUNCTION_ARN.fullmatch(str(resource)):
+        known = "lambda:invoke, aws-sdk:dynamodb:putItem.waitForTaskToken and the ARNs of functions"
         raise NotImplementedByLocalAws(f"Only {known} run locally, not {resource!r} ({where}).")
-    is_named = not is_lambda_invoke(resource) or {"FunctionName", "FunctionName.$"} & set(state.get("Parameters") or {})
-    _require(is_named, "The field 'FunctionName' is required", f"{where}/Parameters")
     _positive(state, "TimeoutSeconds", where)
     _exclusive(state, "TimeoutSeconds", where)
     for kind in ("Retry", "Catch"):
         rules = state.get(kind, [])
         for position, rule in enumerate(rules):
             _check_error_rule(kind, rule, position == len(rules) - 1, f"{where}/{kind}[{position}]")
+
+
+def _require_parameters(state: dict[str, Any], names: tuple[str, ...], where: str) -> None:
+    given = set(state.get("Parameters") or {})
+    for name in names:
+        _require({name, f"{name}.$"} & given, f"The field '{name}' is required", f"{where}/Parameters")
 
 
 def _check_error_rule(kind: str, rule: dict[str, Any], last: bool, where: str) -> None:
@@ -255,3 +271,8 @@ def _template(template: Any, where: str) -> None:
 def is_lambda_invoke(resource: object) -> bool:
     """Return whether a task calls Lambda's Invoke, in any partition."""
     return _LAMBDA_INVOKE.fullmatch(str(resource)) is not None
+
+
+def waits_for_token(resource: object) -> bool:
+    """Return whether a task puts an item into DynamoDB and then waits for its task token, in any partition."""
+    return _PUT_ITEM_AND_WAIT.fullmatch(str(resource)) is not None

@@ -14,18 +14,20 @@ input-output-contextobject). What matters to a restore and is easily got wrong:
   `Lambda.SdkClientException`;
 * a machine's own TimeoutSeconds ends it TIMED_OUT, past every Catch.
 
-A task's TimeoutSeconds is stretched like a function's; everything else passes on the clock. Where a file and a test are
+The TimeoutSeconds of a task that invokes a function is stretched like the function's; everything else passes on the
+clock, that of a task which waits for its token as well. Where a file and a test are
 named as a source, they are among the snapshots in LocalStack's repository, under tests/aws/services/stepfunctions/v2.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -34,8 +36,10 @@ from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.errors import AwsError
 from scripts.local_aws.core.json_text import dumps, loads
 from scripts.local_aws.lambda_runtime.functions import SLOWNESS
-from scripts.local_aws.step_functions.definition import is_lambda_invoke
+from scripts.local_aws.step_functions.callbacks import Callback, put_item
+from scripts.local_aws.step_functions.definition import is_lambda_invoke, waits_for_token
 from scripts.local_aws.step_functions.language import RUNTIME, Scope, StatesError, holds, put, timestamp
+from scripts.local_aws.step_functions.requests import MOST_BYTES
 
 Status = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 Event = dict[str, Any]
@@ -43,12 +47,14 @@ Output = tuple[str | None, Any]
 """Where to go next (None: this is the end), and with what."""
 
 MOST_EVENTS = 25_000
-MOST_BYTES = 262_144
 REDRIVABLE = datetime.timedelta(days=14)
 
 _NO_TIMEOUT_SECONDS = 99_999_999
 _SERVICE = "lambda"
 """What a result that is too large is said to come from after `lambda:invoke`; otherwise it is the function's ARN."""
+_INVOKE = {"resourceType": "lambda", "resource": "invoke"}
+_PUT_ITEM_AND_WAIT = {"resourceType": "aws-sdk:dynamodb", "resource": "putItem.waitForTaskToken"}
+"""What the events of a task say of its resource; those of a function named by its ARN say nothing."""
 _DATA_LIMIT = "States.DataLimitExceeded"
 _TIMEOUT = "States.Timeout"
 
@@ -59,10 +65,11 @@ class _Over(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """What an execution needs of the world around it. `invoke` calls Lambda as the machine's role."""
+    """What an execution needs of the world around it. `invoke` and `put_item` call AWS as the machine's role."""
 
     clock: Clock
     invoke: Callable[[dict[str, Any]], dict[str, Any]]
+    put_item: Callable[[dict[str, Any]], dict[str, Any]]
     log: Callable[[Execution, Event], None]
     status_changed: Callable[[Execution], None]
 
@@ -90,6 +97,8 @@ class Execution:
     events: list[Event] = dataclasses.field(default_factory=list)
     redrive_count: int = 0
     redrive_date: datetime.datetime | None = None
+    callbacks: dict[str, Callback] = dataclasses.field(default_factory=dict)
+    """Every task that waits or has waited for its token, by the token."""
 
     def __post_init__(self, definition: dict[str, Any], services: Services) -> None:
         self.start_date = services.clock.now()
@@ -98,6 +107,7 @@ class Execution:
         self._clock = services.clock
         self._changed = threading.Condition()
         self._ended = threading.Event()
+        self._waiting: Callback | None = None
         self._random = random.Random(self.execution_arn)
         self._threads: list[threading.Thread] = []
         self._deadline: float | None = None
@@ -175,6 +185,16 @@ class Execution:
         """Abort, unless it is over. What a function is doing continues, as on AWS; its answer is dropped."""
         self._finish("ABORTED", error=error, cause=cause)
 
+    def bring_back(self, token: str, outcome: list[Any] | StatesError) -> None:
+        """End the task that waits for its token, and return once its thread is at work again. A token is good once."""
+        callback = self.callbacks[token]
+        with self._changed:
+            callback.closed |= self.status != "RUNNING"
+            callback.refuse_if_closed()
+            callback.closed, callback.outcome = True, outcome
+        callback.wake.set()
+        callback.taken.wait()
+
     def wait(self, seconds: float) -> None:
         """Wait until the execution has ended, for so long at most by the clock on the wall."""
         self._ended.wait(seconds)
@@ -212,6 +232,8 @@ class Execution:
             self.stop_date = self._clock.now()
             self.status = status
             self._ended.set()
+            if self._waiting:
+                self._waiting.wake.set()
             self._changed.notify_all()
         self._services.status_changed(self)
 
@@ -251,7 +273,7 @@ class Execution:
         except StatesError as failure:
             if failure.error == RUNTIME:
                 place = f"An error occurred while executing the state '{name}' (entered at the event id #{entered}). "
-                raise StatesError(RUNTIME, place + failure.cause) from failure
+                raise StatesError(RUNTIME, f"{place}{failure.cause}") from failure
             raise
         details = {"name": name, "output": dumps(output), "outputDetails": {"truncated": False}}
         self._record(f"{kind}StateExited", stateExitedEventDetails=details)
@@ -338,7 +360,7 @@ class Execution:
             context["State"]["RetryCount"] += 1
             self._sleep(delay)
 
-    def _retry_delay(self, retriers: list[dict[str, Any]], attempts: list[int], error: str) -> float | None:
+    def _retry_delay(self, retriers: list[dict[str, Any]], attempts: list[int], error: str | None) -> float | None:
         """Return the seconds until the next attempt, or None. The first retrier that knows the error decides."""
         for position, retrier in enumerate(retriers):
             if _knows(retrier, error):
@@ -351,53 +373,109 @@ class Execution:
         return None
 
     def _attempt(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Any:
+        resource = state["Resource"]
+        callback = Callback() if waits_for_token(resource) else None
+        if callback:
+            context["Task"] = {"Token": callback.token}
         parameters = _effective_input(state, document, context)
         seconds = state.get("TimeoutSeconds")
         if "TimeoutSecondsPath" in state:
             path = state["TimeoutSecondsPath"]
             seconds = Scope(document, context).read(path, "TimeoutSecondsPath")
             _check_seconds(seconds, "TimeoutSecondsPath", path, least=1)
-        resource = state["Resource"]
+        if callback:
+            result = self._put_item_and_wait(callback, parameters, seconds)
+        else:
+            result = self._run_function(resource, parameters, seconds)
+        if "ResultSelector" in state:
+            result = Scope(result, context).fill(state["ResultSelector"])
+        return _effective_output(state, document, result, context)
+
+    def _run_function(self, resource: str, parameters: Any, seconds: int | None) -> Any:
         direct = not is_lambda_invoke(resource)
+        of = {} if direct else _INVOKE
         if direct:
             named, request = resource, {"FunctionName": resource, "Payload": dumps(parameters).encode()}
             scheduled = {"resource": resource, "input": dumps(parameters), "inputDetails": {"truncated": False}}
         else:
             named, request = _SERVICE, _lambda_request(parameters)
             scheduled = {"region": self.execution_arn.split(":")[3], "parameters": dumps(parameters)}
-        if seconds is not None:
-            scheduled["timeoutInSeconds"] = seconds
-        self._task_event(direct, "Scheduled", scheduled)
-        self._task_event(direct, "Started", {})
+        self._begin_task(of, scheduled, seconds)
+        with self._failing_task(of):
+            result = self._call(lambda: _invoke(self._services.invoke, named, request), seconds)
+        if direct:
+            result = result["Payload"]
+        self._task_event(of, "Succeeded", {"output": dumps(result), "outputDetails": {"truncated": False}})
+        return result
+
+    def _put_item_and_wait(self, callback: Callback, parameters: dict[str, Any], seconds: int | None) -> Any:
+        """Return the result that the token comes back with. Its time begins before the item is put."""
+        of, due = _PUT_ITEM_AND_WAIT, None if seconds is None else self._clock.time() + seconds
+        self.callbacks[callback.token] = self._waiting = callback
         try:
-            result = self._call(named, request, _NO_TIMEOUT_SECONDS if seconds is None else seconds)
-            if direct:
-                result = result["Payload"]
+            scheduled = {"region": self.execution_arn.split(":")[3], "parameters": dumps(parameters)}
+            self._begin_task(of, scheduled, seconds)
+            with self._failing_task(of):
+                answer = self._call(lambda: put_item(self._services.put_item, parameters), seconds)
+            self._task_event(of, "Submitted", {"output": dumps(answer), "outputDetails": {"truncated": False}})
+            with self._failing_task(of):
+                result = self._await_token(callback, due)
+        finally:
+            with self._changed:
+                callback.closed, self._waiting = True, None
+            callback.taken.set()
+        self._task_event(of, "Succeeded", {"output": dumps(result), "outputDetails": {"truncated": False}})
+        return result
+
+    def _await_token(self, callback: Callback, due: float | None) -> Any:
+        ends = [moment for moment in (due, self._deadline) if moment is not None]
+        if ends:
+            woken = self._clock.sleep(min(ends) - self._clock.time(), callback.wake)
+        else:
+            with self._clock.idle():  # nothing comes by itself, so the clock has nowhere to jump
+                woken = callback.wake.wait()
+        with self._changed:
+            callback.closed = True
+            if self.status != "RUNNING" or (woken and callback.outcome is None):
+                raise _Over
+        if isinstance(callback.outcome, StatesError):
+            raise callback.outcome
+        if callback.outcome is not None:
+            return callback.outcome[0]
+        if self._deadline is not None and self._deadline == min(ends):
+            self._finish("TIMED_OUT")
+            raise _Over
+        raise StatesError(_TIMEOUT, "")
+
+    def _begin_task(self, of: dict[str, str], scheduled: dict[str, Any], seconds: int | None) -> None:
+        limit = {} if seconds is None else {"timeoutInSeconds": seconds}
+        self._task_event(of, "Scheduled", {**scheduled, **limit})
+        self._task_event(of, "Started", {})
+
+    @contextlib.contextmanager
+    def _failing_task(self, of: dict[str, str]) -> Iterator[None]:
+        """Record that the task has failed or run out of time, if what is done inside does."""
+        try:
+            yield
         except StatesError as failure:
             step = "TimedOut" if failure.error == _TIMEOUT else "Failed"
             details = {"error": failure.error, "cause": failure.cause}
-            self._task_event(direct, step, {key: text for key, text in details.items() if text})
+            self._task_event(of, step, {key: text for key, text in details.items() if text})
             raise
-        self._task_event(direct, "Succeeded", {"output": dumps(result), "outputDetails": {"truncated": False}})
-        if "ResultSelector" in state:
-            result = Scope(result, context).fill(state["ResultSelector"])
-        return _effective_output(state, document, result, context)
 
-    def _task_event(self, direct: bool, step: str, details: dict[str, Any]) -> None:
-        """Record an event. A function named by its ARN leaves others than one called through `lambda:invoke`."""
-        if direct:
-            self._record(f"LambdaFunction{step}", **({f"lambdaFunction{step}EventDetails": details} if details else {}))
-        else:
-            details = {"resourceType": "lambda", "resource": "invoke", **details}
-            self._record(f"Task{step}", **{f"task{step}EventDetails": details})
+    def _task_event(self, of: dict[str, str], step: str, details: dict[str, Any]) -> None:
+        """Record an event. A function named by its ARN leaves others than what is called through an integration."""
+        kind, details = f"{'Task' if of else 'LambdaFunction'}{step}", {**of, **details}
+        self._record(kind, **({f"{kind[0].lower()}{kind[1:]}EventDetails": details} if details else {}))
 
-    def _call(self, named: str, request: dict[str, Any], seconds: float) -> Any:
-        """Invoke the function on a thread of its own, so that a timeout or StopExecution need not wait for it."""
+    def _call(self, service: Callable[[], Any], seconds: int | None) -> Any:
+        """Call a service on a thread of its own, so that a timeout or StopExecution need not wait for it."""
         answers: list[Any] = []
+        limit = (_NO_TIMEOUT_SECONDS if seconds is None else seconds) * SLOWNESS
 
         def call() -> None:
             try:
-                answer: Any = _invoke(self._services.invoke, named, request)
+                answer: Any = service()
             except Exception as failure:  # noqa: BLE001 the waiting thread must see every failure
                 answer = failure
             with self._changed:
@@ -406,10 +484,10 @@ class Execution:
 
         self._clock.start_thread(call, name=f"task of {self.name}")
         remaining = float("inf") if self._deadline is None else self._deadline - self._clock.time()
-        patience = min(seconds * SLOWNESS, remaining, threading.TIMEOUT_MAX)
+        patience = min(limit, remaining, threading.TIMEOUT_MAX)
         with self._changed:
             answered = self._changed.wait_for(lambda: answers or self.status != "RUNNING", max(0.0, patience))
-        if not answered and remaining <= seconds * SLOWNESS:
+        if not answered and remaining <= limit:
             self._finish("TIMED_OUT")
         if self.status != "RUNNING":
             raise _Over
@@ -509,7 +587,7 @@ def _service_error(error: ClientError) -> StatesError:
     return StatesError(f"Lambda.{code}", cause)
 
 
-def _knows(rule: dict[str, Any], error: str) -> bool:
+def _knows(rule: dict[str, Any], error: str | None) -> bool:
     names = rule["ErrorEquals"]
     return error in names or "States.ALL" in names or ("States.TaskFailed" in names and error != _TIMEOUT)
 

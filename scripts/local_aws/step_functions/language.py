@@ -36,9 +36,13 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 class StatesError(Exception):
-    """An error as a state machine knows it: a name that Retry and Catch look for, and a cause to read."""
+    """An error as a state machine knows it: a name that Retry and Catch look for, and a cause to read.
 
-    def __init__(self, error: str, cause: str) -> None:
+    SendTaskFailure can leave out either, and a Catch then finds null (callback/test_callback.py,
+    test_sqs_failure_in_wait_for_task_tok_no_error_field).
+    """
+
+    def __init__(self, error: str | None, cause: str | None) -> None:
         super().__init__(f"{error}: {cause}")
         self.error, self.cause = error, cause
 
