@@ -152,6 +152,7 @@ class LocalAws:
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _RUNTIME)
         self.functions.endpoint_url = self.endpoint_url
         self.functions.install()
+        self.aurora.send_event = self.events.happened_in_rds
         self.aurora.is_function = self.functions.has_connection
         self.layers = self.functions.layers
         self.state_machines = StateMachines(self.clock, self.permissions, self.events.execution_status_changed)

@@ -54,7 +54,7 @@ _NO_VERB = re.compile(
 )
 # Texts that are AWS's: compared with what it reports, and read by nobody.
 AWS_OWN = frozenset(
-    {*FAILURES_IN_EVENTS, CLUSTER_FAILED, IS_GOING, NAME_IS_TAKEN, NO_CHANGES, NOT_ENOUGH_ZONES, VERSION_IN_USE}
+    {*FAILURES_IN_EVENTS, CLUSTER_FAILED.message, IS_GOING, NAME_IS_TAKEN, NO_CHANGES, NOT_ENOUGH_ZONES, VERSION_IN_USE}
 )
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -46,13 +46,13 @@ from scripts.local_aws.aurora.modifications import rest
 from scripts.local_aws.aurora.records import Cluster, Resource
 from scripts.local_aws.aurora.region import OPERATIONS, AuroraBackend
 from scripts.local_aws.aurora.snapshots import snapshot_of
-from scripts.local_aws.aurora.world import Durations, Quotas, World
+from scripts.local_aws.aurora.world import Durations, EventDelivery, Quotas, World
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.faults import Faults
 from scripts.local_aws.iam.gate import Permissions
 from scripts.local_aws.postgres.servers import Servers
 
-__all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations", "Quotas"]
+__all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations", "EventDelivery", "Quotas"]
 
 
 class Aurora(World):

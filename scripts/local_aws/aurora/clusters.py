@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
-from scripts.local_aws.aurora.events import CLUSTER_FAILED, report
+from scripts.local_aws.aurora.events import CLUSTER_CREATED, CLUSTER_FAILED, announce, report
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.records import Cluster
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
@@ -39,10 +39,16 @@ def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     database = rules.database_name(parameters)
     attributes = {"MasterUsername": username, "DatabaseName": database, **_encryption(region, parameters)}
     cluster = _new_cluster(region, parameters, attributes)
+
+    def end() -> None:
+        cluster.rest()
+        report(cluster, CLUSTER_CREATED)
+
+    announce(cluster, CLUSTER_CREATED)
     cluster.enter(
         "creating",
         region.world.durations.create_cluster,
-        then=cluster.rest,
+        then=end,
         work=lambda: cluster.postgres.create(username, password, database),
     )
     return {"DBCluster": cluster.describe()}
@@ -94,8 +100,13 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
 
     def end() -> None:
         cluster.rest(ended)
-        if ended != "available":
-            report(cluster, f"{CLUSTER_FAILED} {ended}.", "failure")
+        if ended == "available":
+            report(cluster, CLUSTER_CREATED)
+        else:
+            report(cluster, CLUSTER_FAILED, ended)
+
+    if ended == "available":
+        announce(cluster, CLUSTER_CREATED)
 
     cluster.enter(
         "creating",

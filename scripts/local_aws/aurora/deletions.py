@@ -12,7 +12,7 @@ from scripts.local_aws.aurora.automated_backups import (
     retain,
 )
 from scripts.local_aws.aurora.clusters import IDLE
-from scripts.local_aws.aurora.events import report
+from scripts.local_aws.aurora.events import CLUSTER_DELETED, announce, report
 from scripts.local_aws.aurora.global_databases import stop_replicating
 from scripts.local_aws.aurora.managed_password import stop_managing
 from scripts.local_aws.aurora.region import AuroraBackend, operation
@@ -61,7 +61,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
 
     def gone() -> None:
         del region.clusters[cluster.identifier]
-        report(cluster, "DB cluster deleted", "deletion")
+        report(cluster, CLUSTER_DELETED)
         stop_managing(cluster)
         stop_replicating(cluster)
         world.tasks.start(cluster.postgres.destroy, name=f"destroy {cluster.identifier}")
@@ -70,6 +70,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         else:
             retain(region, cluster)
 
+    announce(cluster, CLUSTER_DELETED)
     taken = min(world.durations.create_snapshot, seconds)
     if final:
         cluster.enter("available", taken, then=lambda: cluster.enter("deleting", seconds - taken, then=gone))

@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora.addresses import publish
-from scripts.local_aws.aurora.events import report
+from scripts.local_aws.aurora.events import CLUSTER_FAILED_OVER, announce, report
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 
@@ -29,7 +29,8 @@ def failover_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> 
         cluster.rest()
         cluster.writer = target
         publish(cluster)
-        report(cluster, f"Completed failover to DB instance: {target.identifier}", "failover")
+        report(cluster, CLUSTER_FAILED_OVER, target.identifier)
 
+    announce(cluster, CLUSTER_FAILED_OVER, target.identifier)
     cluster.enter("failing-over", region.world.durations.failover, then=promoted)
     return {"DBCluster": cluster.describe()}

@@ -7,7 +7,7 @@ from typing import Any
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.addresses import NOWHERE, certify, publish, serve, withdraw
-from scripts.local_aws.aurora.events import INSTANCE_FAILED, report
+from scripts.local_aws.aurora.events import INSTANCE_CREATED, INSTANCE_DELETED, INSTANCE_FAILED, announce, report
 from scripts.local_aws.aurora.managed_password import managed_password_applied
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.modifications import performance_insights_of, reset_pending_password, rest
@@ -110,6 +110,7 @@ def _begin(instance: Instance) -> None:
         publish(cluster)
         reset_pending_password(cluster)
         managed_password_applied(cluster)
+        report(instance, INSTANCE_CREATED)
 
     def settle() -> None:
         instance.enter(_settling(instance), durations.settle, then=lambda: rest(instance))
@@ -118,7 +119,7 @@ def _begin(instance: Instance) -> None:
         instance.rest(status)
         if status != "insufficient-capacity":
             # Of a lack of capacity, no event is documented.
-            report(instance, INSTANCE_FAILED.format(status), "failure")
+            report(instance, INSTANCE_FAILED, status)
 
     fault = world.faults.lifecycle("create-instance", instance.identifier)
     seconds = durations.create_instance + cluster.members.index(instance) * durations.further_instance
@@ -126,6 +127,7 @@ def _begin(instance: Instance) -> None:
     if fault and fault.status != "available":
         instance.enter("creating", seconds, then=lambda: fail(fault.status))
     else:
+        announce(instance, INSTANCE_CREATED)
         instance.enter("creating", seconds, then=start_server)
 
 
@@ -175,10 +177,12 @@ def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
         cluster.elect_writer()
         withdraw(instance)
         publish(cluster)
+        report(instance, INSTANCE_DELETED)
         if cluster.members:
             region.world.tasks.start(lambda: certify(cluster), name=f"certify {cluster.identifier}")
         else:
             region.world.tasks.start(cluster.postgres.stop, name=f"stop {cluster.identifier}")
 
+    announce(instance, INSTANCE_DELETED)
     instance.enter("deleting", region.world.durations.delete_instance, then=gone)
     return {"DBInstance": instance.describe()}

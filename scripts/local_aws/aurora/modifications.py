@@ -8,7 +8,7 @@ from typing import Any
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.clusters import IDLE, SETTINGS, with_settings
-from scripts.local_aws.aurora.events import report
+from scripts.local_aws.aurora.events import PASSWORD_NOT_RESET, PASSWORD_RESET, announce, report
 from scripts.local_aws.aurora.managed_password import (
     begin_to_manage,
     check_management,
@@ -169,7 +169,7 @@ def reset_pending_password(cluster: Cluster) -> None:
 
     def change() -> None:
         if never:
-            report(cluster, "An attempt to reset the master password for the DB cluster has failed.", "failure")
+            report(cluster, PASSWORD_NOT_RESET)
         elif not fault:
             cluster.postgres.set_password(cluster.attributes["MasterUsername"], password)
 
@@ -178,8 +178,12 @@ def reset_pending_password(cluster: Cluster) -> None:
         if not never:
             cluster.pending_password = None
             managed_password_applied(cluster)
+        if not fault:
+            report(cluster, PASSWORD_RESET)
 
     def reset() -> None:
+        if not fault:
+            announce(cluster, PASSWORD_RESET)
         cluster.enter("resetting-master-credentials", seconds * 2 / 3, then=applied, work=change)
 
     cluster.enter("available", seconds / 3, then=reset)

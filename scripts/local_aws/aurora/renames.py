@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora.addresses import publish
-from scripts.local_aws.aurora.events import report
+from scripts.local_aws.aurora.events import CLUSTER_RENAMED, announce, report
 from scripts.local_aws.aurora.memberships import put_into
 from scripts.local_aws.aurora.records import Cluster
 from scripts.local_aws.moto_fixes.resource_shares import shares_with
@@ -62,6 +62,8 @@ def begin_rename(cluster: Cluster, name: str, then: Callable[[], None]) -> None:
         cluster.previously = before
         publish(cluster)
 
+    if not fault:
+        announce(cluster, CLUSTER_RENAMED, cluster.identifier, name)
     cluster.becoming = name
     cluster.enter("renaming", world.durations.rename_cluster, then=ended)
     publish(cluster)
@@ -76,4 +78,4 @@ def _give_name(cluster: Cluster, name: str) -> None:
     # Aurora User Guide, "Working with the Data API", troubleshooting: turn it off and on again after a rename.
     cluster.data_api_is_stale = bool(cluster.attributes["HttpEndpointEnabled"])
     put_into(cluster, cluster.attributes["VpcSecurityGroups"])
-    report(cluster, f"Renamed cluster from {before} to {name}", "notification")
+    report(cluster, CLUSTER_RENAMED, before, name)

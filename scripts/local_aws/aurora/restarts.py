@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora.addresses import publish, serve
-from scripts.local_aws.aurora.events import report
+from scripts.local_aws.aurora.events import CLUSTER_STARTED, CLUSTER_STOPPED, INSTANCE_RESTARTED, announce, report
 from scripts.local_aws.aurora.modifications import rest
 from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation
@@ -34,8 +34,9 @@ def reboot_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
 
     def started() -> None:
         _bring_up(instance)
-        report(instance, "DB instance restarted", "availability")
+        report(instance, INSTANCE_RESTARTED)
 
+    announce(instance, INSTANCE_RESTARTED)
     instance.enter("rebooting", durations.reboot_instance, then=start, work=lambda: _end_sessions(instance))
     return {"DBInstance": instance.describe()}
 
@@ -57,8 +58,9 @@ def stop_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict
         for member in cluster.members:
             member.rest("stopped")
         cluster.enter("stopped", _LONGEST_STOP_SECONDS, then=lambda: _start(cluster))
-        report(cluster, "DB cluster stopped", "notification")
+        report(cluster, CLUSTER_STOPPED)
 
+    announce(cluster, CLUSTER_STOPPED)
     cluster.enter("stopping", region.world.durations.stop_cluster, then=stopped, work=cluster.postgres.stop)
     for member in cluster.members:
         _take_down(member, "stopping")
@@ -89,10 +91,11 @@ def _start(cluster: Cluster) -> None:
         rest(cluster)
         for member in cluster.members:
             _bring_up(member)
-        report(cluster, "DB cluster started", "notification")
+        report(cluster, CLUSTER_STARTED)
 
     for member in cluster.members:
         member.rest("starting")
+    announce(cluster, CLUSTER_STARTED)
     cluster.enter("starting", cluster.region.world.durations.start_cluster, then=start)
 
 

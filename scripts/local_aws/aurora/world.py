@@ -64,6 +64,18 @@ class Quotas:
     global_clusters: int = 5
 
 
+@dataclasses.dataclass(frozen=True)
+class EventDelivery:
+    """How RDS's events reach EventBridge. By default each does once, right after what it reports.
+
+    `early`: when the work begins, and not again when it ends. Failures come at their time in any case.
+    """
+
+    lost: bool = False
+    late_seconds: float = 0
+    early: bool = False
+
+
 @dataclasses.dataclass
 class Dependents:
     """Hold what depends on clusters in one account and region, by its name, id or ARN, as its API describes it."""
@@ -101,6 +113,9 @@ class World:
     doors: set[str] = dataclasses.field(default_factory=set)
     # Security groups whose rules are untracked: they let everything in, and all outbound traffic out.
     untracked: set[str] = dataclasses.field(default_factory=set)
+    event_delivery: EventDelivery = dataclasses.field(default_factory=EventDelivery)
+    # (account, region, detail-type, detail): puts an event of RDS on the default bus.
+    send_event: Callable[[str, str, str, dict[str, object]], None] = lambda account, region, kind, detail: None
     is_function: Callable[[Connection], bool] = lambda client: False
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
 

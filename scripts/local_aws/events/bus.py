@@ -1,4 +1,4 @@
-"""EventBridge: what happens to executions, and what callers put on a bus, reaches the rules' targets.
+"""EventBridge: what happens to executions and in RDS, and what callers put on a bus, reaches the rules' targets.
 
 Targets: Lambda functions (by the function's own policy), SNS topics (by the topic's policy) and state machines (by
 the target's role). Any other target is refused when it is put. What cannot be delivered goes to the target's
@@ -60,17 +60,28 @@ class Events:
     def execution_status_changed(self, execution: Execution) -> None:
         """Report it to the default bus of the execution's region, as Step Functions does for every status."""
         region, account = execution.execution_arn.split(":")[3:5]
+        # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
+        detail = {name: _milliseconds(value) for name, value in execution.described().items()}
+        kind = "Step Functions Execution Status Change"
+        self._happened(account, region, "aws.states", kind, execution.execution_arn, detail)
+
+    def happened_in_rds(self, account: str, region: str, kind: str, detail: dict[str, Any]) -> None:
+        """Report an event of RDS to the default bus of its region (Aurora guide, "Examples of Amazon RDS events")."""
+        self._happened(account, region, "aws.rds", kind, detail["SourceArn"], detail)
+
+    def _happened(
+        self, account: str, region: str, source: str, kind: str, resource: str, detail: dict[str, Any]
+    ) -> None:
         event: Any = {
             "version": "0",
             "id": str(uuid.uuid4()),
-            "detail-type": "Step Functions Execution Status Change",
-            "source": "aws.states",
+            "detail-type": kind,
+            "source": source,
             "account": account,
             "time": f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}",
             "region": region,
-            "resources": [execution.execution_arn],
-            # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
-            "detail": {name: _milliseconds(value) for name, value in execution.described().items()},
+            "resources": [resource],
+            "detail": detail,
         }
         for rule in list(moto_events.events_backends[account][region].event_buses["default"].rules.values()):
             rule.send_to_targets(event)

@@ -155,3 +155,32 @@ def wait_until(true: Callable[[], Any], what: str, seconds: float = FAR_TOO_LONG
 def history(aws: LocalAws, execution_arn: str) -> list[Answer]:
     pages = aws.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution_arn)
     return [event for page in pages for event in page["events"]]
+
+
+@pytest.fixture
+def inbox(aws: LocalAws) -> tuple[str, Callable[[], list[Any]]]:
+    """A topic that EventBridge may publish to, and how to read what arrived there."""
+    name = f"inbox-{uuid.uuid4().hex[:8]}"
+    queue = aws.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    topic = aws.client("sns").create_topic(Name=name)["TopicArn"]
+    subscription = {"Protocol": "sqs", "Endpoint": f"arn:aws:sqs:us-east-1:123456789012:{name}"}
+    aws.client("sns").subscribe(TopicArn=topic, Attributes={"RawMessageDelivery": "true"}, **subscription)
+    statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**statement, "Resource": topic}]})
+    aws.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+    found: list[Any] = []
+
+    def read() -> list[Any]:
+        messages = aws.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        found.extend(json.loads(message["Body"]) for message in messages)
+        return found
+
+    return topic, read
+
+
+def put_rule(aws: LocalAws, pattern: Answer, *targets: Answer) -> str:
+    name = f"rule-{uuid.uuid4().hex[:8]}"
+    events = aws.client("events")
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, Targets=[{"Id": str(position), **t} for position, t in enumerate(targets)])
+    return name

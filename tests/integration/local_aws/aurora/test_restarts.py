@@ -122,7 +122,7 @@ def test_a_reboot_ends_the_sessions_of_its_own_instance(aws: LocalAws) -> None:
     aws.clock.sleep(aws.aurora.durations.reboot_instance + 1)
     assert answers(found)
     events = aws.client("rds").describe_events(SourceType="db-instance", SourceIdentifier=writer)["Events"]
-    assert [each["Message"] for each in events] == ["DB instance restarted"]
+    assert [each["Message"] for each in events] == ["DB instance created", "DB instance restarted"]
 
 
 def test_a_transaction_that_a_reboot_interrupts_is_rolled_back(aws: LocalAws) -> None:
@@ -187,4 +187,4 @@ def test_a_stopped_cluster_takes_no_changes_and_starts_after_a_week(aws: LocalAw
             "Events"
         ]
     ]
-    assert messages == ["DB cluster stopped", "DB cluster started"]
+    assert messages == ["DB cluster created", "DB cluster stopped", "DB cluster started"]

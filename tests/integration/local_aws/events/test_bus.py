@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from scripts.local_aws.events.bus import shape
 from scripts.local_aws.server import LocalAws
-from tests.integration.local_aws.conftest import Answer, MakeFunction, MakeRole, allow, finished, wait_until
+from tests.integration.local_aws.conftest import MakeFunction, MakeRole, allow, finished, put_rule, wait_until
 
 MakeMachine = Callable[..., str]
 RULE = "arn:aws:events:us-east-1:123456789012:rule/"
@@ -21,35 +20,6 @@ RULE = "arn:aws:events:us-east-1:123456789012:rule/"
 @pytest.fixture
 def failing(make_machine: MakeMachine) -> str:
     return make_machine({"A": {"Type": "Fail", "Error": "CopyFailed", "Cause": "of reasons"}})
-
-
-@pytest.fixture
-def inbox(aws: LocalAws) -> tuple[str, Callable[[], list[Any]]]:
-    """A topic that EventBridge may publish to, and how to read what arrived there."""
-    name = f"inbox-{uuid.uuid4().hex[:8]}"
-    queue = aws.client("sqs").create_queue(QueueName=name)["QueueUrl"]
-    topic = aws.client("sns").create_topic(Name=name)["TopicArn"]
-    subscription = {"Protocol": "sqs", "Endpoint": f"arn:aws:sqs:us-east-1:123456789012:{name}"}
-    aws.client("sns").subscribe(TopicArn=topic, Attributes={"RawMessageDelivery": "true"}, **subscription)
-    statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**statement, "Resource": topic}]})
-    aws.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
-    found: list[Any] = []
-
-    def read() -> list[Any]:
-        messages = aws.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        found.extend(json.loads(message["Body"]) for message in messages)
-        return found
-
-    return topic, read
-
-
-def put_rule(aws: LocalAws, pattern: Answer, *targets: Answer) -> str:
-    name = f"rule-{uuid.uuid4().hex[:8]}"
-    events = aws.client("events")
-    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
-    events.put_targets(Rule=name, Targets=[{"Id": str(position), **t} for position, t in enumerate(targets)])
-    return name
 
 
 def start(aws: LocalAws, machine: str, execution_input: str = "{}") -> str:
