@@ -30,7 +30,7 @@ import psycopg2.extensions
 from scripts.local_aws.core.certificates import Authority
 from scripts.local_aws.postgres.binaries import PostgresBinaries
 from scripts.local_aws.postgres.gateway import Gateway, Place
-from scripts.local_aws.postgres.setup import MEMBERS, Setup, quoted, scram_verifier
+from scripts.local_aws.postgres.setup import MEMBERS, SCRAM_ITERATIONS, Setup, quoted, scram_verifier
 from scripts.local_aws.postgres.volumes import Volume, copy_files, copy_volume
 
 _START_SECONDS = 30
@@ -142,6 +142,8 @@ class Postgres:
                 "ssl_cert_file": str(certificate),
                 "ssl_key_file": str(key),
             }
+            if self._servers.binaries.version >= 16:
+                settings["scram_iterations"] = str(SCRAM_ITERATIONS)  # of the passwords that clients set
             arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
             with self.log.open("ab") as log:
                 self._process = self._servers.spawn(["-D", str(self._volume), *arguments], log)

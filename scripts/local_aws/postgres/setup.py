@@ -39,6 +39,9 @@ _PREDEFINED_ROLES = {
     17: "pg_maintain",
 }
 
+SCRAM_ITERATIONS = 1
+"""RFC 7677 asks for 4096 where a verifier may be stolen; here they took a third of the time of each login."""
+
 MEMBERS = "aurora_members"
 """The directory in a volume with a file for each member of the cluster: its name, by the address of its sessions."""
 # Aurora PostgreSQL functions reference: "Reports the name of the DB instance to which you're connected."
@@ -159,7 +162,7 @@ def _keep(template: pathlib.Path, kept: pathlib.Path) -> None:
 
 def scram_verifier(password: str) -> str:
     """Return what PostgreSQL stores instead of a password of ASCII characters (RFC 5803, RFC 7677)."""
-    iterations, salt = 4096, secrets.token_bytes(16)
+    iterations, salt = SCRAM_ITERATIONS, secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, iterations)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server_key = hmac.digest(salted, b"Server Key", "sha256")
