@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # no types
-from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # no types
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # no types
+
+from scripts.translator import Parser, Translator, yaml_parse
 
 INFRASTRUCTURE = Path(__file__).parents[2] / "infrastructure"
 TEMPLATE = INFRASTRUCTURE / "aurora-restore-pipeline.yaml"

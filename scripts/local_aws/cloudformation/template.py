@@ -7,14 +7,12 @@ DefinitionUri) stay paths: they travel through the SAM transform as locations in
 
 from __future__ import annotations
 
-import contextlib
 import graphlib
 import json
 import logging
 import pathlib
 import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # PyYAML brings no types
@@ -47,10 +45,6 @@ _LOCAL_PATHS = {
     "AWS::Serverless::LayerVersion": "ContentUri",
     "AWS::Serverless::StateMachine": "DefinitionUri",
 }
-
-# The translator's own schemas name no such formats, and jsonschema does without what is not installed. Each compiles a
-# grammar when it is imported, which takes as long as everything else that the translator needs.
-_FORMAT_CHECKERS = ("rfc3986_validator", "rfc3987_syntax")
 
 
 class Template:
@@ -219,25 +213,10 @@ def _resolve_paths(document: dict[str, Any], directory: pathlib.Path) -> None:
             properties[name] = {"Bucket": LOCAL_BUCKET, "Key": str(path)}
 
 
-@contextlib.contextmanager
-def _without(*modules: str) -> Iterator[None]:
-    """Let imports take place as if these modules were not installed, unless they are imported already."""
-    hidden = [name for name in modules if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None says that there is none
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
-
-
 def _transformed(document: dict[str, Any], given: Mapping[str, str], region: str) -> dict[str, Any]:
     import boto3
 
-    with _without(*_FORMAT_CHECKERS):
-        from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]  # no types
-        from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # no types
-        from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # no types
+    from scripts.translator import InvalidDocumentException, Parser, Translator
 
     logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it complains of metrics that nobody collects
     session = boto3.session.Session(region_name=region)
