@@ -158,7 +158,8 @@ check "import-linter: who may import whom" "$bin/lint-imports"
 
 if [ "$tier" = quick ]; then
   begin_lane "mypy: strict" "$bin/python" -m scripts.checks.type_check
-  check "pytest: unit" tests tests/unit
+  make_room_in_memory
+  check "pytest: unit" in_memory tests tests/unit
   end_lanes
   finish
 fi
@@ -198,7 +199,7 @@ if [ "$tier" = full ]; then
   check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.run_checkov "$work/translated.json"
 fi
 check "secrets: none in the repository" .venv-linters/bin/python -m scripts.checks.run_secrets
-check "pytest: unit" tests tests/unit
+check "pytest: unit" in_memory tests tests/unit
 check "pytest: embedded AWS, deployment, pages" in_memory tests tests/integration \
   --ignore=tests/integration/pipeline --ignore=tests/integration/postgres --ignore=tests/integration/commands
 end_lanes
