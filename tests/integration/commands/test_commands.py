@@ -137,20 +137,19 @@ def test_own_policies_mask_and_check_what_is_restored(tmp_path: pathlib.Path) ->
     assert "Verified   by policy own, " in message["message"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("masking", "checks", "options", "error"),
-    one_and_the_rest(
-        [
-            (POLICY, "version: 1\nsource: {}\n", ["--drill"], "RequestRefused: verification: 'own' compares with"),
-            (
-                POLICY.replace('      "public.settings.*": keep\n', ""),
-                CUSTOMERS.format(least=2000),
-                ["--refresh"],
-                "StepFailed: The masking policy does not fit database 'orders'",
-            ),
-            (POLICY, CUSTOMERS.format(least=9000), [], "ChecksFailed: "),
-        ]
-    ),
+    [
+        (POLICY, "version: 1\nsource: {}\n", ["--drill"], "RequestRefused: verification: 'own' compares with"),
+        (
+            POLICY.replace('      "public.settings.*": keep\n', ""),
+            CUSTOMERS.format(least=2000),
+            ["--refresh"],
+            "StepFailed: The masking policy does not fit database 'orders'",
+        ),
+        (POLICY, CUSTOMERS.format(least=9000), [], "ChecksFailed: "),
+    ],
     ids=["refused", "does not fit", "finds something"],
 )
 def test_own_policies_that_do_not_do_end_red_in_the_pipelines_words(

@@ -16,6 +16,7 @@ from scripts.local_run.production import DATABASES, Production, database_session
 from scripts.local_run.stage import Stage
 from tests.integration.pipeline.reader import Reader, commands, inline, reading
 from tests.integration.pipeline.support import Pipeline, Run, settle
+from tests.integration.tiers import one_and_the_rest
 
 PREFIX, BUCKET = "masked", "masking-policies"
 WHOLE = """
@@ -236,7 +237,7 @@ def test_a_policy_whose_version_is_gone_is_refused_with_a_command_that_shows_it(
     assert version not in reader.type(inline(run.reason, "aws s3api list-object-versions"))
 
 
-@pytest.mark.parametrize("die", ["before", "after"])
+@pytest.mark.parametrize("die", one_and_the_rest(["after", "before"]))
 def test_a_masking_that_died_is_repeated_and_every_row_is_masked_once(
     pipeline: Pipeline, production: Production, target: str, die: str
 ) -> None:

@@ -91,7 +91,8 @@ def test_what_the_clean_up_took_away_is_made_anew(
     ]
 
 
-@pytest.mark.parametrize("state", one_and_the_rest(["Wait for Copy", "Wait for Restore"]))
+@pytest.mark.full
+@pytest.mark.parametrize("state", ["Wait for Copy", "Wait for Restore"])
 def test_a_run_that_was_stopped_by_hand_is_resumed_where_it_was(
     pipeline: Pipeline, distant_production: Production, key: str, target: str, state: str
 ) -> None:

@@ -111,6 +111,7 @@ def test_the_data_arrives(case: Case, pipeline: Pipeline, source: Production, ta
 ACROSS = next(case for case in CASES if case.name == "cross-account-automated")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("case", [ACROSS], ids=lambda case: case.name)
 @pytest.mark.usefixtures("role")
 def test_a_failed_run_is_resumed_across_accounts(

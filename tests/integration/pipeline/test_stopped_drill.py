@@ -93,6 +93,7 @@ def test_a_drill_that_is_stopped_while_rds_creates_its_cluster_leaves_none(
     assert "To drill again, start a new operation:" in second.message
 
 
+@pytest.mark.full
 def test_a_drill_that_is_stopped_while_it_verifies_leaves_no_cluster(pipeline: Pipeline) -> None:
     target = next(TARGETS)
     run = stopped(pipeline, target, VERIFYING)

@@ -15,7 +15,6 @@ from scripts.local_run import stage
 from scripts.local_run.production import MASTER, Production, database_session
 from scripts.local_run.stage import Stage
 from tests.integration.pipeline.support import Pipeline, settle, until
-from tests.integration.tiers import one_and_the_rest
 
 PREFIX, BUCKET = "verified", "verification-policies"
 POLICY = """
@@ -227,15 +226,14 @@ def take_the_name(pipeline: Pipeline) -> None:
     aws.aurora.durations = quick
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("held", "parameters"),
-    one_and_the_rest(
-        [
-            # Between the plan and the checks, and between the checks and the look after them.
-            ("rds:CreateDBInstance", {"DBClusterIdentifier": "target-*"}),
-            ("lambda:Invoke", {"FunctionName": "*-snapshot-check"}),
-        ]
-    ),
+    [
+        # Between the plan and the checks, and between the checks and the look after them.
+        ("rds:CreateDBInstance", {"DBClusterIdentifier": "target-*"}),
+        ("lambda:Invoke", {"FunctionName": "*-snapshot-check"}),
+    ],
 )
 def test_a_source_whose_name_another_cluster_takes_after_the_plan_was_not_compared(
     pipeline: Pipeline, target: str, twin: Production, held: str, parameters: dict[str, str]

@@ -86,7 +86,8 @@ def test_no_shadow_of_anything_that_our_sql_names_is_ever_used(cluster: Cluster,
     assert sprung(cluster) == []
 
 
-@pytest.mark.parametrize("path", one_and_the_rest(list(PATHS)[1:], PUBLIC_FIRST))
+@pytest.mark.full
+@pytest.mark.parametrize("path", list(PATHS)[1:])
 def test_the_shadows_are_used_where_the_path_is_not_pinned(
     cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
