@@ -29,6 +29,7 @@ def learned(aws: LocalAws, place: Stage) -> Run:
     return runs["learned"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("number", "most"),
     [

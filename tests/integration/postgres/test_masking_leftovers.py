@@ -182,6 +182,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.full
 def test_a_former_parent_shows_nothing_of_its_children(production: Cluster) -> None:
     production.superuser("orders", *FORMER_PARENT)
     leaves_nothing(production, POLICY)
