@@ -86,8 +86,7 @@ def test_no_shadow_of_anything_that_our_sql_names_is_ever_used(cluster: Cluster,
     assert sprung(cluster) == []
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("path", list(PATHS)[1:])
+@pytest.mark.parametrize("path", one_and_the_rest(list(PATHS)[1:], PUBLIC_FIRST))
 def test_the_shadows_are_used_where_the_path_is_not_pinned(
     cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,6 @@ def test_every_row_is_masked_once_and_the_schema_is_as_before(production: Cluste
     assert production.superuser("postgres", "select rolname from pg_roles where rolname ~ 'aurora_restore'") == []
 
 
-@pytest.mark.full
 def test_no_original_value_can_be_read_anywhere(production: Cluster) -> None:
     assert readable(production, "orders", "real.org|Real Name|person[0-9]|49 170") != []
     mask(production, POLICY)

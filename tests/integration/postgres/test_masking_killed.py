@@ -6,8 +6,10 @@ import os
 import random
 import re
 import signal
+import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -42,17 +44,19 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def in_a_process(work: Callable[[], bool]) -> bool | None:
     """Whether it is done; None where it was killed."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os._exit(0 if work() else 1)
-        except BaseException as error:  # noqa: BLE001 - the parent reports it
-            os.write(2, f"{type(error).__name__}: {error}\n".encode())
-            os._exit(2)
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        return None
-    assert os.WEXITSTATUS(status) in (0, 1), "see its standard error"
+    with tempfile.TemporaryFile() as told:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os._exit(0 if work() else 1)
+            except BaseException:  # noqa: BLE001 - the parent reports it
+                os.write(told.fileno(), traceback.format_exc().encode())
+                os._exit(2)
+        _, status = os.waitpid(pid, 0)
+        if os.WIFSIGNALED(status):
+            return None
+        told.seek(0)
+        assert os.WEXITSTATUS(status) in (0, 1), told.read().decode()
     return os.WEXITSTATUS(status) == 0
 
 
