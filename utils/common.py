@@ -84,7 +84,11 @@ class Work:
     def pace(self, record: OperationRecord) -> Pace:
         """Return when to look again, by the stack's PollSeconds and by what the operation expects."""
         return Pace(
-            unit_seconds=self.poll_seconds, expected=record.expected, phases=record.phases, over=list(record.took)
+            unit_seconds=self.poll_seconds,
+            expected=record.expected,
+            announced=record.announced_before,
+            phases=record.phases,
+            took=record.took,
         )
 
     def prove_at_work(self) -> None:

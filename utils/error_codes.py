@@ -96,6 +96,7 @@ DENIED_CODES = frozenset(
 )
 
 _NOT_USED = "The pipeline uses nothing of this kind: report it to the maintainers of the pipeline."
+_WAIT_IS_OVER = "The wait has ended meanwhile: nothing has to be done."
 _WRONG_CALL = "The call itself is wrong: report it to the maintainers of the pipeline."
 _OUTDATED = "Deploy the stack again from its template."
 _TOPIC_KEY = "Look at the key of the notification topic: it must exist, be enabled and let the stack's roles use it."
@@ -237,6 +238,10 @@ FINAL_CODES: Mapping[str, str] = {
     "ExecutionDoesNotExist": "The execution is older than 90 days, or of another state machine.",
     "InvalidArn": _WRONG_CALL,
     "KmsInvalidStateException": "Look at the key of the state machine: it must exist and be enabled.",
+    "InvalidOutput": _WRONG_CALL,
+    "InvalidToken": _WAIT_IS_OVER,
+    "TaskDoesNotExist": _WAIT_IS_OVER,
+    "TaskTimedOut": _WAIT_IS_OVER,
     # CloudTrail, whose answers stop nothing
     "InvalidEventCategoryException": _WRONG_CALL,
     "InvalidLookupAttributesException": _WRONG_CALL,

@@ -1,11 +1,14 @@
 """How long to wait before asking Aurora again: often enough to lose little time, rarely enough to stay cheap.
 
-A look costs three state transitions and about ten of the 25,000 events that an execution may have. So it is made when
-it pays: shortly before the end that earlier operations or the reported progress predict, and where nothing is known,
-after pauses that grow with the time that has already passed.
+A look costs three state transitions and some fifteen of the 25,000 events that an execution may have. So it is made
+when it pays: shortly before the end that earlier operations or the reported progress predict, and where nothing is
+known, after pauses that grow with the time that has already passed. An event of RDS ends a pause early; where one has
+announced the end of the same before, few looks remain for the case that it is lost.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 # No pause is longer, so that a failure is noticed within it. The target's lock outlives each (utils/common.py).
 LONGEST_PAUSE_SECONDS = 60 * 60
@@ -16,11 +19,16 @@ CAP_UNITS = 5
 GROWTH, SLOW_GROWTH = 0.15, 0.12
 # When to look, as parts of the expected duration: sparsely before its end and densely from it on. AWS seldom deviates
 # from what it took before by more than a third; one that does is waited for like something unknown. Of what is short
-# only one look before its end pays, and what is long deserves more of them.
+# few looks pay, and what is long deserves more of them.
 SHORT_UNITS, LONG_UNITS = 10 / 3, 30
+SHORT = (0.775, 1, 1.15, 1.3)
 BEFORE_END, LONG_BEFORE_END = (0.775, 0.85, 0.925), (0.75, 0.8, 0.85, 0.9, 0.95)
 FROM_END = tuple(1 + 0.04 * number for number in range(10))
 LONG_FROM_END = tuple(1 + 0.02 * number for number in range(19))
+# The same where an event of RDS has announced the end before: it ends the pause, and looks are there for lost events.
+ANNOUNCED = (1.2, 1.35)
+# After an event that came before the end: as long as it is ago, and in units at least that.
+AFTER_EVENT_UNITS = 1 / 2
 # From which PercentProgress on it predicts the end better than anything else, and when that is trusted to the full.
 TELLING_PERCENT, NEARLY_DONE_PERCENT = 10, 90
 SHORT_OF_PREDICTION = 0.93
@@ -35,22 +43,30 @@ def seconds_to_wait(
     percent: int = 0,
     first_look_seconds: float = 0,
     shortest_seconds: float = 0,
+    *,
+    is_announced: bool = False,
+    event_ago_seconds: float | None = None,
 ) -> int:
     """Return the next pause in whole seconds, at least a sixth of a unit and at least one second.
 
     `unit_seconds` is the stack's PollSeconds. `expected_seconds` is how long the same took before; `first_look_seconds`
     is what it takes at least where that is unknown. `percent` is PercentProgress as RDS estimates it; 0 means unknown.
-    `shortest_seconds`: a shorter pause than that would not be worth its look.
+    `shortest_seconds`: a shorter pause than that would not be worth its look. `is_announced`: an event of RDS has
+    announced the end of the same before. `event_ago_seconds`: since the last event about it, which came too early.
     """
     shortest = max(SHORTEST_UNITS * unit_seconds, shortest_seconds)
     before_window = BEFORE_END[0] * expected_seconds - elapsed_seconds if expected_seconds is not None else 0
     if TELLING_PERCENT <= percent < 100:
         pause = _until_predicted_end(elapsed_seconds, percent, before_window)
     elif expected_seconds is not None:
-        pause = _until_next_look(elapsed_seconds, unit_seconds, expected_seconds, shortest)
+        parts = ANNOUNCED if is_announced else _parts(expected_seconds / unit_seconds)
+        pause = _until_next_look(elapsed_seconds, unit_seconds, [part * expected_seconds for part in parts], shortest)
     else:
         pause = max(first_look_seconds - elapsed_seconds, _growing(elapsed_seconds, unit_seconds))
-    return max(round(min(max(pause, shortest), LONGEST_PAUSE_SECONDS)), 1)
+    pause = max(pause, shortest)
+    if event_ago_seconds is not None:
+        pause = min(pause, max(event_ago_seconds, AFTER_EVENT_UNITS * unit_seconds))
+    return max(round(min(pause, LONGEST_PAUSE_SECONDS)), 1)
 
 
 def _until_predicted_end(elapsed_seconds: float, percent: int, before_window: float) -> float:
@@ -63,10 +79,9 @@ def _until_predicted_end(elapsed_seconds: float, percent: int, before_window: fl
     return min(predicted, max(TRUSTED_AHEAD * elapsed_seconds, before_window))
 
 
-def _until_next_look(elapsed_seconds: float, unit_seconds: int, expected_seconds: float, shortest: float) -> float:
+def _until_next_look(elapsed_seconds: float, unit_seconds: int, looks: Sequence[float], shortest: float) -> float:
     """Return the time until the first of the looks that is not closer than the shortest pause."""
     earliest = elapsed_seconds + shortest
-    looks = (part * expected_seconds for part in _parts(expected_seconds / unit_seconds))
     ahead = (look for look in looks if look >= earliest)
     return next(ahead, elapsed_seconds + _growing(elapsed_seconds, unit_seconds)) - elapsed_seconds
 
@@ -74,7 +89,7 @@ def _until_next_look(elapsed_seconds: float, unit_seconds: int, expected_seconds
 def _parts(expected_units: float) -> tuple[float, ...]:
     if expected_units >= LONG_UNITS:
         return (*LONG_BEFORE_END, *LONG_FROM_END)
-    return (*(BEFORE_END[:1] if expected_units < SHORT_UNITS else BEFORE_END), *FROM_END)
+    return SHORT if expected_units < SHORT_UNITS else (*BEFORE_END, *FROM_END)
 
 
 def _growing(elapsed_seconds: float, unit_seconds: int) -> float:

@@ -7,7 +7,7 @@ from utils.common import Work, step
 from utils.contracts.payloads import CheckDeleteTask, DeleteProgress
 from utils.state.operation import NO_CLUSTER, iso
 from utils.state.unseen import note_looks
-from utils.steps.delete_watch import durations_seen, is_there, look_again, raise_if_never_gone, waited_for
+from utils.steps.delete_watch import end_seen, is_there, look_again, raise_if_never_gone, waited_for, with_event
 from utils.steps.final_snapshot import FinalSnapshot, settled_snapshot
 
 
@@ -18,21 +18,21 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     It is identified by its resource id: a renamed one is not deleted, and a new one with the old name does not count.
     One that RDS was not asked to delete is gone only once a second look has not found it either.
     """
-    progress, resource_id = task.progress, task.progress.cluster_resource_id
+    progress, resource_id = with_event(task.progress, task.woken), task.progress.cluster_resource_id
     if progress.answer == "done" or resource_id is None:
         return replace(progress, answer="advance" if progress.answer == "wait" else "done")
     record, now = work.record(), task.run.now
     elapsed_seconds = (now - progress.started_at).total_seconds()
     deadline_hours = environment.whole_number("DELETE_DEADLINE_HOURS")
     waiting = waited_for(progress, now, work.pace(record))
-    durations = durations_seen(progress, record, now)
+    ended = end_seen(progress, record, now, work.pace(record))
     aurora = work.aurora(progress.region)
     cluster = aurora.cluster_with_id(resource_id)
     if cluster is not None:
         note_looks(work.state, record, shown=[resource_id])
         if is_there(progress, cluster):
             if progress.doing == "switching-protection-off":
-                work.state.remember(took=durations)
+                work.state.remember(**ended)
             return replace(progress, answer="advance")
         raise_if_never_gone(cluster, progress, elapsed_seconds, deadline_hours)
         return waiting
@@ -43,7 +43,7 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     elif record.source_gone_at is None:
         work.state.note(source_gone_at=iso(now))
     if progress.final_snapshot_identifier is None:
-        work.state.remember(took=durations)
+        work.state.remember(**ended)
         return replace(progress, answer="done")
     final = FinalSnapshot(
         identifier=progress.final_snapshot_identifier,
@@ -54,6 +54,6 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     snapshot = settled_snapshot(final, aurora, elapsed_seconds, deadline_hours)
     if snapshot is None:
         return waiting
-    work.state.remember(final_snapshot_arn=snapshot.arn, took=durations)
+    work.state.remember(final_snapshot_arn=snapshot.arn, **ended)
     work.state.audit("final-snapshot", "available", {"snapshot": snapshot.arn, "of": resource_id})
     return replace(progress, answer="done", final_snapshot_arn=snapshot.arn)

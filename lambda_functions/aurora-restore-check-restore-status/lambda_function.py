@@ -7,14 +7,22 @@ from utils.common import Work, step
 from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
 from utils.steps.drill import compare_settings
 from utils.steps.master_password import remember_managed_secret
-from utils.steps.restore import Action, after_check, assess, durations_seen, note_unseen
+from utils.steps.restore import (
+    Action,
+    after_check,
+    announced_ends,
+    assess,
+    durations_seen,
+    note_unseen,
+    with_event,
+)
 
 
 @step("check-restore-status", CheckRestoreTask, looks=True)
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     """Return `done` once the users can be set up, and after that once every instance exists."""
-    record, now = work.record(), task.run.now
-    are_requested = task.progress.action == Action.CREATE_INSTANCES.label
+    record, now, before = work.record(), task.run.now, with_event(task.progress, task.woken)
+    are_requested = before.action == Action.CREATE_INSTANCES.label
     aurora = work.aurora()
     situation = assess(task.cluster, aurora, record, now, are_requested=are_requested)
     note_unseen(situation, work.state, record)
@@ -22,11 +30,12 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     if situation.due is Action.SET_UP_USERS and situation.cluster is not None:
         remember_managed_secret(task.cluster, situation.cluster, work.state, record)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
-    about = (deadline_hours, record.shortage)
-    progress = after_check(situation, task.progress, now, work.pace(record), *about, is_drill=record.is_drill)
-    durations = durations_seen(situation, task.progress, record, now)
+    about, pace = (deadline_hours, record.shortage), work.pace(record)
+    progress = after_check(situation, before, now, pace, *about, is_drill=record.is_drill)
+    durations = durations_seen(situation, before, record, now)
+    announced = announced_ends(situation, before, record, now, pace)
     if progress.answer == "advance" or (situation.due is Action.SET_UP_USERS and not record.has_masking):
-        return replace(progress, took=durations)
+        return replace(progress, took=durations, announced=announced)
     if durations != record.took:
-        work.state.remember(took=durations, expected_end=progress.expected_end)
+        work.state.remember(took=durations, announced=announced, expected_end=progress.expected_end)
     return progress

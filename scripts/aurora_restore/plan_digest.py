@@ -24,6 +24,8 @@ _VOLATILE = (
     "phases",
     "expected_seconds",
     "expected_minutes",
+    "announced",
+    "waits_expire_at",
 )
 _OPERATION = "OPERATION"
 

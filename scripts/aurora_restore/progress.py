@@ -41,6 +41,8 @@ _PHASES = {
 # Choices and the ends take no time: they belong to the phase before them.
 _ENTERED = ("TaskStateEntered", "WaitStateEntered")
 _FAILED = ("LambdaFunctionFailed", "LambdaFunctionTimedOut", "TaskFailed", "TaskTimedOut")
+# A wait is a Wait, or a Task that an event of RDS or its time ends.
+_WAIT = "Wait "
 _BAD_ENDS = ("ExecutionAborted", "ExecutionTimedOut")
 _SUCCEEDED = ("LambdaFunctionSucceeded", "TaskSucceeded")
 
@@ -109,12 +111,15 @@ class Progress:
         """Take the next event of the history, and yield what a person should know of it."""
         kind, details, at = event["type"], event.get("stateEnteredEventDetails"), event["timestamp"]
         if details:
-            self._wait = event if kind == "WaitStateEntered" else None
+            is_wait = details["name"].startswith(_WAIT)
+            self._wait = event if is_wait else None
             if self._verbose:
-                yield StateEntered(at=at, name=details["name"], waiting=_waiting_for(kind, details))
+                yield StateEntered(at=at, name=details["name"], waiting=_waiting_for(details) if is_wait else "")
             elif kind in _ENTERED:
                 yield from self._enter(event, phase_of(details["name"]))
-            self._waits += kind == "WaitStateEntered"
+            self._waits += is_wait
+        elif self._wait is not None and kind in (*_FAILED, *_SUCCEEDED):
+            return  # how a wait ends says nothing of the step
         elif kind in _FAILED:
             self._failed = True
             failure = next(value for key, value in event.items() if key.endswith("EventDetails"))
@@ -183,9 +188,7 @@ def _between(earliest: dt.timedelta, latest: dt.timedelta) -> str:
     return f"in {first}" if first == last else f"in {first} to {last}"
 
 
-def _waiting_for(kind: str, details: dict[str, Any]) -> str:
-    if kind != "WaitStateEntered":
-        return ""
+def _waiting_for(details: dict[str, Any]) -> str:
     progress = _progress(details)
     text = progress.get("waiting_for") or (f"{progress['percent']} %" if "percent" in progress else "")
     return f"{progress.get('wait_seconds', '?')} s, {text}" if text else ""
@@ -193,5 +196,5 @@ def _waiting_for(kind: str, details: dict[str, Any]) -> str:
 
 def _progress(details: dict[str, Any]) -> dict[str, Any]:
     """Return what the wait is for: the part of its input that the step before `Wait for Clean-up` wrote to clean_up."""
-    key = details["name"].removeprefix("Wait for ").replace("-", "_").lower()
+    key = details["name"].removeprefix("Wait for ").removesuffix(" by Time").replace("-", "_").lower()
     return dict(json.loads(details["input"]).get(key, {}))

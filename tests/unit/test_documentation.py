@@ -29,7 +29,7 @@ def test_the_table_of_functions_names_every_folder() -> None:
 
 def test_the_first_picture_shows_every_step_that_is_a_function() -> None:
     asl = json.loads((PROJECT / "infrastructure" / "state_machine.asl.json").read_text())
-    steps = {name for name, state in asl["States"].items() if state["Type"] == "Task"}
+    steps = {name for name, state in asl["States"].items() if "FunctionArn" in state.get("Resource", "")}
     picture = README.split("```mermaid")[1].split("```")[0]
     drawn = {step for box in re.findall(r'\["([^"]+)"\]', picture) for step in box.split(", ")}
     after_failure = ("Clean Up", "Check Clean-up", "Send Failure", "Finish Swap", "Check Swap to Finish")

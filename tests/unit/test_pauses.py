@@ -16,6 +16,9 @@ HOUR = 3600
 DEFAULT_UNIT = 60
 # Wait: entered, exited. Check: entered, scheduled, started, succeeded, exited. Choice: entered, exited. One to spare.
 EVENTS_PER_POLL = 10
+# Where an event of RDS may end the wait, it is a Task, which is scheduled, started, submitted and times out as well. Of
+# that nothing has a percentage.
+EVENTS_PER_TOKEN = 14
 MOST_EVENTS = 25_000
 
 elapsed = st.floats(0, 5 * 24 * HOUR)
@@ -131,9 +134,52 @@ def test_work_of_two_days_stays_within_an_executions_history_even_with_short_pol
     percent_at: Percent, expected: float | None
 ) -> None:
     """Of the 25,000 events that an execution may have, copy, restore, deletion and export get a quarter each."""
-    assert len(looks(48 * HOUR, expected, percent_at)) * EVENTS_PER_POLL < MOST_EVENTS / 4
-    assert len(looks(48 * HOUR, expected, percent_at, unit=1)) * EVENTS_PER_POLL < MOST_EVENTS / 2
+    events = EVENTS_PER_TOKEN if percent_at is unknown else EVENTS_PER_POLL
+    assert len(looks(48 * HOUR, expected, percent_at)) * events < MOST_EVENTS / 4
+    assert len(looks(48 * HOUR, expected, percent_at, unit=1)) * events < MOST_EVENTS / 2
 
 
 def test_a_stack_that_polls_each_second_waits_a_second_at_least() -> None:
     assert seconds_to_wait(0, 1) == 1
+
+
+# An event of RDS
+
+
+def test_where_an_event_is_expected_to_come_few_looks_remain() -> None:
+    asked, elapsed_seconds = [], 0.0
+    while elapsed_seconds < 1.3 * HOUR:
+        elapsed_seconds += seconds_to_wait(elapsed_seconds, DEFAULT_UNIT, HOUR, is_announced=True)
+        asked.append(round(elapsed_seconds / HOUR, 2))
+    # No pause is longer than an hour.
+    assert asked == [1.0, 1.2, 1.35]
+
+
+@given(st.floats(60, 48 * HOUR), st.floats(1, 48 * HOUR))
+def test_an_event_that_does_not_come_costs_no_more_than_what_was_learned_wrongly(
+    seconds: float, expected: float
+) -> None:
+    now = 0.0
+    while now < seconds:
+        now += seconds_to_wait(now, DEFAULT_UNIT, expected, is_announced=True)
+    assert now - seconds <= max(LONGEST_PAUSE_SECONDS, seconds / 6)
+
+
+@given(elapsed, units, durations, st.floats(0, 24 * HOUR), st.booleans())
+def test_after_an_event_it_is_looked_at_soon_and_never_later_than_without_it(
+    elapsed_seconds: float, unit: int, expected: float | None, ago: float, announced: bool
+) -> None:
+    pause = seconds_to_wait(
+        elapsed_seconds, unit, expected, is_announced=announced, event_ago_seconds=min(ago, elapsed_seconds)
+    )
+    assert pause <= max(1, round(unit / 2), round(min(ago, elapsed_seconds)))
+    assert 1 <= pause <= seconds_to_wait(elapsed_seconds, unit, expected, is_announced=announced)
+
+
+def test_an_event_that_was_of_something_else_costs_a_few_looks() -> None:
+    """It came in the third minute of an hour: the pauses after it grow until the next look is due anyhow."""
+    now, asked = 180.0, 0
+    while now < 0.775 * HOUR:
+        now += seconds_to_wait(now, DEFAULT_UNIT, HOUR, event_ago_seconds=now - 180)
+        asked += 1
+    assert asked <= 10

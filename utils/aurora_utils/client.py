@@ -211,15 +211,16 @@ class AuroraReader:
         """Return what RDS's events say of changes that failed, of the cluster and its members; each once.
 
         A change can fail although its call succeeded and the cluster is available. Unreadable events are no failure of
-        the restore: there is nothing to report then.
+        the restore: there is nothing to report then. All of the region are read at once, instead of those of each
+        instance by a call of its own.
         """
         sources = [("db-cluster", cluster.identifier), *(("db-instance", each) for each in cluster.member_identifiers)]
+        failures = [event for event in self._events(since) if _tells_of_a_failure(event)]
         found = [
             f"{identifier}: {event.get('Message', '')}"
             for kind, identifier in sources
-            for event in self._events(kind, identifier, since)
-            if "failure" in event.get("EventCategories", [])
-            or any(each in event.get("Message", "").lower() for each in FAILURES_IN_EVENTS)
+            for event in failures
+            if (event.get("SourceType"), event.get("SourceIdentifier")) == (kind, identifier)
         ]
         return list(dict.fromkeys(found))
 
@@ -230,7 +231,7 @@ class AuroraReader:
         instance restarted". Whether an unreadable event hides a restart is unknown: then there was none.
         """
         return all(
-            any("restarted" in event.get("Message", "").lower() for event in self._events("db-instance", each, since))
+            any("restarted" in event.get("Message", "").lower() for event in self._events(since, "db-instance", each))
             for each in members
         )
 
@@ -244,16 +245,23 @@ class AuroraReader:
         return any(
             event.get("SourceIdentifier") == cluster_identifier
             and "cluster deleted" in event.get("Message", "").lower()
-            for event in self._events("db-cluster", None, since)
+            for event in self._events(since, "db-cluster")
         )
 
-    def _events(self, kind: Any, identifier: str | None, since: dt.datetime) -> list[EventTypeDef]:
-        of_one: dict[str, Any] = {} if identifier is None else {"SourceIdentifier": identifier}
-        pages = self._rds.get_paginator("describe_events").paginate(SourceType=kind, StartTime=since, **of_one)
+    def _events(self, since: dt.datetime, kind: str | None = None, identifier: str | None = None) -> list[EventTypeDef]:
+        of_these: dict[str, Any] = {} if kind is None else {"SourceType": kind}
+        if identifier is not None:
+            of_these["SourceIdentifier"] = identifier
+        pages = self._rds.get_paginator("describe_events").paginate(StartTime=since, **of_these)
         try:
             return [event for page in pages for event in page["Events"]]
         except (ClientError, BotoCoreError):
             return []
+
+
+def _tells_of_a_failure(event: EventTypeDef) -> bool:
+    message = event.get("Message", "").lower()
+    return "failure" in event.get("EventCategories", []) or any(each in message for each in FAILURES_IN_EVENTS)
 
 
 class Aurora(AuroraReader):

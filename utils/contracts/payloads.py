@@ -10,8 +10,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from utils.contracts.phases import phase_named
 from utils.contracts.plan import (
     Archive,
     ClusterPlan,
@@ -73,6 +74,18 @@ class SnapshotCheckTask(Struct, frozen=True, kw_only=True):
         return self.execution.execution_name
 
 
+class Woken(Struct, frozen=True, kw_only=True):
+    """How the wait before a look ended. `at`: when RDS reported the event that ended it; None where its time was up."""
+
+    at: dt.datetime | None = None
+    event: str = ""
+
+    def announced(self, phase: str, since: dt.datetime) -> dt.datetime | None:
+        """Return when RDS reported the event that announces the end of the phase; None where it has not since then."""
+        is_of_it = self.at is not None and self.at > since and self.event == phase_named(phase).announced_by
+        return self.at if is_of_it else None
+
+
 class CopyTask(Struct, frozen=True, kw_only=True):
     """The input of Copy Snapshot."""
 
@@ -118,8 +131,9 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     """What Restore Snapshot did last, and what Check Restore Status makes of it.
 
     It is done twice: once the users can be set up, and with the users, once every instance exists. `all_up`: every
-    instance was up already when the users could be set up. `took`: how long phases took, which the step that comes next
-    has still to record.
+    instance was up already when the users could be set up. `took`: how long phases took; `announced`: those whose end
+    an event of RDS has announced. The step that comes next has to record both. `event_at`: when RDS has last announced
+    the end of what it works on. `seen_at`: when the step that answers this was entered.
     """
 
     answer: Answer
@@ -130,6 +144,9 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     wait_seconds: int
     all_up: bool = False
     took: dict[str, float] = {}
+    announced: list[str] = []
+    event_at: dt.datetime | None = None
+    seen_at: dt.datetime | None = None
     expected_end: list[dt.datetime] = []
 
 
@@ -139,6 +156,7 @@ class CheckRestoreTask(Struct, frozen=True, kw_only=True):
     run: StepRun
     cluster: ClusterPlan
     progress: RestoreProgress
+    woken: Woken | None = None
 
 
 class TransformTask(Struct, frozen=True, kw_only=True):
@@ -376,6 +394,8 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
     final_snapshot_arn: str | None = None
     # None where an earlier execution asked for it, or one of an older version.
     doing_since: dt.datetime | None = None
+    # When RDS has announced its end.
+    event_at: dt.datetime | None = None
     expected_end: list[dt.datetime] = []
 
 
@@ -385,6 +405,7 @@ class CheckDeleteTask(Struct, frozen=True, kw_only=True):
     run: StepRun
     progress: DeleteProgress
     deletion: SourceDeletion | None = None
+    woken: Woken | None = None
 
 
 class ArchiveTask(Struct, frozen=True, kw_only=True):
@@ -413,6 +434,28 @@ class Archived(Struct, frozen=True, kw_only=True):
     wait_seconds: int = 0
     exported_to: str | None = None
     expected_end: list[dt.datetime] = []
+
+
+class ReportedEvent(Struct, frozen=True, kw_only=True, rename="pascal"):
+    """What RDS reports in an event: of which cluster or instance."""
+
+    source_identifier: str
+    source_type: str
+    date: dt.datetime
+    event_id: str = field(name="EventID", default="")
+
+
+class RdsEvent(Struct, frozen=True, kw_only=True):
+    """An event of RDS as EventBridge delivers it (Aurora User Guide, "Creating a rule that triggers on an event")."""
+
+    detail: ReportedEvent
+
+
+class WaitEnded(Struct, frozen=True, kw_only=True):
+    """Whether an event has ended a wait for the cluster that it is of."""
+
+    cluster_identifier: str
+    was_waiting: bool
 
 
 class ExpiryProgress(Struct, frozen=True, kw_only=True):

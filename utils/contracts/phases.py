@@ -19,18 +19,23 @@ MINUTE, HOUR = 60, 3600
 class Phase(Struct, frozen=True, kw_only=True):
     """From the first look, before which it is hardly done, to what it seldom exceeds, in seconds.
 
-    `by_size`: it takes the longer, the more data there is.
+    `by_size`: it takes the longer, the more data there is. `announced_by`: the event in which RDS reports that it has
+    ended, or one instance of it. Of copies of cluster snapshots, and of changes of settings and security groups, no
+    event is documented (Aurora User Guide, "Amazon RDS event categories and event messages for Aurora").
     """
 
     first_look: int
     latest: int
     by_size: bool = False
+    announced_by: str = ""
 
 
 COPIES = tuple(name for name, kind in KINDS.items() if kind.effect == "copy")
 MASKING = "mask-data"
 VERIFICATION = "verify-data"
 SWAP = "swap"
+# Events that end a wait because nothing will come of it: a cluster or an instance that cannot be created, or is broken.
+FAILURES = ("RDS-EVENT-0031", "RDS-EVENT-0353", "RDS-EVENT-0354", "RDS-EVENT-0355")
 _COPY = Phase(first_look=2 * MINUTE, latest=6 * HOUR, by_size=True)
 
 PHASES: Mapping[str, Phase] = {
@@ -39,13 +44,13 @@ PHASES: Mapping[str, Phase] = {
     # Empty ones took two to three minutes (terraform-provider-aws, acceptance tests in pull requests 34102 and 40471),
     # hundreds of GB about half an hour (fecgov/openFEC, issue 4643), and Terraform's time-out had to be raised to two
     # hours (hashicorp/terraform, issues 8051 and 8623).
-    "create-cluster": Phase(first_look=2 * MINUTE, latest=2 * HOUR, by_size=True),
+    "create-cluster": Phase(first_look=2 * MINUTE, latest=2 * HOUR, by_size=True, announced_by="RDS-EVENT-0170"),
     # A new master password without instances: 230 to 320 seconds (terraform-provider-aws, pull request 29409).
     "modify-cluster": Phase(first_look=MINUTE, latest=6 * MINUTE),
     # Five to seven minutes (terraform-provider-aws, pull request 8994); twice that is seldom exceeded.
-    "create-instances": Phase(first_look=3 * MINUTE, latest=15 * MINUTE),
+    "create-instances": Phase(first_look=3 * MINUTE, latest=15 * MINUTE, announced_by="RDS-EVENT-0005"),
     # Below 35 seconds (botocore, FailoverDBCluster's documentation of a failover's usual duration).
-    "change-writer": Phase(first_look=20, latest=2 * MINUTE),
+    "change-writer": Phase(first_look=20, latest=2 * MINUTE, announced_by="RDS-EVENT-0071"),
     # The pipeline's own work on the data. Nobody can say before how many of the rows a policy changes.
     MASKING: Phase(first_look=MINUTE, latest=12 * HOUR, by_size=True),
     # Nobody can say before how many rows there are to count.
@@ -61,8 +66,8 @@ PHASES: Mapping[str, Phase] = {
     "export": Phase(first_look=10 * MINUTE, latest=12 * HOUR, by_size=True),
     # An instance and its cluster in three to four minutes (terraform-provider-aws, pull request 8994); a final snapshot
     # is taken before, which depends on the data.
-    "delete-cluster": Phase(first_look=2 * MINUTE, latest=20 * MINUTE),
-    "final-snapshot": Phase(first_look=2 * MINUTE, latest=2 * HOUR, by_size=True),
+    "delete-cluster": Phase(first_look=2 * MINUTE, latest=20 * MINUTE, announced_by="RDS-EVENT-0171"),
+    "final-snapshot": Phase(first_look=2 * MINUTE, latest=2 * HOUR, by_size=True, announced_by="RDS-EVENT-0171"),
 }
 # How far AWS deviates from what it took before.
 DEVIATION = 0.3

@@ -354,3 +354,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     phases: list[str] = []
     expected_seconds: dict[str, float] = {}
     expected_minutes: list[int] = []
+    # Those of them whose end an event of RDS has announced when they were last seen.
+    announced: list[str] = []
+    # From when on DynamoDB may remove what the waits of this execution leave in the state table: seconds since 1970, in
+    # digits.
+    waits_expire_at: str = ""

@@ -227,7 +227,7 @@ class OperationEnd:
         try:
             snapshot = msgspec.convert(record.plan["snapshot"], FoundSnapshot)
             began, now = record.entered("snapshot-check"), self._task.execution.now
-            SourceDurations(snapshot).add(record.took, began, now)
+            SourceDurations(snapshot).add(record.took, began, now, record.announced)
         except (ClientError, BotoCoreError, msgspec.ValidationError) as error:
             log.warning("durations not kept", extra={"cause": one_line(error)})
 

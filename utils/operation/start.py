@@ -126,7 +126,7 @@ def take_over(
     """Take the target's lock, and the operation from the execution that has ended; if refused, keep neither."""
     lock = _take_target(request, state, plan)
     try:
-        state.hand_over(known, plan, {**facts, **_expectations(plan, state.now), "took": {}})
+        state.hand_over(known, plan, {**facts, **_expectations(plan, state.now), "took": {}, "announced": []})
     except StepFailed:
         lock.give_back(state.now)
         raise
@@ -135,7 +135,12 @@ def take_over(
 def _expectations(plan: Plan, now: dt.datetime) -> dict[str, Any]:
     """Return what each step has to know of the plan to decide when to look, and when the end is expected."""
     end = [iso(now + dt.timedelta(minutes=minutes)) for minutes in plan.expected_minutes]
-    return {"phases": plan.phases, "expected": plan.expected_seconds, "expected_end": end}
+    return {
+        "phases": plan.phases,
+        "expected": plan.expected_seconds,
+        "announced_before": plan.announced,
+        "expected_end": end,
+    }
 
 
 def _of_the_rollback(plan: Plan) -> dict[str, Any]:

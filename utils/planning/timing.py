@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Iterator
 
@@ -14,19 +15,30 @@ from utils.contracts.plan import Plan
 from utils.planning.snapshot_place import source_account, source_region
 from utils.request.fields import RestoreRequest
 from utils.state.durations import SourceDurations, durations_key
-from utils.state.operation import OperationRecord
+from utils.state.operation import OperationRecord, epoch
+
+# Longer than an execution and its redrives can take (RedriveExecution: 14 days).
+WAITS_KEPT = dt.timedelta(days=30)
 
 
-def timed(plan: Plan, record: OperationRecord | None = None) -> Plan:
+def timed(plan: Plan, now: dt.datetime, record: OperationRecord | None = None) -> Plan:
     """Return the plan with its phases and how long they are expected to take. `record` is of what is resumed."""
     if plan.rolls_back is not None:
         # Nothing is restored, and how long a swap takes is not kept.
         return plan
     phases = list(planned_phases(plan, record))
-    expected = SourceDurations(plan.snapshot).expected()
+    durations = SourceDurations(plan.snapshot)
+    expected = durations.expected()
     span = span_of_all({phase: span_of(phase, expected) for phase in phases})
     minutes = [math.floor(span.least / 60), math.ceil(span.most / 60)]
-    return replace(plan, phases=phases, expected_seconds=expected, expected_minutes=minutes)
+    return replace(
+        plan,
+        phases=phases,
+        expected_seconds=expected,
+        expected_minutes=minutes,
+        announced=durations.announced(),
+        waits_expire_at=str(epoch(now + WAITS_KEPT)),
+    )
 
 
 def likely_durations(request: RestoreRequest, execution: Execution) -> str | None:

@@ -7,7 +7,7 @@ when to look and what is expected: nothing of it is trusted with more, and no ru
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,12 +36,14 @@ Seconds = Annotated[float, Meta(gt=0, le=7 * 24 * 3600)]
 class Observation(Struct, frozen=True, array_like=True):
     """One duration, the snapshot's size with it, and when its execution began, by which it is recognised.
 
-    It is stored without names, so that a source's item stays within a write unit or two.
+    `announced`: an event of RDS has announced its end. It is stored without names, so that a source's item stays within
+    a write unit or two.
     """
 
     seconds: Seconds
     gib: int
     at: int
+    announced: bool = False
 
 
 Observations = Mapping[str, list[Observation]]
@@ -66,12 +68,19 @@ class SourceDurations:
         """Return how many seconds each known phase is expected to take with this snapshot."""
         return expectations(self._observed(), self._gib)
 
-    def add(self, took: Mapping[str, float], began: dt.datetime, now: dt.datetime) -> None:
+    def announced(self) -> list[str]:
+        """Return the phases whose end an event of RDS has announced when they were last seen."""
+        return [phase for phase, each in _known(self._observed()) if each and each[-1].announced]
+
+    def add(
+        self, took: Mapping[str, float], began: dt.datetime, now: dt.datetime, announced: Collection[str] = ()
+    ) -> None:
         """Add what an execution, which began at `began`, has seen. Adding it twice has the effect of one.
 
-        Two operations that end at once may overwrite each other's: one observation less does no harm.
+        `announced`: the phases whose end an event has announced. Two operations that end at once may overwrite each
+        other's: one observation less does no harm.
         """
-        observed = with_new(self._observed(), took, self._gib, epoch(began))
+        observed = with_new(self._observed(), took, self._gib, epoch(began), announced)
         item: dict[str, Any] = {
             "phases": attribute(plain(observed)),
             "last_updated": {"S": iso(now)},
@@ -95,14 +104,17 @@ def expectations(observed: Observations, gib: int) -> dict[str, float]:
     return {phase: round(median(each.seconds for each in alike), 1) for phase, alike in found.items() if alike}
 
 
-def with_new(observed: Observations, took: Mapping[str, float], gib: int, at: int) -> dict[str, list[Observation]]:
+def with_new(
+    observed: Observations, took: Mapping[str, float], gib: int, at: int, announced: Collection[str] = ()
+) -> dict[str, list[Observation]]:
     """Return the observations with an execution's new ones, of each phase only the last few."""
     kept = {
         phase: [each for each in before if each.at != at or phase not in took] for phase, before in _known(observed)
     }
     for phase, seconds in took.items():
         if phase in PHASES and seconds > 0:
-            kept[phase] = [*kept.get(phase, []), Observation(seconds=round(seconds, 1), gib=gib, at=at)]
+            new = Observation(seconds=round(seconds, 1), gib=gib, at=at, announced=phase in announced)
+            kept[phase] = [*kept.get(phase, []), new]
     return {phase: sorted(each, key=lambda observation: observation.at)[-KEPT:] for phase, each in kept.items()}
 
 

@@ -72,6 +72,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     phases: list[str] = []
     expected: dict[str, float] = {}
     took: dict[str, float] = {}
+    # The phases whose end an event of RDS has announced, before and in this execution.
+    announced_before: list[str] = []
+    announced: list[str] = []
     # The earliest and the latest end, as they were expected when the item was last written for another reason.
     expected_end: list[str] = []
     # None: the stack's own two. Forgotten again where a failed run has removed them.
@@ -413,7 +416,7 @@ class OperationState:
         """
         ended_at = {"status": status, "ended_redrive_count": self.redrive_count}
         # Only waiting needs these, and a resumption writes them anew.
-        self.remember_at_end(**ended_at, phases=[], expected={}, expected_end=[], **facts)
+        self.remember_at_end(**ended_at, phases=[], expected={}, announced_before=[], expected_end=[], **facts)
 
     def remember_at_end(self, **facts: Any) -> None:
         """Record facts of the closing step, which alone may write once the operation is closed."""

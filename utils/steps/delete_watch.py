@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from msgspec.structs import replace
 
 from utils.aurora_utils.resources import Cluster
-from utils.contracts.payloads import DeleteProgress
+from utils.contracts.payloads import DeleteProgress, Woken
 from utils.contracts.plan import SourceDeletion
 from utils.errors import StepFailed
 from utils.state.operation import OperationRecord, OperationState
@@ -47,7 +48,7 @@ def deletion_begun(
 def waited_for(progress: DeleteProgress, now: dt.datetime, pace: Pace) -> DeleteProgress:
     """Return the progress with the pause before the next look, and when all is expected to end."""
     phase, moment = phase_of(progress), since(progress)
-    pause = pace.pause(phase, moment, now)
+    pause = pace.pause(phase, moment, now, event_at=progress.event_at)
     return replace(progress, wait_seconds=pause, expected_end=pace.expected_end(phase, moment, now))
 
 
@@ -86,9 +87,19 @@ def since(progress: DeleteProgress) -> dt.datetime:
     return progress.doing_since or progress.started_at
 
 
-def durations_seen(progress: DeleteProgress, record: OperationRecord, now: dt.datetime) -> dict[str, float]:
-    """Return how long phases took, with the one that has ended."""
-    return took(record, now, {phase_of(progress): progress.doing_since}, progress.wait_seconds)
+def with_event(progress: DeleteProgress, woken: Woken | None) -> DeleteProgress:
+    """Return the progress with the event of RDS that has ended the wait, if it announces the cluster's end."""
+    event_at = None if woken is None else woken.announced(phase_of(progress), since(progress))
+    return progress if event_at is None else replace(progress, event_at=event_at)
+
+
+def end_seen(progress: DeleteProgress, record: OperationRecord, now: dt.datetime, pace: Pace) -> dict[str, Any]:
+    """Return what is to be recorded of a phase that has ended: how long it took, and whether RDS has announced it."""
+    phase, paused = phase_of(progress), 0 if progress.event_at is not None else progress.wait_seconds
+    return {
+        "took": took(record, now, {phase: progress.doing_since}, paused),
+        "announced": pace.announced_with(phase, progress.event_at, now, record.announced),
+    }
 
 
 def raise_if_never_gone(

@@ -17,7 +17,10 @@ USUAL_UNIT = 60
 # that the next operation's look at the expected end mostly finds a phase of the same length; and not more than this
 # part of the whole, since a long pause was chosen because the end was not expected before.
 SEEN_LATE, MOST_LATE = 0.25, 0.05
-# Of the whole operation, as it is expected: within so little a look is not worth what it costs.
+# In units: an event that comes so shortly before a phase's end announces it.
+ANNOUNCES_WITHIN = 2
+# Of the whole operation, as it is expected, or as long as it has taken: within so little a look is not worth what it
+# costs.
 WORTH_A_LOOK = 0.005
 
 
@@ -26,15 +29,27 @@ class Pace(Struct, frozen=True, kw_only=True):
 
     unit_seconds: int
     expected: Mapping[str, float] = {}
-    # Those of the plan, in its order, and those of them that are known to be over.
+    # The phases whose end an event of RDS has announced before.
+    announced: Collection[str] = ()
+    # Those of the plan, in its order, and how long those of them took that are known to be over.
     phases: Sequence[str] = ()
-    over: Collection[str] = ()
+    took: Mapping[str, float] = {}
 
-    def pause(self, phase: str, since: dt.datetime, now: dt.datetime, percent: int = 0) -> int:
-        """Return how many seconds to wait before the next look at a phase that began at `since`."""
+    def pause(
+        self,
+        phase: str,
+        since: dt.datetime,
+        now: dt.datetime,
+        percent: int = 0,
+        event_at: dt.datetime | None = None,
+    ) -> int:
+        """Return how many seconds to wait before the next look at a phase that began at `since`.
+
+        `event_at`: when RDS has last announced its end, which has not come yet.
+        """
         first_look = phase_named(phase).first_look * self.unit_seconds / USUAL_UNIT
         elapsed = (now - since).total_seconds()
-        whole = sum(self.expected.get(each, 0) for each in self.phases)
+        whole = max(sum(self.expected.get(each, 0) for each in self.phases), sum(self.took.values()))
         return seconds_to_wait(
             elapsed,
             self.unit_seconds,
@@ -42,7 +57,21 @@ class Pace(Struct, frozen=True, kw_only=True):
             percent=percent,
             first_look_seconds=first_look,
             shortest_seconds=WORTH_A_LOOK * whole,
+            is_announced=phase in self.announced,
+            event_ago_seconds=None if event_at is None else (now - event_at).total_seconds(),
         )
+
+    def announced_with(
+        self, phase: str, event_at: dt.datetime | None, now: dt.datetime, before: Collection[str]
+    ) -> list[str]:
+        """Return the phases of this execution whose end an event has announced, with one that has ended now.
+
+        An event long before the end has announced nothing: nobody has published when RDS sends it.
+        """
+        soon = dt.timedelta(seconds=ANNOUNCES_WITHIN * self.unit_seconds)
+        is_announced = event_at is not None and now - event_at <= soon
+        others = [each for each in before if each != phase]
+        return [*others, phase] if is_announced and phase in PHASES else others
 
     def expected_end(self, phase: str, since: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
         """Return the earliest and the latest end of the operation, as far as one can say; neither without a plan."""
@@ -58,7 +87,7 @@ class Pace(Struct, frozen=True, kw_only=True):
         """Return the planned phases that are not over. Those before the one at work are, even if none saw them end."""
         if phase in self.phases:
             return self.phases[self.phases.index(phase) + 1 :]
-        return [each for each in self.phases if each not in self.over]
+        return [each for each in self.phases if each not in self.took]
 
 
 def took(

@@ -17,7 +17,7 @@ from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.reported_settings import MOST_SECURITY_GROUPS, MasterSecret, SecurityGroups
 from utils.aurora_utils.resources import STOPPED, Cluster, Instance
-from utils.contracts.payloads import Answer, RestoreProgress
+from utils.contracts.payloads import Answer, RestoreProgress, Woken
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
@@ -398,14 +398,22 @@ def after_action(
         waiting_for=refusal.why if refusal else situation.waiting_for,
         started_at=record.entered("restore-snapshot"),
         action_at=since,
+        seen_at=now,
         wait_seconds=PAUSE_FOR_ROOM * pace.unit_seconds if lacks_room else pause_of(situation, pace, phase, since, now),
         expected_end=pace.expected_end(phase, since, now),
     )
 
 
-def pause_of(situation: Situation, pace: Pace, phase: str, since: dt.datetime, now: dt.datetime) -> int:
-    """Return how many seconds to wait before the next look."""
-    return PAUSE_SECONDS if situation.unseen else pace.pause(phase, since, now)
+def pause_of(
+    situation: Situation,
+    pace: Pace,
+    phase: str,
+    since: dt.datetime,
+    now: dt.datetime,
+    event_at: dt.datetime | None = None,
+) -> int:
+    """Return how many seconds to wait before the next look. `event_at`: when RDS last reported something of it."""
+    return PAUSE_SECONDS if situation.unseen else pace.pause(phase, since, now, event_at=event_at)
 
 
 def _working_on(
@@ -424,6 +432,15 @@ def _working_on(
     return Action.MODIFY_CLUSTER.label, record.seen(record.password_reset_at) or now
 
 
+def with_event(before: RestoreProgress, woken: Woken | None) -> RestoreProgress:
+    """Return the progress with the event of RDS that has ended the wait, if it announces what is waited for.
+
+    One that came before the last look is known: no wait stands between that and the first look at all the instances.
+    """
+    event_at = None if woken is None else woken.announced(before.action, before.seen_at or before.action_at)
+    return before if event_at is None else replace(before, event_at=event_at)
+
+
 def durations_seen(
     situation: Situation, before: RestoreProgress, record: OperationRecord, now: dt.datetime
 ) -> dict[str, float]:
@@ -431,14 +448,29 @@ def durations_seen(
 
     That readers exist, which is the last that is waited for, says nothing new: the writer has been there since.
     """
-    goes_on = situation.due in (Action.WAIT, Action.NOTHING) or situation.due.label == before.action
-    return record.took if goes_on else took(record, now, {before.action: before.action_at}, before.wait_seconds)
+    if _goes_on(situation, before):
+        return record.took
+    paused = 0 if before.event_at is not None else before.wait_seconds
+    return took(record, now, {before.action: before.action_at}, paused)
+
+
+def announced_ends(
+    situation: Situation, before: RestoreProgress, record: OperationRecord, now: dt.datetime, pace: Pace
+) -> list[str]:
+    """Return the phases whose end an event of RDS has announced, with the one that has ended."""
+    if _goes_on(situation, before):
+        return record.announced
+    return pace.announced_with(before.action, before.event_at, now, record.announced)
+
+
+def _goes_on(situation: Situation, before: RestoreProgress) -> bool:
+    return situation.due in (Action.WAIT, Action.NOTHING) or situation.due.label == before.action
 
 
 def note_seen(look: RestoreProgress | None, state: OperationState, record: OperationRecord) -> None:
     """Have recorded, with the next write, how long phases took that the look before this step has seen end."""
     if look is not None and (durations := record.took | look.took) != record.took:
-        state.note(took=durations, expected_end=look.expected_end)
+        state.note(took=durations, announced=look.announced, expected_end=look.expected_end)
 
 
 def after_check(
@@ -478,7 +510,9 @@ def after_check(
         waiting_for=situation.waiting_for,
         started_at=before.started_at,
         action_at=before.action_at,
-        wait_seconds=pause_of(situation, pace, before.action, before.action_at, now),
+        wait_seconds=pause_of(situation, pace, before.action, before.action_at, now, before.event_at),
+        event_at=before.event_at if answer == "wait" else None,
+        seen_at=now,
         all_up=situation.all_up,
         expected_end=pace.expected_end(before.action, before.action_at, now),
     )

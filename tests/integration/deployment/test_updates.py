@@ -112,7 +112,7 @@ class Deployed:
         """Return the functions that a state machine, or a version of it, calls."""
         described = self.aws.client("stepfunctions", REGION).describe_state_machine(stateMachineArn=machine)
         states = json.loads(described["definition"])["States"].values()
-        return {each["Resource"] for each in states if each["Type"] == "Task"}
+        return {each["Resource"] for each in states if ":function:" in each.get("Resource", "")}
 
     def stale(self) -> list[str]:
         """Return the versions that new executions call although the function is another by now."""

@@ -7,6 +7,7 @@ error puts there. So a field that is renamed in one place fails here.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -18,10 +19,11 @@ from msgspec import Struct
 
 from scripts.checks.expansion import definition
 from scripts.checks.handlers import folder_of, result_type, task_type
-from utils.contracts.payloads import ExecutionError
+from utils.contracts.payloads import ExecutionError, Woken
 
 STATES: dict[str, dict[str, Any]] = definition()["States"]
-TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+KEEPS_TOKEN = "${KeepTokenAndWait}"
+TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task" and state["Resource"] != KEEPS_TOKEN}
 
 # What Step Functions tells of an execution (Developer Guide, "Context object").
 CONTEXT = {
@@ -108,6 +110,8 @@ def after_task(name: str, data: Data) -> Data:
             assert set(given) == {"Error", "Cause"}
             return written(data, "$.error", ExecutionError)
         return {key: frozenset({types.NoneType if value is None else Any}) for key, value in given.items()}
+    if state.get("Resource") == KEEPS_TOKEN:
+        return written(data, state["ResultPath"], Woken)
     if state["Type"] == "Task" and state.get("ResultPath") is not None:
         return written(data, state["ResultPath"], result_type(function_of(state), state["Parameters"]))
     return data
@@ -130,7 +134,9 @@ def edges(name: str, data: Data) -> list[tuple[str, Data]]:
     after = after_task(name, data)
     found = [(state[key], after) for key in ("Next", "Default") if key in state]
     found += [(choice["Next"], after) for choice in state.get("Choices", [])]
-    found += [(each["Next"], written(data, each["ResultPath"], ExecutionError)) for each in state.get("Catch", [])]
+    # Of a wait whose time is up its look reads as much as of one that an event has ended.
+    caught = Woken if state.get("Resource") == KEEPS_TOKEN else ExecutionError
+    found += [(each["Next"], written(data, each["ResultPath"], caught)) for each in state.get("Catch", [])]
     return found
 
 
@@ -180,6 +186,22 @@ def test_a_task_is_handed_what_its_handler_reads(name: str) -> None:
     check_parameters(name, TASKS[name]["Parameters"], task_type(folder, TASKS[name]["Parameters"]), name)
 
 
+def test_how_a_wait_ends_is_read_whichever_way_it_does() -> None:
+    by_event = {"at": "2026-11-27T08:00:00+00:00", "event": "RDS-EVENT-0170"}
+    assert msgspec.convert(by_event, Woken).at == dt.datetime(2026, 11, 27, 8, tzinfo=dt.UTC)
+    for error in ("States.Timeout", "DynamoDb.ProvisionedThroughputExceededException"):
+        assert msgspec.convert({"Error": error, "Cause": "it is"}, Woken).at is None
+
+
+@pytest.mark.parametrize("name", [name for name in STATES if STATES[name].get("Resource") == KEEPS_TOKEN])
+def test_what_a_wait_keeps_is_there_on_every_way_to_it(name: str) -> None:
+    item = STATES[name]["Parameters"]["Item"]
+    assert item["expires_at"]["N.$"] == "$.plan.waits_expire_at"
+    assert lookup(DATA[name], "$.plan.waits_expire_at") == {str}
+    (path,) = re.findall(r"\$\.[\w.]+", item["operation_id"]["S.$"])
+    assert lookup(DATA[name], path) == {str}
+
+
 def left_out(given: Mapping[str, Any], struct: type[Struct], where: str = "") -> set[str]:
     """The fields that a state doesn't hand on, so that the handler goes by their defaults."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
@@ -220,10 +242,11 @@ MEANT: dict[str, set[str]] = {
     "Send Rollback Notification": {"users", "archive", "error", "clean_up", "stopped", "died", "ended_as"},
     "Send Plan Notification": {"users", "archive", "error", "clean_up", "stopped", "died", "ended_as"},
     "End Drill": {"deletion"},
-    "Check End of Drill": {"deletion"},
+    # No event ends the wait of a clean-up, which nobody is waiting for.
+    "Check End of Drill": {"deletion", "woken"},
     "Remove Copy of Drill": {"begins_export"},
     "Clean Up Cluster": {"deletion", "ends_drill"},
-    "Check Clean-up Status": {"deletion"},
+    "Check Clean-up Status": {"deletion", "woken"},
     "Clean Up Snapshot": {"begins_export"},
     "Send Failure Notification": {"plan", "users", "archive", "stopped", "died", "ended_as"},
 }

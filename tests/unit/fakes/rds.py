@@ -424,8 +424,12 @@ class FakeRds(FakeDependents):
         return {"DBCluster": dict(cluster)}
 
     def _describe_events(self, given: Thing) -> Thing:
-        wanted = given.get("SourceIdentifier")
-        found = [each for each in self.events if wanted in (None, each["SourceIdentifier"])]
+        def kind(event: Thing) -> str:
+            return "db-instance" if event["SourceIdentifier"] in self.instances else "db-cluster"
+
+        events = [{"SourceType": kind(each), **each} for each in self.events]
+        asked = ("SourceIdentifier", "SourceType")
+        found = [each for each in events if all(given.get(name) in (None, each[name]) for name in asked)]
         return self._page("Events", found, given)
 
     def _enable_http_endpoint(self, given: Thing) -> Thing:

@@ -322,6 +322,8 @@ ATTACKS: dict[str, list[Asked]] = {
     "start a run": each("states:StartExecution", MACHINE),
     "stop a run": each("states:StopExecution", RUN),
     "read the input of runs": each("states:DescribeExecution", RUN),
+    "have a run that waits look at once": each("states:SendTaskSuccess", MACHINE),
+    "have a run that waits fail": each("states:SendTaskFailure", MACHINE),
     "call another function": each("lambda:InvokeFunction", f"{function('DeleteRdsFunction')}:live"),
     "change a function's code": each("lambda:UpdateFunctionCode", function("DeleteRdsFunction")),
     "edit the schedule": each("scheduler:UpdateSchedule", f"arn:aws:scheduler:{HERE}:{OWN}:schedule/default/nightly"),

@@ -76,7 +76,12 @@ EDGES: dict[str, list[Edge]] = {
         catches("CapacityShortage", "$.error", "Send Failure Notification"),
         fails_into("Clean Up?"),
     ],
-    "Wait for Restore": [goes("Check Restore Status")],
+    "Wait for Restore": [
+        goes("Check Restore Status"),
+        catches("States.Timeout", "$.woken", "Check Restore Status"),
+        fails_into("Wait for Restore by Time", "$.woken"),
+    ],
+    "Wait for Restore by Time": [goes("Check Restore Status")],
     "Check Restore Status": [
         goes("Restore Done?"),
         catches("CapacityShortage", "$.error", "Send Failure Notification"),
@@ -141,7 +146,12 @@ EDGES: dict[str, list[Edge]] = {
         when("$.instances.answer", "StringEquals", "advance", "Restore Snapshot"),
         otherwise("Wait for Instances"),
     ],
-    "Wait for Instances": [goes("Check Instances")],
+    "Wait for Instances": [
+        goes("Check Instances"),
+        catches("States.Timeout", "$.woken", "Check Instances"),
+        fails_into("Wait for Instances by Time", "$.woken"),
+    ],
+    "Wait for Instances by Time": [goes("Check Instances")],
     "Drill?": [when("$.plan.drill", "BooleanEquals", True, "End Drill"), otherwise("Replace Target?")],
     "End Drill": [goes("Wait for End of Drill"), fails_into("Send Failure Notification")],
     "Wait for End of Drill": [goes("Check End of Drill")],
@@ -194,7 +204,12 @@ EDGES: dict[str, list[Edge]] = {
         otherwise("Send Success Notification"),
     ],
     "Delete RDS": [goes("Wait for Deletion"), fails_into("Send Failure Notification")],
-    "Wait for Deletion": [goes("Check Delete Status")],
+    "Wait for Deletion": [
+        goes("Check Delete Status"),
+        catches("States.Timeout", "$.woken", "Check Delete Status"),
+        fails_into("Wait for Deletion by Time", "$.woken"),
+    ],
+    "Wait for Deletion by Time": [goes("Check Delete Status")],
     "Check Delete Status": [goes("Source Deleted?"), fails_into("Send Failure Notification")],
     "Source Deleted?": [
         when("$.deletion.answer", "StringEquals", "done", "Archive Snapshot"),
@@ -267,12 +282,12 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     ),
     "Check Restore Status": (
         "CheckRestoreStatus",
-        STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
+        STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore", "woken.$": "$.woken"},
         "$.restore",
     ),
     "Check Instances": (
         "CheckRestoreStatus",
-        STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
+        STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore", "woken.$": "$.woken"},
         "$.instances",
     ),
     "Transform Data": ("TransformData", STEP | {"masking.$": "$.plan.masking"}, "$.masking"),
@@ -315,7 +330,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "Delete RDS": ("DeleteRds", STEP | ASKED | {"deletion.$": "$.plan.source_deletion"}, "$.deletion"),
     "Check Delete Status": (
         "CheckDeleteStatus",
-        STEP | {"deletion.$": "$.plan.source_deletion", "progress.$": "$.deletion"},
+        STEP | {"deletion.$": "$.plan.source_deletion", "progress.$": "$.deletion", "woken.$": "$.woken"},
         "$.deletion",
     ),
     "Begin Export": (
@@ -397,18 +412,38 @@ LIMITS = {
     "source_reader_secrets": "${SourceReaderSecrets}",
     "deletion_of_replaced": "${AllowDeletionOfReplaced}",
 }
+
+
+def keeps_token(cluster: str, seconds: str) -> dict[str, Any]:
+    """What a wait holds that keeps its token under the name of the cluster that it waits for."""
+    return {
+        "Type": "Task",
+        "Resource": "${KeepTokenAndWait}",
+        "Parameters": {
+            "TableName": "${StateTable}",
+            "Item.operation_id.S.$": f"States.Format('waiting#{{}}', {cluster})",
+            "Item.task_token.S.$": "$$.Task.Token",
+            "Item.expires_at.N.$": "$.plan.waits_expire_at",
+        },
+        "ResultPath": "$.woken",
+        "TimeoutSecondsPath": seconds,
+    }
+
+
 # What the other states hold beside their edges.
 REST: dict[str, dict[str, Any]] = {
     "Receive Request": {
         "Type": "Pass",
-        "Parameters": {"request.$": "$", "limits": LIMITS, "restore": None, "source_seen": None}
+        "Parameters": {"request.$": "$", "limits": LIMITS, "restore": None, "woken": None, "source_seen": None}
         | {"archive": {}, "clean_up": {}},
     },
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
-    "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
+    "Wait for Restore": keeps_token("$.plan.cluster.identifier", "$.restore.wait_seconds"),
+    "Wait for Restore by Time": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
     "Wait for Masking": {"Type": "Wait", "SecondsPath": "$.masking.wait_seconds"},
     "Wait for Verification": {"Type": "Wait", "SecondsPath": "$.verification.wait_seconds"},
-    "Wait for Instances": {"Type": "Wait", "SecondsPath": "$.instances.wait_seconds"},
+    "Wait for Instances": keeps_token("$.plan.cluster.identifier", "$.instances.wait_seconds"),
+    "Wait for Instances by Time": {"Type": "Wait", "SecondsPath": "$.instances.wait_seconds"},
     "Wait for Swap": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
     "Wait for Rollback": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
     "Name the Stopped Drill": {
@@ -435,7 +470,8 @@ REST: dict[str, dict[str, Any]] = {
     "Wait for Stopped Step": {"Type": "Wait", "Seconds": 330},
     "Wait to Finish Swap": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
     "Wait for Opening": {"Type": "Wait", "SecondsPath": "$.opening.wait_seconds"},
-    "Wait for Deletion": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
+    "Wait for Deletion": keeps_token("$.deletion.cluster_identifier", "$.deletion.wait_seconds"),
+    "Wait for Deletion by Time": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
     "Wait for Archive": {"Type": "Wait", "SecondsPath": "$.archive.wait_seconds"},
     "Wait for Clean-up": {"Type": "Wait", "SecondsPath": "$.clean_up.wait_seconds"},
     "Wait for End of Drill": {"Type": "Wait", "SecondsPath": "$.clean_up.wait_seconds"},
@@ -510,7 +546,7 @@ def test_a_state_goes_where_it_is_meant_to(name: str) -> None:
 @pytest.mark.parametrize("name", EDGES)
 def test_a_state_is_handed_and_leaves_what_it_is_meant_to(name: str) -> None:
     rest = beside_edges(STATES[name])
-    if name in INPUTS:
+    if rest["Type"] == "Task":
         rest["Parameters"] = flat(rest["Parameters"])
     assert rest == wanted_beside(name)
 
@@ -644,7 +680,8 @@ def test_nothing_is_changed_before_there_is_a_plan() -> None:
 
 
 def test_only_delete_source_being_true_leads_to_the_deletion() -> None:
-    loop = {"Delete RDS", "Wait for Deletion", "Check Delete Status", "Source Deleted?"}
+    waits = {"Wait for Deletion", "Wait for Deletion by Time"}
+    loop = {"Delete RDS", "Check Delete Status", "Source Deleted?"} | waits
     doors = [(name, edge) for each in loop for name, edge in into(each) if name not in loop]
     assert doors == [("Delete Source RDS?", when("$.plan.delete_source", "BooleanEquals", True, "Delete RDS"))]
     # The same function cleans up, but what it deletes there is never the source: it isn't told of one.
@@ -798,7 +835,8 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
         ("Archive Done?", when("$.archive.answer", "StringEquals", "done", "Send Success Notification")),
     ]
     asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
-    waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
+    waits = {name for name in STATES if name.startswith("Wait ")}
+    waiting = {name for name in asking if edges(STATES[name])[-1][-1] in waits}
     assert asking - waiting == {
         *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Verify Data?", "Check Instances?"),
         *("Compare with Source?", "Drill?", "Replace Target?"),

@@ -24,7 +24,10 @@ from utils.steps.swap_begin import WINDOW_PATIENCE
 
 ASL = definition()
 STATES: dict[str, dict[str, Any]] = ASL["States"]
-TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+KEEPS_TOKEN = "${KeepTokenAndWait}"
+# Those that call a function, and those that wait until an event or their time ends them.
+TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task" and state["Resource"] != KEEPS_TOKEN}
+TOKEN_WAITS = {name: state for name, state in STATES.items() if state.get("Resource") == KEEPS_TOKEN}
 ENDS = {"Succeed", "Fail"}
 
 OWN_ERRORS = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)}
@@ -92,6 +95,18 @@ def test_every_task_catches_everything_and_has_a_time_limit(name: str) -> None:
     assert task["Retry"]
     assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
     assert all("States.ALL" not in catcher["ErrorEquals"] for catcher in task["Catch"][:-1])
+
+
+@pytest.mark.parametrize("name", TOKEN_WAITS)
+def test_a_wait_for_an_event_goes_on_by_time_whatever_happens(name: str) -> None:
+    """Its time being up is no failure; and where its token is not kept, the same time passes in another state."""
+    wait = TOKEN_WAITS[name]
+    timed, others = wait["Catch"]
+    assert timed == {"ErrorEquals": ["States.Timeout"], "ResultPath": "$.woken", "Next": wait["Next"]}
+    assert others == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.woken", "Next": f"{name} by Time"}
+    by_time = {"Type": "Wait", "SecondsPath": wait["TimeoutSecondsPath"], "Next": wait["Next"]}
+    assert {key: value for key, value in STATES[f"{name} by Time"].items() if key != "Comment"} == by_time
+    assert "Retry" not in wait
 
 
 def test_a_refused_master_password_alone_leads_back_to_where_it_is_set() -> None:
@@ -218,7 +233,7 @@ def test_every_loop_waits() -> None:
 
     def walk(name: str, way: tuple[str, ...]) -> None:
         assert name not in way, f"{' -> '.join(way)} -> {name} goes round without waiting"
-        if name not in seen and STATES[name]["Type"] != "Wait":
+        if name not in seen and STATES[name]["Type"] != "Wait" and name not in TOKEN_WAITS:
             for each in following(STATES[name]) + caught(STATES[name]):
                 walk(each, (*way, name))
             seen.add(name)
@@ -291,7 +306,8 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
         "Check End of Drill": largest("DeleteDeadlineHours"),
         "Archive Snapshot": largest("ExportDeadlineHours"),
     }
-    waits = {name for name, state in STATES.items() if state["Type"] == "Wait"}
+    waits = {name for name, state in STATES.items() if state["Type"] == "Wait" or name in TOKEN_WAITS}
+    waits -= {f"{name} by Time" for name in TOKEN_WAITS}  # in its place
     assert len(deadline_of) == len(waits), "a new loop needs a deadline here"
     late = LONGEST_PAUSE_SECONDS
 

@@ -174,6 +174,7 @@ NOT_FOUND = (
     "prod-orders-copy-0123456789abc",
 )  # fmt: skip
 LINK = evidence("evidence/prod-orders/2026/op-1/first/link.json")
+MACHINE = f"arn:aws:states:{HERE}:{OWN}:stateMachine:aurora-restore-pipeline"
 BUS = f"arn:aws:events:{HERE}:{OWN}:event-bus/default"
 MEMBER = instance("staging-orders-0123456789ab-1")
 ASSUMED = each("sts:AssumeRole", iam_role("aurora-restore-source", OWNER))
@@ -407,6 +408,9 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("monitoring.rds")),
     ],
     "CheckRestoreStatusRole": [*reading(HERE), *each("rds:DescribeEvents", "*")],
+    "EndWaitRole": [
+        *each("states:SendTaskSuccess", MACHINE),
+    ],
     "OpenClusterRole": [
         *reading(HERE),
         *each("rds:DescribeEvents", "*"),
@@ -559,6 +563,8 @@ ALLOWED: dict[str, list[Asked]] = {
     "StateMachineRole": [
         *each("lambda:InvokeFunction", function("SnapshotCheckFunction")),
         *(asked for name in STEPS for asked in each("lambda:InvokeFunction", f"{function(name)}:live")),
+        *each("dynamodb:PutItem", table("StateTable"), chain("waiting#staging-orders")),
+        *each("kms:Decrypt GenerateDataKey", key("Key"), via("dynamodb")),
         *each("logs:CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies", "*"),
         *each("logs:GetLogDelivery ListLogDeliveries PutResourcePolicy UpdateLogDelivery", "*"),
         *each("xray:GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments", "*"),
@@ -682,6 +688,11 @@ REFUSED: dict[str, list[Asked]] = {
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("ec2")),
     ],
     "CheckRestoreStatusRole": STRANGERS_THINGS,
+    "EndWaitRole": [
+        # No other machine's waits, and none by a failure.
+        *each("states:SendTaskSuccess", f"arn:aws:states:{HERE}:{OWN}:stateMachine:payroll"),
+        *each("states:SendTaskFailure", MACHINE),
+    ],
     "OpenClusterRole": [
         *STRANGERS_THINGS,
         # What isn't ours isn't opened, the source not even with our tag on it, and what is protected neither.
@@ -990,7 +1001,16 @@ REFUSED: dict[str, list[Asked]] = {
         *each("kms:Decrypt GenerateDataKey", key("Key"), via("s3")),
         *each("kms:Decrypt GenerateDataKey", key("another"), via("secretsmanager")),
     ],
-    "StateMachineRole": each("lambda:InvokeFunction", f"{function('payroll')}:live"),
+    "StateMachineRole": [
+        *each("lambda:InvokeFunction", f"{function('payroll')}:live"),
+        # Of the state table it writes nothing but tokens.
+        *each("dynamodb:PutItem", table("StateTable"), chain("op-1")),
+        *each("dynamodb:PutItem", table("StateTable"), chain("lock#staging-orders")),
+        *each("dynamodb:PutItem", table("StateTable")),
+        *each("dynamodb:PutItem", table("AuditTable"), chain("waiting#staging-orders")),
+        *each("kms:Decrypt GenerateDataKey", key("Key")),
+        *each("kms:Decrypt GenerateDataKey", key("another"), via("dynamodb")),
+    ],
     "ScheduleRole": [
         *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:payroll"),
         *each("states:StopExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:StateMachine"),

@@ -57,7 +57,7 @@ OTHER_SUBSTITUTIONS: dict[str, Any] = {
 SUBSTITUTIONS: dict[str, Any] = {
     name: value
     for name, value in RESOURCES["StateMachine"]["Properties"]["DefinitionSubstitutions"].items()
-    if not name.endswith("FunctionArn")
+    if not name.endswith("FunctionArn") and name not in ("KeepTokenAndWait", "StateTable")
 }
 
 

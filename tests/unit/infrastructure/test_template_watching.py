@@ -137,8 +137,11 @@ def test_everything_is_traced() -> None:
 def test_what_the_schedule_and_the_rule_cant_deliver_is_kept_and_watched() -> None:
     dead = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
     assert RESOURCES["Schedule"]["Properties"]["Target"]["DeadLetterConfig"]["Arn"] == dead
-    (rule,) = [each for each in PLAIN.values() if each["Type"] == "AWS::Events::Rule"]
-    assert [target["DeadLetterConfig"]["Arn"] for target in rule["Properties"]["Targets"]] == [dead]
+    rules = {name: each for name, each in PLAIN.items() if each["Type"] == "AWS::Events::Rule"}
+    # An event of RDS that cannot be delivered costs a pause, and nobody has to act on it.
+    assert sorted(rules) == ["EndWaitFunctionClusterChanged", "SnsNotificationFunctionExecutionDied"]
+    told = rules["SnsNotificationFunctionExecutionDied"]["Properties"]["Targets"]
+    assert [target["DeadLetterConfig"]["Arn"] for target in told] == [dead]
     assert RESOURCES["DeadLettersAlarm"]["Properties"]["Dimensions"][0]["Value"] == {
         "Fn::GetAtt": ["DeadLetters", "QueueName"]
     }

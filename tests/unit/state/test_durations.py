@@ -138,3 +138,21 @@ def test_what_cannot_be_a_duration_is_learned_anew(phases: Any) -> None:
     assert expected() == {}
     add(TOOK)
     assert expected() == {"create-cluster": 1200, "open-door": 40}
+
+
+# Which ends an event has announced
+
+
+def test_an_end_is_announced_where_it_was_when_it_was_last_seen(account: None) -> None:
+    durations, later = SourceDurations(a_snapshot_found()), NOW + dt.timedelta(days=1)
+    assert durations.announced() == []
+    durations.add(TOOK, NOW, NOW, ["create-cluster"])
+    assert SourceDurations(a_snapshot_found()).announced() == ["create-cluster"]
+    durations.add(TOOK, later, later)
+    assert SourceDurations(a_snapshot_found()).announced() == []
+
+
+def test_what_a_version_before_has_kept_was_not_announced(account: None) -> None:
+    store({"M": {"create-cluster": {"L": [{"L": [{"N": "1200"}, {"N": "100"}, {"N": "1"}]}]}}})
+    assert expected() == {"create-cluster": 1200}
+    assert SourceDurations(a_snapshot_found()).announced() == []

@@ -596,6 +596,7 @@ def test_a_deletion_that_was_skipped_needs_no_look(rds: FakeRds) -> None:
         "is_accepted": True,
         "final_snapshot_arn": None,
         "doing_since": None,
+        "event_at": None,
         "expected_end": [],
     }
     assert rds.operations() == []

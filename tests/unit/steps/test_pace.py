@@ -55,7 +55,7 @@ def test_a_phase_that_takes_longer_than_expected_moves_the_end() -> None:
 
 
 def test_what_is_no_phase_leaves_those_that_are_not_over() -> None:
-    pace = Pace(unit_seconds=60, expected=KNOWN, phases=list(KNOWN), over=["create-cluster"])
+    pace = Pace(unit_seconds=60, expected=KNOWN, phases=list(KNOWN), took={"create-cluster": 900})
     assert minutes_left(pace, "wait", 60) == pytest.approx(((0.7 * 600 + 30) / 60, (1.3 * 600 + 300) / 60), abs=0.01)
 
 
@@ -73,3 +73,20 @@ def test_a_phase_is_measured_from_when_this_execution_has_seen_it_begin() -> Non
 @pytest.mark.parametrize(("paused", "seconds"), [(0, 1000), (80, 980), (1000, 950)])
 def test_what_is_seen_after_a_pause_has_ended_before(paused: int, seconds: float) -> None:
     assert took(a_record(), later(seconds=1000), {"copy": NOW}, paused) == {"copy": seconds}
+
+
+def test_where_an_event_has_announced_the_end_before_the_first_look_is_after_it() -> None:
+    pace = Pace(unit_seconds=60, expected=KNOWN, announced=["create-cluster"])
+    assert pace.pause("create-cluster", NOW, NOW) == 1200
+    assert pace.pause("create-instances", NOW, NOW) == 388
+
+
+def test_an_event_announces_an_end_only_if_it_comes_right_before_it() -> None:
+    pace = Pace(unit_seconds=60)
+    announced = pace.announced_with("create-cluster", later(minutes=30), later(minutes=31), ["modify-cluster"])
+    assert announced == ["modify-cluster", "create-cluster"]
+    # It was of something else, or RDS sends it at the beginning; or there was none.
+    for event_at in (later(minutes=2), None):
+        found = pace.announced_with("create-cluster", event_at, later(minutes=31), ["create-cluster", "open-door"])
+        assert found == ["open-door"]
+    assert pace.announced_with("wait", NOW, NOW, []) == []

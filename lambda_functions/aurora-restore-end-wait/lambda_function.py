@@ -1,0 +1,17 @@
+"""End the wait for a cluster early when RDS has reported something of it."""
+
+from functools import partial
+
+from msgspec import convert
+
+from utils.common import edge_step
+from utils.contracts.payloads import RdsEvent, WaitEnded
+from utils.steps.end_wait import cluster_of, end_wait
+
+read = partial(convert, type=RdsEvent)
+
+
+@edge_step("end-wait", read, cluster_of, counts_success=False)
+def lambda_handler(event: RdsEvent) -> WaitEnded:
+    """Have the execution that waits for the event's cluster look at once. What is the case only its look decides."""
+    return end_wait(event)

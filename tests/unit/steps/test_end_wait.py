@@ -1,0 +1,121 @@
+"""aurora-restore-end-wait: an event of RDS ends the wait for its cluster, and nothing more comes of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from tests.unit.support import NOW, OPERATION, REGION, STATE_TABLE, TARGET, calling
+from utils.aws import client
+from utils.contracts.payloads import RdsEvent, ReportedEvent, Woken
+from utils.errors import StepFailed, TemporaryFailure
+from utils.names import instance_name
+from utils.steps.end_wait import cluster_of
+
+pytestmark = pytest.mark.usefixtures("account")
+
+end = calling("end-wait")
+TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAAAd0123"
+MOMENT = "2026-03-10T03:41:07Z"
+
+
+def an_event(identifier: str = TARGET, source_type: str = "CLUSTER", event_id: str = "RDS-EVENT-0170") -> Any:
+    """As EventBridge delivers it (Aurora User Guide, "Overview of events for Aurora")."""
+    kind = "db" if source_type == "DB_INSTANCE" else "cluster"
+    arn = f"arn:aws:rds:{REGION}:123456789012:{kind}:{identifier}"
+    return {
+        "version": "0",
+        "id": "844e2571-85d4-695f-b930-0153b71dcb42",
+        "detail-type": "RDS DB Instance Event" if kind == "db" else "RDS DB Cluster Event",
+        "source": "aws.rds",
+        "account": "123456789012",
+        "time": MOMENT,
+        "region": REGION,
+        "resources": [arn],
+        "detail": {
+            "EventCategories": ["creation"],
+            "SourceType": source_type,
+            "SourceArn": arn,
+            "Date": "2026-03-10T03:41:07.120Z",
+            "Message": "DB cluster created",
+            "SourceIdentifier": identifier,
+            "EventID": event_id,
+        },
+    }
+
+
+@pytest.fixture
+def waiting(account: None) -> None:
+    item = {"operation_id": {"S": f"waiting#{TARGET}"}, "task_token": {"S": TOKEN}, "expires_at": {"N": "1800000000"}}
+    client("dynamodb").put_item(TableName=STATE_TABLE, Item=item)
+
+
+@pytest.fixture
+def states(account: None) -> Any:
+    with Stubber(client("stepfunctions")) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.usefixtures("waiting")
+@pytest.mark.parametrize(
+    ("identifier", "source_type"),
+    [(TARGET, "CLUSTER"), (instance_name(TARGET, 2, OPERATION), "DB_INSTANCE")],
+    ids=["cluster", "instance"],
+)
+def test_the_wait_for_the_events_cluster_ends(states: Stubber, identifier: str, source_type: str) -> None:
+    output = {"at": "2026-03-10T03:41:07.120000+00:00", "event": "RDS-EVENT-0170"}
+    states.add_response("send_task_success", {}, {"taskToken": TOKEN, "output": json.dumps(output)})
+    assert end(an_event(identifier, source_type)) == {"cluster_identifier": TARGET, "was_waiting": True}
+    # The look that follows reads what the wait has ended with.
+    assert set(output) >= set(Woken.__struct_fields__)
+
+
+@pytest.mark.usefixtures("waiting", "states")
+@pytest.mark.parametrize(
+    ("identifier", "source_type"),
+    [
+        ("billing", "CLUSTER"),
+        ("billing-writer", "DB_INSTANCE"),
+        # A cluster whose name is that of an instance of ours, and an instance that is none of ours.
+        (instance_name(TARGET, 1, OPERATION), "CLUSTER"),
+        (f"{TARGET}-1", "DB_INSTANCE"),
+        ("", "CLUSTER"),
+    ],
+)
+def test_of_what_nobody_waits_for_nothing_comes(identifier: str, source_type: str) -> None:
+    """No call is stubbed: one that was made would fail."""
+    assert end(an_event(identifier, source_type))["was_waiting"] is False
+
+
+@pytest.mark.usefixtures("waiting")
+@pytest.mark.parametrize("code", ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"])
+def test_a_wait_that_is_over_is_no_failure(states: Stubber, code: str) -> None:
+    """An item stays after its wait, and events are repeated."""
+    states.add_client_error("send_task_success", code, "Task Timed Out: 'Provided task does not exist anymore'")
+    assert end(an_event())["was_waiting"] is False
+
+
+@pytest.mark.usefixtures("waiting")
+@pytest.mark.parametrize(
+    ("code", "raised"), [("ThrottlingException", TemporaryFailure), ("AccessDeniedException", StepFailed)]
+)
+def test_any_other_refusal_fails(states: Stubber, code: str, raised: type[Exception]) -> None:
+    states.add_client_error("send_task_success", code, "no", http_status_code=400)
+    with pytest.raises(raised):
+        end(an_event())
+
+
+def test_what_is_no_event_of_rds_is_refused() -> None:
+    with pytest.raises(StepFailed, match="is not valid"):
+        end({"source": "aws.rds", "detail": {}})
+
+
+def test_an_instance_of_a_cluster_with_a_long_name_ends_no_wait() -> None:
+    """Its name has the cluster's cut short: the wait ends by its time."""
+    cluster = "a" * 60
+    detail = ReportedEvent(source_identifier=instance_name(cluster, 1, OPERATION), source_type="DB_INSTANCE", date=NOW)
+    assert cluster_of(RdsEvent(detail=detail)) != cluster
