@@ -211,16 +211,14 @@ class AuroraReader:
         """Return what RDS's events say of changes that failed, of the cluster and its members; each once.
 
         A change can fail although its call succeeded and the cluster is available. Unreadable events are no failure of
-        the restore: there is nothing to report then. All of the region are read at once, instead of those of each
-        instance by a call of its own.
+        the restore: there is nothing to report then.
         """
         sources = [("db-cluster", cluster.identifier), *(("db-instance", each) for each in cluster.member_identifiers)]
-        failures = [event for event in self._events(since) if _tells_of_a_failure(event)]
         found = [
-            f"{identifier}: {event.get('Message', '')}"
-            for kind, identifier in sources
-            for event in failures
-            if (event.get("SourceType"), event.get("SourceIdentifier")) == (kind, identifier)
+            f"{event.get('SourceIdentifier', '')}: {event.get('Message', '')}"
+            for event in self._events_of(sources, since)
+            if "failure" in event.get("EventCategories", [])
+            or any(each in event.get("Message", "").lower() for each in FAILURES_IN_EVENTS)
         ]
         return list(dict.fromkeys(found))
 
@@ -248,20 +246,31 @@ class AuroraReader:
             for event in self._events(since, "db-cluster")
         )
 
-    def _events(self, since: dt.datetime, kind: str | None = None, identifier: str | None = None) -> list[EventTypeDef]:
-        of_these: dict[str, Any] = {} if kind is None else {"SourceType": kind}
-        if identifier is not None:
-            of_these["SourceIdentifier"] = identifier
-        pages = self._rds.get_paginator("describe_events").paginate(StartTime=since, **of_these)
+    def _events_of(self, sources: Sequence[tuple[str, str]], since: dt.datetime) -> list[EventTypeDef]:
+        """Return the events of several sources, in their order: of the whole region's where one answer holds them all.
+
+        Where it does not, those of each are asked for: a region may have any number of others.
+        """
+        try:
+            answer = self._rds.describe_events(StartTime=since)
+        except (ClientError, BotoCoreError):
+            return []
+        if answer.get("Marker"):
+            return [event for kind, identifier in sources for event in self._events(since, kind, identifier)]
+        return [
+            event
+            for source in sources
+            for event in answer["Events"]
+            if (event.get("SourceType"), event.get("SourceIdentifier")) == source
+        ]
+
+    def _events(self, since: dt.datetime, kind: Any, identifier: str | None = None) -> list[EventTypeDef]:
+        of_one: dict[str, Any] = {} if identifier is None else {"SourceIdentifier": identifier}
+        pages = self._rds.get_paginator("describe_events").paginate(SourceType=kind, StartTime=since, **of_one)
         try:
             return [event for page in pages for event in page["Events"]]
         except (ClientError, BotoCoreError):
             return []
-
-
-def _tells_of_a_failure(event: EventTypeDef) -> bool:
-    message = event.get("Message", "").lower()
-    return "failure" in event.get("EventCategories", []) or any(each in message for each in FAILURES_IN_EVENTS)
 
 
 class Aurora(AuroraReader):

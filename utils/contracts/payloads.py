@@ -8,11 +8,10 @@ the latest as far as one can say; it is empty where that is unknown.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
-from utils.contracts.phases import phase_named
 from utils.contracts.plan import (
     Archive,
     ClusterPlan,
@@ -77,13 +76,8 @@ class SnapshotCheckTask(Struct, frozen=True, kw_only=True):
 class Woken(Struct, frozen=True, kw_only=True):
     """How the wait before a look ended. `at`: when RDS reported the event that ended it; None where its time was up."""
 
-    at: dt.datetime | None = None
+    at: Annotated[dt.datetime, Meta(tz=True)] | None = None
     event: str = ""
-
-    def announced(self, phase: str, since: dt.datetime) -> dt.datetime | None:
-        """Return when RDS reported the event that announces the end of the phase; None where it has not since then."""
-        is_of_it = self.at is not None and self.at > since and self.event == phase_named(phase).announced_by
-        return self.at if is_of_it else None
 
 
 class CopyTask(Struct, frozen=True, kw_only=True):
@@ -151,12 +145,12 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
 
 
 class CheckRestoreTask(Struct, frozen=True, kw_only=True):
-    """The input of Check Restore Status."""
+    """The input of Check Restore Status. `woken` is how the wait before it ended, as it was written by anybody."""
 
     run: StepRun
     cluster: ClusterPlan
     progress: RestoreProgress
-    woken: Woken | None = None
+    woken: Any = None
 
 
 class TransformTask(Struct, frozen=True, kw_only=True):
@@ -400,12 +394,12 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
 
 
 class CheckDeleteTask(Struct, frozen=True, kw_only=True):
-    """`deletion` as in DeleteTask."""
+    """`deletion` as in DeleteTask, and `woken` as in a restore."""
 
     run: StepRun
     progress: DeleteProgress
     deletion: SourceDeletion | None = None
-    woken: Woken | None = None
+    woken: Any = None
 
 
 class ArchiveTask(Struct, frozen=True, kw_only=True):

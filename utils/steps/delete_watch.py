@@ -8,13 +8,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from utils.aurora_utils.resources import Cluster
-from utils.contracts.payloads import DeleteProgress, Woken
+from utils.contracts.payloads import DeleteProgress
 from utils.contracts.plan import SourceDeletion
 from utils.errors import StepFailed
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
 from utils.steps.final_snapshot import LAG_SECONDS
-from utils.steps.pace import Pace, took
+from utils.steps.pace import Pace, announcement, took
 
 
 def deletion_begun(
@@ -87,9 +87,9 @@ def since(progress: DeleteProgress) -> dt.datetime:
     return progress.doing_since or progress.started_at
 
 
-def with_event(progress: DeleteProgress, woken: Woken | None) -> DeleteProgress:
+def with_event(progress: DeleteProgress, woken: Any) -> DeleteProgress:
     """Return the progress with the event of RDS that has ended the wait, if it announces the cluster's end."""
-    event_at = None if woken is None else woken.announced(phase_of(progress), since(progress))
+    event_at = announcement(woken, phase_of(progress), since(progress))
     return progress if event_at is None else replace(progress, event_at=event_at)
 
 

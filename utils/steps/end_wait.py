@@ -9,6 +9,7 @@ the pause ends by itself.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 
@@ -55,7 +56,9 @@ def end_wait(event: RdsEvent) -> WaitEnded:
 
 
 def _return_token(token: str, event: RdsEvent) -> bool:
-    output = json.dumps({"at": event.detail.date.isoformat(), "event": event.detail.event_id})
+    date = event.detail.date
+    at = date if date.tzinfo else date.replace(tzinfo=dt.UTC)  # RDS's times are in UTC, whether or not they say so
+    output = json.dumps({"at": at.isoformat(), "event": event.detail.event_id})
     try:
         client("stepfunctions").send_task_success(taskToken=token, output=output)
     except ClientError as error:

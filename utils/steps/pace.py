@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from utils.contracts.payloads import Woken
 from utils.contracts.phases import PHASES, phase_named, span_of, span_of_all
 from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord
@@ -88,6 +91,19 @@ class Pace(Struct, frozen=True, kw_only=True):
         if phase in self.phases:
             return self.phases[self.phases.index(phase) + 1 :]
         return [each for each in self.phases if each not in self.took]
+
+
+def announcement(woken: Any, phase: str, since: dt.datetime) -> dt.datetime | None:
+    """Return when RDS has reported the event that announces the end of a phase; None where it has not since then.
+
+    `woken` is what the wait has ended with. Whoever may end a wait chooses that, so it is trusted with nothing else.
+    """
+    try:
+        ended = msgspec.convert(woken, Woken)
+    except msgspec.ValidationError:
+        return None
+    is_of_it = ended.at is not None and ended.at > since and ended.event == phase_named(phase).announced_by
+    return ended.at if is_of_it else None
 
 
 def took(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import Enum
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,14 +18,14 @@ from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.reported_settings import MOST_SECURITY_GROUPS, MasterSecret, SecurityGroups
 from utils.aurora_utils.resources import STOPPED, Cluster, Instance
-from utils.contracts.payloads import Answer, RestoreProgress, Woken
+from utils.contracts.payloads import Answer, RestoreProgress
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
 from utils.steps.differences import unsafe_differences, writer_differs
-from utils.steps.pace import Pace, took
+from utils.steps.pace import Pace, announcement, took
 
 # How long a change may take to show. One that never does can only be reported.
 PATIENCE = dt.timedelta(minutes=15)
@@ -432,12 +433,12 @@ def _working_on(
     return Action.MODIFY_CLUSTER.label, record.seen(record.password_reset_at) or now
 
 
-def with_event(before: RestoreProgress, woken: Woken | None) -> RestoreProgress:
+def with_event(before: RestoreProgress, woken: Any) -> RestoreProgress:
     """Return the progress with the event of RDS that has ended the wait, if it announces what is waited for.
 
     One that came before the last look is known: no wait stands between that and the first look at all the instances.
     """
-    event_at = None if woken is None else woken.announced(before.action, before.seen_at or before.action_at)
+    event_at = announcement(woken, before.action, before.seen_at or before.action_at)
     return before if event_at is None else replace(before, event_at=event_at)
 
 

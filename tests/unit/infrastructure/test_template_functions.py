@@ -16,6 +16,7 @@ from scripts.checks.handlers import DIRECTORY, FOLDERS, folder_of
 from scripts.checks.policies import as_list
 from scripts.checks.reach import reached
 from scripts.packages.layer import LAMBDA_MACHINES
+from utils.contracts.phases import FAILURES, PHASES
 
 RESOURCES: dict[str, dict[str, Any]] = source()["Resources"]
 FUNCTIONS = {
@@ -138,6 +139,13 @@ def test_a_function_that_is_called_asynchronously_has_dead_letters() -> None:
     # An event that ends no wait costs a pause, after which the execution looks all the same: nobody has to act on it.
     assert called_by_rules == {"SnsNotificationFunction", "EndWaitFunction"}
     assert "DeadLetterConfig" in PLAIN["SnsNotificationFunction"]["Properties"]
+
+
+def test_waits_end_by_the_events_that_announce_an_end_or_that_nothing_will_come() -> None:
+    pattern = FUNCTIONS["EndWaitFunction"]["Events"]["ClusterChanged"]["Properties"]["Pattern"]
+    announcing = {phase.announced_by for phase in PHASES.values() if phase.announced_by}
+    assert pattern["detail"] == {"EventID": sorted({*announcing, *FAILURES})}
+    assert pattern["source"] == ["aws.rds"]
 
 
 def test_people_hear_of_every_way_in_which_an_execution_can_end_badly() -> None:

@@ -74,6 +74,15 @@ def test_the_wait_for_the_events_cluster_ends(states: Stubber, identifier: str, 
     assert set(output) >= set(Woken.__struct_fields__)
 
 
+@pytest.mark.usefixtures("waiting")
+def test_a_time_of_no_zone_is_in_utc(states: Stubber) -> None:
+    event = an_event()
+    event["detail"]["Date"] = "2026-03-10T03:41:07.120"
+    output = {"at": "2026-03-10T03:41:07.120000+00:00", "event": "RDS-EVENT-0170"}
+    states.add_response("send_task_success", {}, {"taskToken": TOKEN, "output": json.dumps(output)})
+    assert end(event)["was_waiting"] is True
+
+
 @pytest.mark.usefixtures("waiting", "states")
 @pytest.mark.parametrize(
     ("identifier", "source_type"),

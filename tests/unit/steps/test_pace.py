@@ -9,7 +9,7 @@ import pytest
 from tests.unit.support import NOW, a_record
 from utils.contracts.phases import PHASES
 from utils.state.operation import iso
-from utils.steps.pace import Pace, took
+from utils.steps.pace import Pace, announcement, took
 
 KNOWN = {"create-cluster": 1000, "create-instances": 500, "open-door": 100}
 
@@ -90,3 +90,31 @@ def test_an_event_announces_an_end_only_if_it_comes_right_before_it() -> None:
         found = pace.announced_with("create-cluster", event_at, later(minutes=31), ["create-cluster", "open-door"])
         assert found == ["open-door"]
     assert pace.announced_with("wait", NOW, NOW, []) == []
+
+
+AT = {"at": "2026-03-10T03:40:00Z", "event": "RDS-EVENT-0170"}
+
+
+def test_an_event_counts_for_the_phase_whose_end_it_announces_and_only_after_the_last_look() -> None:
+    assert announcement(AT, "create-cluster", NOW) == later(minutes=40)
+    assert announcement(AT, "create-instances", NOW) is None
+    assert announcement(AT, "modify-cluster", NOW) is None
+    assert announcement(AT, "create-cluster", later(minutes=40)) is None
+
+
+@pytest.mark.parametrize(
+    "woken",
+    [
+        None,
+        {"Error": "States.Timeout", "Cause": ""},
+        "now",
+        7,
+        {"at": "yesterday", "event": "RDS-EVENT-0170"},
+        {"at": "2026-03-10T03:40:00", "event": "RDS-EVENT-0170"},  # of no zone
+        {**AT, "event": ["RDS-EVENT-0170"]},
+        {**AT, "event": ""},
+        {"event": "RDS-EVENT-0170"},
+    ],
+)
+def test_whatever_a_wait_has_ended_with_a_look_follows_and_nothing_fails(woken: object) -> None:
+    assert announcement(woken, "create-cluster", NOW) is None

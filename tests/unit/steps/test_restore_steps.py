@@ -456,21 +456,25 @@ def test_a_broken_cluster_stops_both_steps(
         step_taken(clock)
 
 
+@pytest.mark.parametrize(("page_size", "questions"), [(100, 1), (1, 2)], ids=["few-events", "many-of-others"])
 def test_what_rds_says_of_a_failure_is_in_the_error_since_what_failed_may_be_gone_afterwards(
-    rds: FakeRds, clock: Clock, operation: OperationState
+    rds: FakeRds, clock: Clock, operation: OperationState, page_size: int, questions: int
 ) -> None:
+    """Where one answer does not hold all events of the region, those of the cluster are asked for."""
+    rds.page_size = page_size
     operation.remember(cluster_asked_at=iso(NOW))
     rds.add_cluster(TARGET, Status="failed", TagList=OWN_TAGS)
     because = "You can't create the DB cluster because of incompatible resources. No\nsubnets."
     rds.events = [
-        {"SourceIdentifier": TARGET, "Message": because, "EventCategories": ["failure"]},
         {"SourceIdentifier": "another", "Message": "No.", "EventCategories": ["failure"]},
+        {"SourceIdentifier": TARGET, "Message": because, "EventCategories": ["failure"]},
     ]
     with pytest.raises(StepFailed) as failed:
         observe(clock, a_progress())
     said = f"RDS reports: {TARGET}: {because} Look at its events: ".replace("\n", "\\n")
     assert said in str(failed.value)
     assert "another" not in str(failed.value)
+    assert [name for name, _ in rds.calls].count("DescribeEvents") == questions
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "Throttling"])
