@@ -90,6 +90,18 @@ def test_an_attempt_that_was_repeated_with_success_is_no_failed_phase() -> None:
     assert shown([*RUN[:3], failed, *RUN[3:]])[1] == "Check and plan  done in 1 s"
 
 
+def test_a_wait_that_an_event_or_its_time_ends_is_a_wait_and_no_failed_attempt() -> None:
+    waiting = entered(2, "Task", "Wait for Restore", restore={"wait_seconds": 240, "waiting_for": "the cluster"})
+    timed_out = at(242, "TaskTimedOut", taskTimedOutEventDetails={"error": "States.Timeout"})
+    unkept = at(3, "TaskFailed", taskFailedEventDetails={"error": "DynamoDb.DynamoDbException", "cause": "no"})
+    by_time = entered(
+        3, "Wait", "Wait for Restore by Time", restore={"wait_seconds": 240, "waiting_for": "the cluster"}
+    )
+    assert shown([*RUN[:6], waiting, timed_out, *RUN[7:]]) == shown(RUN)
+    assert shown([*RUN[:6], waiting, timed_out, *RUN[7:]], verbose=True) == shown(RUN, verbose=True)
+    assert shown([*RUN[:6], waiting, unkept, by_time, *RUN[7:]])[1] == "Restore         done in 4 min 2 s, 2 waits"
+
+
 def live(waiting: dict[str, Any], seconds_later: int) -> dict[str, Any]:
     progress = Progress(BEGAN, Console(quiet=True), verbose=False)
     for event in [*RUN[:6], entered(2, "Wait", "Wait for Restore", restore=waiting)]:
