@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import psycopg2
 import pytest
 
+from scripts.local_aws.aurora.backend import EventDelivery
 from scripts.local_run.production import CLUSTER, MASTER, Production
 from tests.integration.pipeline.reader import Reader, inline, reading
 from tests.integration.pipeline.support import Pipeline, Run, settle
@@ -158,13 +159,16 @@ def test_until_the_users_are_ready_every_group_on_record_is_the_doors_and_then_t
 
 @pytest.fixture
 def noticed_late(pipeline: Pipeline) -> Iterator[None]:
-    """The source's instances are known to take long, so that minutes pass before anybody sees that one is there."""
+    """The source's instances are known to take long, and no event says that one is there: minutes pass until a look."""
+    aurora = pipeline.aws.aurora
+    aurora.event_delivery, before = EventDelivery(lost=True), aurora.event_delivery
     tables = pipeline.aws.client("dynamodb")
     key = {"operation_id": {"S": f"durations#{pipeline.aws.account_id}:us-east-1:{CLUSTER}"}}
     late = {"L": [{"L": [{"N": "1200"}, {"N": "0"}, {"N": "0"}]}]}
     tables.put_item(TableName="AuroraRestoreState", Item=key | {"phases": {"M": {"create-instances": late}}})
     yield
     tables.delete_item(TableName="AuroraRestoreState", Key=key)
+    aurora.event_delivery = before
 
 
 @pytest.mark.usefixtures("noticed_late")
