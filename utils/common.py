@@ -81,12 +81,16 @@ class Work:
         """Return Aurora in the target region, or in another one."""
         return Aurora(region or environment.region())
 
-    def pace(self, record: OperationRecord) -> Pace:
-        """Return when to look again, by the stack's PollSeconds and by what the operation expects."""
+    def pace(self, record: OperationRecord, region: str | None = None) -> Pace:
+        """Return when to look again, by the stack's PollSeconds and by what the operation expects.
+
+        No event ends the waits of a clean-up, and those of another region reach no rule of the stack's.
+        """
         return Pace(
             unit_seconds=self.poll_seconds,
             expected=record.expected,
             announced=record.announced_before,
+            hears=not self.run.cleaning_up and region in (None, environment.region()),
             phases=record.phases,
             took=record.took,
         )
@@ -264,7 +268,7 @@ def _read_task(name: str, read: Callable[[Event], Task], event: Event) -> Task:
     try:
         return read(event)
     except msgspec.ValidationError as error:
-        raise StepFailed(f"The state machine's input for {name} is not valid: {error}. Redeploy the stack.") from None
+        raise StepFailed(f"The input of {name} is not valid: {error}. Redeploy the stack.") from None
 
 
 def _in_our_words(error: Exception) -> Exception:

@@ -24,8 +24,9 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     record, now = work.record(), task.run.now
     elapsed_seconds = (now - progress.started_at).total_seconds()
     deadline_hours = environment.whole_number("DELETE_DEADLINE_HOURS")
-    waiting = waited_for(progress, now, work.pace(record))
-    ended = end_seen(progress, record, now, work.pace(record))
+    pace = work.pace(record, progress.region)
+    waiting = waited_for(progress, now, pace)
+    ended = end_seen(progress, record, now, pace)
     aurora = work.aurora(progress.region)
     cluster = aurora.cluster_with_id(resource_id)
     if cluster is not None:

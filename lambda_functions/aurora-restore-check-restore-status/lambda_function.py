@@ -16,6 +16,7 @@ from utils.steps.restore import (
     note_unseen,
     with_event,
 )
+from utils.steps.waits import wait_fields
 
 
 @step("check-restore-status", CheckRestoreTask, looks=True)
@@ -32,6 +33,7 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
     about, pace = (deadline_hours, record.shortage), work.pace(record)
     progress = after_check(situation, before, now, pace, *about, is_drill=record.is_drill)
+    progress = replace(progress, **wait_fields(aurora.region, task.cluster.identifier, now))
     durations = durations_seen(situation, before, record, now)
     announced = announced_ends(situation, before, record, now, pace)
     if progress.answer == "advance" or (situation.due is Action.SET_UP_USERS and not record.has_masking):

@@ -33,4 +33,5 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
         note_looks(work.state, record, missed=[deletion.cluster_resource_id])
     switching = cluster is not None and cluster.deletion_protection
     accepted = cluster is not None and not switching
-    return deletion_begun(deletion, record, task.run.now, work.pace(record), switching=switching, is_accepted=accepted)
+    pace = work.pace(record, deletion.region)
+    return deletion_begun(deletion, record, task.run.now, pace, switching=switching, is_accepted=accepted)

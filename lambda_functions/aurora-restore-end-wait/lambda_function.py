@@ -6,12 +6,12 @@ from msgspec import convert
 
 from utils.common import edge_step
 from utils.contracts.payloads import RdsEvent, WaitEnded
-from utils.steps.end_wait import cluster_of, end_wait
+from utils.steps.end_wait import end_wait, waiting_for
 
 read = partial(convert, type=RdsEvent)
 
 
-@edge_step("end-wait", read, cluster_of, counts_success=False)
+@edge_step("end-wait", read, waiting_for, counts_success=False)
 def lambda_handler(event: RdsEvent) -> WaitEnded:
     """Have the execution that waits for the event's cluster look at once. What is the case only its look decides."""
     return end_wait(event)

@@ -1,10 +1,13 @@
 """Take the next action of the restore that is due: cluster, its own settings, instances, writer."""
 
+from msgspec.structs import replace
+
 from utils.common import Work, always, step
 from utils.contracts.payloads import RestoreProgress, RestoreTask
 from utils.preflight.limits import prove_restore_allowed
 from utils.steps.restore import Action, after_action, note_seen, note_unseen, observe
 from utils.steps.restore_calls import take_due
+from utils.steps.waits import wait_fields
 
 
 @step("restore-snapshot", RestoreTask, looks=True, is_timed=always)
@@ -20,4 +23,5 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
         prove_restore_allowed(task.cluster, aurora, task.limits)
     situation, refusal = take_due(task.cluster, observed, aurora, work.state, record)
     note_unseen(situation, work.state, record)
-    return after_action(situation, record, task.run.now, work.pace(record), refusal)
+    progress = after_action(situation, record, task.run.now, work.pace(record), refusal)
+    return replace(progress, **wait_fields(aurora.region, task.cluster.identifier, task.run.now))

@@ -52,7 +52,7 @@ def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationStat
     """Resume the operation: the plan is its own, and the steps find what it has created."""
     resumption = resume(request, task.request, known, task.execution, task.limits)
     going_on = replace(known, **resumption.facts)
-    plan = timed(resumption.plan, task.execution.now, going_on)
+    plan = timed(resumption.plan, going_on)
     take_over(request, state, known, plan, resumption.facts)
     needs_logins = going_on.users_ready_at is None and plan.rolls_back is None and not plan.finishes_drill
     made = make_secrets(plan, state, is_masked=going_on.masked_at is not None) if needs_logins else []

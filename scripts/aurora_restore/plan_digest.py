@@ -25,7 +25,6 @@ _VOLATILE = (
     "expected_seconds",
     "expected_minutes",
     "announced",
-    "waits_expire_at",
 )
 _OPERATION = "OPERATION"
 

@@ -42,7 +42,7 @@ _PHASES = {
 _ENTERED = ("TaskStateEntered", "WaitStateEntered")
 _FAILED = ("LambdaFunctionFailed", "LambdaFunctionTimedOut", "TaskFailed", "TaskTimedOut")
 # A wait is a Wait, or a Task that an event of RDS or its time ends.
-_WAIT = "Wait "
+_WAIT, _BY_TIME = "Wait ", " by Time"
 _BAD_ENDS = ("ExecutionAborted", "ExecutionTimedOut")
 _SUCCEEDED = ("LambdaFunctionSucceeded", "TaskSucceeded")
 
@@ -117,11 +117,11 @@ class Progress:
                 yield StateEntered(at=at, name=details["name"], waiting=_waiting_for(details) if is_wait else "")
             elif kind in _ENTERED:
                 yield from self._enter(event, phase_of(details["name"]))
-            self._waits += is_wait
-        elif self._wait is not None and kind in (*_FAILED, *_SUCCEEDED):
+            self._waits += is_wait and not details["name"].endswith(_BY_TIME)
+        elif self._wait is not None and kind in ("TaskTimedOut", "TaskSucceeded"):
             return  # how a wait ends says nothing of the step
         elif kind in _FAILED:
-            self._failed = True
+            self._failed = self._wait is None
             failure = next(value for key, value in event.items() if key.endswith("EventDetails"))
             message = one_line(message_of(failure.get("cause")).split("\n")[0])[:160]
             yield AttemptFailed(at=at, error=str(failure.get("error")), message=message)
@@ -196,5 +196,5 @@ def _waiting_for(details: dict[str, Any]) -> str:
 
 def _progress(details: dict[str, Any]) -> dict[str, Any]:
     """Return what the wait is for: the part of its input that the step before `Wait for Clean-up` wrote to clean_up."""
-    key = details["name"].removeprefix("Wait for ").removesuffix(" by Time").replace("-", "_").lower()
+    key = details["name"].removeprefix("Wait for ").removesuffix(_BY_TIME).replace("-", "_").lower()
     return dict(json.loads(details["input"]).get(key, {}))

@@ -223,7 +223,7 @@ def test_an_input_that_doesnt_fit_says_what_is_wrong_and_is_counted(
     given: Any, logs: LogLines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lambda_handler = step("check-copy-status", Task)(waiting)
-    with pytest.raises(StepFailed, match="The state machine's input for check-copy-status is not valid"):
+    with pytest.raises(StepFailed, match="The input of check-copy-status is not valid"):
         lambda_handler(given, Context())  # type: ignore[arg-type] # only its id is read
     assert [entry["message"] for entry in logs.entries()] == ["step failed"]
     assert '"StepFailure"' in capsys.readouterr().out

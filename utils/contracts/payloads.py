@@ -128,6 +128,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     instance was up already when the users could be set up. `took`: how long phases took; `announced`: those whose end
     an event of RDS has announced. The step that comes next has to record both. `event_at`: when RDS has last announced
     the end of what it works on. `seen_at`: when the step that answers this was entered.
+    `wait_key` and `wait_expires_at`: where the wait after it keeps its token, and until when.
     """
 
     answer: Answer
@@ -141,6 +142,8 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     announced: list[str] = []
     event_at: dt.datetime | None = None
     seen_at: dt.datetime | None = None
+    wait_key: str = ""
+    wait_expires_at: str = "0"
     expected_end: list[dt.datetime] = []
 
 
@@ -388,8 +391,12 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
     final_snapshot_arn: str | None = None
     # None where an earlier execution asked for it, or one of an older version.
     doing_since: dt.datetime | None = None
-    # When RDS has announced its end.
+    # When RDS has announced its end, and when the step that answers this was entered.
     event_at: dt.datetime | None = None
+    seen_at: dt.datetime | None = None
+    # As in a restore.
+    wait_key: str = ""
+    wait_expires_at: str = "0"
     expected_end: list[dt.datetime] = []
 
 
@@ -442,13 +449,14 @@ class ReportedEvent(Struct, frozen=True, kw_only=True, rename="pascal"):
 class RdsEvent(Struct, frozen=True, kw_only=True):
     """An event of RDS as EventBridge delivers it (Aurora User Guide, "Creating a rule that triggers on an event")."""
 
+    region: str
     detail: ReportedEvent
 
 
 class WaitEnded(Struct, frozen=True, kw_only=True):
-    """Whether an event has ended a wait for the cluster that it is of."""
+    """Whether an event has ended a wait for what it is about."""
 
-    cluster_identifier: str
+    source_identifier: str
     was_waiting: bool
 
 

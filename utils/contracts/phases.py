@@ -34,7 +34,8 @@ COPIES = tuple(name for name, kind in KINDS.items() if kind.effect == "copy")
 MASKING = "mask-data"
 VERIFICATION = "verify-data"
 SWAP = "swap"
-# Events that end a wait because nothing will come of it: a cluster or an instance that cannot be created, or is broken.
+# Events for which the template's rule ends a wait as well, because nothing will come of it: a cluster or an instance
+# that cannot be created, or is broken.
 FAILURES = ("RDS-EVENT-0031", "RDS-EVENT-0353", "RDS-EVENT-0354", "RDS-EVENT-0355")
 _COPY = Phase(first_look=2 * MINUTE, latest=6 * HOUR, by_size=True)
 

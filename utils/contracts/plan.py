@@ -356,6 +356,3 @@ class Plan(Struct, frozen=True, kw_only=True):
     expected_minutes: list[int] = []
     # Those of them whose end an event of RDS has announced when they were last seen.
     announced: list[str] = []
-    # From when on DynamoDB may remove what the waits of this execution leave in the state table: seconds since 1970, in
-    # digits.
-    waits_expire_at: str = ""

@@ -27,4 +27,4 @@ def plan_new(task: SnapshotCheckTask, request: RestoreRequest, operation_id: str
         request = as_drill(request)
     target = AuroraReader(environment.region())
     source = source_of(request, execution, operation_id, target.region)
-    return timed(plan_restore(request, operation_id, execution, source, target, limits), execution.now)
+    return timed(plan_restore(request, operation_id, execution, source, target, limits))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Iterator
 
@@ -15,13 +14,10 @@ from utils.contracts.plan import Plan
 from utils.planning.snapshot_place import source_account, source_region
 from utils.request.fields import RestoreRequest
 from utils.state.durations import SourceDurations, durations_key
-from utils.state.operation import OperationRecord, epoch
-
-# Longer than an execution and its redrives can take (RedriveExecution: 14 days).
-WAITS_KEPT = dt.timedelta(days=30)
+from utils.state.operation import OperationRecord
 
 
-def timed(plan: Plan, now: dt.datetime, record: OperationRecord | None = None) -> Plan:
+def timed(plan: Plan, record: OperationRecord | None = None) -> Plan:
     """Return the plan with its phases and how long they are expected to take. `record` is of what is resumed."""
     if plan.rolls_back is not None:
         # Nothing is restored, and how long a swap takes is not kept.
@@ -37,7 +33,6 @@ def timed(plan: Plan, now: dt.datetime, record: OperationRecord | None = None) -
         expected_seconds=expected,
         expected_minutes=minutes,
         announced=durations.announced(),
-        waits_expire_at=str(epoch(now + WAITS_KEPT)),
     )
 
 

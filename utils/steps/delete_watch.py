@@ -14,7 +14,8 @@ from utils.errors import StepFailed
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
 from utils.steps.final_snapshot import LAG_SECONDS
-from utils.steps.pace import Pace, announcement, took
+from utils.steps.pace import Pace, announcement, since_seen, took
+from utils.steps.waits import wait_fields
 
 
 def deletion_begun(
@@ -49,7 +50,13 @@ def waited_for(progress: DeleteProgress, now: dt.datetime, pace: Pace) -> Delete
     """Return the progress with the pause before the next look, and when all is expected to end."""
     phase, moment = phase_of(progress), since(progress)
     pause = pace.pause(phase, moment, now, event_at=progress.event_at)
-    return replace(progress, wait_seconds=pause, expected_end=pace.expected_end(phase, moment, now))
+    return replace(
+        progress,
+        wait_seconds=pause,
+        expected_end=pace.expected_end(phase, moment, now),
+        seen_at=now,
+        **wait_fields(progress.region, progress.cluster_identifier, now),
+    )
 
 
 def look_again(progress: DeleteProgress, record: OperationRecord, state: OperationState) -> DeleteProgress | None:
@@ -89,15 +96,17 @@ def since(progress: DeleteProgress) -> dt.datetime:
 
 def with_event(progress: DeleteProgress, woken: Any) -> DeleteProgress:
     """Return the progress with the event of RDS that has ended the wait, if it announces the cluster's end."""
-    event_at = announcement(woken, phase_of(progress), since(progress))
+    event_at = announcement(woken, phase_of(progress), progress.seen_at or since(progress))
     return progress if event_at is None else replace(progress, event_at=event_at)
 
 
 def end_seen(progress: DeleteProgress, record: OperationRecord, now: dt.datetime, pace: Pace) -> dict[str, Any]:
     """Return what is to be recorded of a phase that has ended: how long it took, and whether RDS has announced it."""
-    phase, paused = phase_of(progress), 0 if progress.event_at is not None else progress.wait_seconds
+    phase = phase_of(progress)
     return {
-        "took": took(record, now, {phase: progress.doing_since}, paused),
+        "took": took(
+            record, now, {phase: progress.doing_since}, since_seen(progress.seen_at, progress.wait_seconds, now)
+        ),
         "announced": pace.announced_with(phase, progress.event_at, now, record.announced),
     }
 

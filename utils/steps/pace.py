@@ -32,8 +32,9 @@ class Pace(Struct, frozen=True, kw_only=True):
 
     unit_seconds: int
     expected: Mapping[str, float] = {}
-    # The phases whose end an event of RDS has announced before.
+    # The phases whose end an event of RDS has announced before, and whether one can end the waits of this step at all.
     announced: Collection[str] = ()
+    hears: bool = True
     # Those of the plan, in its order, and how long those of them took that are known to be over.
     phases: Sequence[str] = ()
     took: Mapping[str, float] = {}
@@ -60,7 +61,7 @@ class Pace(Struct, frozen=True, kw_only=True):
             percent=percent,
             first_look_seconds=first_look,
             shortest_seconds=WORTH_A_LOOK * whole,
-            is_announced=phase in self.announced,
+            is_announced=self.hears and phase in self.announced,
             event_ago_seconds=None if event_at is None else (now - event_at).total_seconds(),
         )
 
@@ -69,10 +70,11 @@ class Pace(Struct, frozen=True, kw_only=True):
     ) -> list[str]:
         """Return the phases of this execution whose end an event has announced, with one that has ended now.
 
-        An event long before the end has announced nothing: nobody has published when RDS sends it.
+        An event long before the end has announced nothing: nobody has published when RDS sends it. Where none can end
+        a wait, what is known of the phase stays as it was.
         """
         soon = dt.timedelta(seconds=ANNOUNCES_WITHIN * self.unit_seconds)
-        is_announced = event_at is not None and now - event_at <= soon
+        is_announced = event_at is not None and now - event_at <= soon if self.hears else phase in self.announced
         others = [each for each in before if each != phase]
         return [*others, phase] if is_announced and phase in PHASES else others
 
@@ -106,11 +108,16 @@ def announcement(woken: Any, phase: str, since: dt.datetime) -> dt.datetime | No
     return ended.at if is_of_it else None
 
 
+def since_seen(seen_at: dt.datetime | None, planned_seconds: int, now: dt.datetime) -> float:
+    """Return how long ago the last look was; as long as its pause was to last, where an older version did not say."""
+    return planned_seconds if seen_at is None else (now - seen_at).total_seconds()
+
+
 def took(
     record: OperationRecord,
     now: dt.datetime,
     began: Mapping[str, dt.datetime | str | None],
-    paused_seconds: int = 0,
+    paused_seconds: float = 0,
 ) -> dict[str, float]:
     """Return how long phases took, as the record has it, with those that have now ended. `began`: since when, by name.
 

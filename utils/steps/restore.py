@@ -25,7 +25,7 @@ from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
 from utils.steps.differences import unsafe_differences, writer_differs
-from utils.steps.pace import Pace, announcement, took
+from utils.steps.pace import Pace, announcement, since_seen, took
 
 # How long a change may take to show. One that never does can only be reported.
 PATIENCE = dt.timedelta(minutes=15)
@@ -451,7 +451,7 @@ def durations_seen(
     """
     if _goes_on(situation, before):
         return record.took
-    paused = 0 if before.event_at is not None else before.wait_seconds
+    paused = since_seen(before.seen_at, before.wait_seconds, now)
     return took(record, now, {before.action: before.action_at}, paused)
 
 

@@ -99,7 +99,10 @@ def test_a_wait_that_an_event_or_its_time_ends_is_a_wait_and_no_failed_attempt()
     )
     assert shown([*RUN[:6], waiting, timed_out, *RUN[7:]]) == shown(RUN)
     assert shown([*RUN[:6], waiting, timed_out, *RUN[7:]], verbose=True) == shown(RUN, verbose=True)
-    assert shown([*RUN[:6], waiting, unkept, by_time, *RUN[7:]])[1] == "Restore         done in 4 min 2 s, 2 waits"
+    assert shown([*RUN[:6], waiting, unkept, by_time, *RUN[7:]])[1:3] == [
+        "  DynamoDb.DynamoDbException no",
+        "Restore         done in 4 min 2 s, 1 wait",
+    ]
 
 
 def live(waiting: dict[str, Any], seconds_later: int) -> dict[str, Any]:

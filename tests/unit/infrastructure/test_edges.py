@@ -414,19 +414,19 @@ LIMITS = {
 }
 
 
-def keeps_token(cluster: str, seconds: str) -> dict[str, Any]:
-    """What a wait holds that keeps its token under the name of the cluster that it waits for."""
+def keeps_token(progress: str) -> dict[str, Any]:
+    """What a wait holds that keeps its token where the step before it says."""
     return {
         "Type": "Task",
         "Resource": "${KeepTokenAndWait}",
         "Parameters": {
             "TableName": "${StateTable}",
-            "Item.operation_id.S.$": f"States.Format('waiting#{{}}', {cluster})",
+            "Item.operation_id.S.$": f"{progress}.wait_key",
+            "Item.expires_at.N.$": f"{progress}.wait_expires_at",
             "Item.task_token.S.$": "$$.Task.Token",
-            "Item.expires_at.N.$": "$.plan.waits_expire_at",
         },
         "ResultPath": "$.woken",
-        "TimeoutSecondsPath": seconds,
+        "TimeoutSecondsPath": f"{progress}.wait_seconds",
     }
 
 
@@ -438,11 +438,11 @@ REST: dict[str, dict[str, Any]] = {
         | {"archive": {}, "clean_up": {}},
     },
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
-    "Wait for Restore": keeps_token("$.plan.cluster.identifier", "$.restore.wait_seconds"),
+    "Wait for Restore": keeps_token("$.restore"),
     "Wait for Restore by Time": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
     "Wait for Masking": {"Type": "Wait", "SecondsPath": "$.masking.wait_seconds"},
     "Wait for Verification": {"Type": "Wait", "SecondsPath": "$.verification.wait_seconds"},
-    "Wait for Instances": keeps_token("$.plan.cluster.identifier", "$.instances.wait_seconds"),
+    "Wait for Instances": keeps_token("$.instances"),
     "Wait for Instances by Time": {"Type": "Wait", "SecondsPath": "$.instances.wait_seconds"},
     "Wait for Swap": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
     "Wait for Rollback": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
@@ -470,7 +470,7 @@ REST: dict[str, dict[str, Any]] = {
     "Wait for Stopped Step": {"Type": "Wait", "Seconds": 330},
     "Wait to Finish Swap": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
     "Wait for Opening": {"Type": "Wait", "SecondsPath": "$.opening.wait_seconds"},
-    "Wait for Deletion": keeps_token("$.deletion.cluster_identifier", "$.deletion.wait_seconds"),
+    "Wait for Deletion": keeps_token("$.deletion"),
     "Wait for Deletion by Time": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
     "Wait for Archive": {"Type": "Wait", "SecondsPath": "$.archive.wait_seconds"},
     "Wait for Clean-up": {"Type": "Wait", "SecondsPath": "$.clean_up.wait_seconds"},

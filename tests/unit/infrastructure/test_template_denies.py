@@ -563,7 +563,7 @@ ALLOWED: dict[str, list[Asked]] = {
     "StateMachineRole": [
         *each("lambda:InvokeFunction", function("SnapshotCheckFunction")),
         *(asked for name in STEPS for asked in each("lambda:InvokeFunction", f"{function(name)}:live")),
-        *each("dynamodb:PutItem", table("StateTable"), chain("waiting#staging-orders")),
+        *each("dynamodb:PutItem", table("StateTable"), chain("waiting#eu-central-1#staging-orders")),
         *each("kms:Decrypt GenerateDataKey", key("Key"), via("dynamodb")),
         *each("logs:CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies", "*"),
         *each("logs:GetLogDelivery ListLogDeliveries PutResourcePolicy UpdateLogDelivery", "*"),
@@ -1007,7 +1007,7 @@ REFUSED: dict[str, list[Asked]] = {
         *each("dynamodb:PutItem", table("StateTable"), chain("op-1")),
         *each("dynamodb:PutItem", table("StateTable"), chain("lock#staging-orders")),
         *each("dynamodb:PutItem", table("StateTable")),
-        *each("dynamodb:PutItem", table("AuditTable"), chain("waiting#staging-orders")),
+        *each("dynamodb:PutItem", table("AuditTable"), chain("waiting#eu-central-1#staging-orders")),
         *each("kms:Decrypt GenerateDataKey", key("Key")),
         *each("kms:Decrypt GenerateDataKey", key("another"), via("dynamodb")),
     ],

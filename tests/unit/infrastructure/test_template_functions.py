@@ -146,6 +146,7 @@ def test_waits_end_by_the_events_that_announce_an_end_or_that_nothing_will_come(
     announcing = {phase.announced_by for phase in PHASES.values() if phase.announced_by}
     assert pattern["detail"] == {"EventID": sorted({*announcing, *FAILURES})}
     assert pattern["source"] == ["aws.rds"]
+    assert (pattern["account"], pattern["region"]) == ([{"Ref": "AWS::AccountId"}], [{"Ref": "AWS::Region"}])
 
 
 def test_people_hear_of_every_way_in_which_an_execution_can_end_badly() -> None:

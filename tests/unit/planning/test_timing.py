@@ -57,7 +57,7 @@ class TestExpectation:
     """What has been observed of the source narrows the range."""
 
     def test_of_nothing_known_the_public_figures_are_given(self) -> None:
-        plan = timed(a_plan(), NOW)
+        plan = timed(a_plan())
         assert (plan.phases, plan.expected_seconds) == (RESTORE, {})
         least, most = plan.expected_minutes
         assert least < 10
@@ -76,4 +76,4 @@ class TestExpectation:
 
     def seen(self, took: dict[str, float], **plan: Any) -> Plan:
         SourceDurations(a_snapshot_found()).add(took, NOW, NOW)
-        return timed(a_plan(**plan), NOW)
+        return timed(a_plan(**plan))

@@ -597,6 +597,9 @@ def test_a_deletion_that_was_skipped_needs_no_look(rds: FakeRds) -> None:
         "final_snapshot_arn": None,
         "doing_since": None,
         "event_at": None,
+        "seen_at": None,
+        "wait_key": "",
+        "wait_expires_at": "0",
         "expected_end": [],
     }
     assert rds.operations() == []

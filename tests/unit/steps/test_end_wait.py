@@ -10,10 +10,10 @@ from botocore.stub import Stubber
 
 from tests.unit.support import NOW, OPERATION, REGION, STATE_TABLE, TARGET, calling
 from utils.aws import client
-from utils.contracts.payloads import RdsEvent, ReportedEvent, Woken
+from utils.contracts.payloads import Woken
 from utils.errors import StepFailed, TemporaryFailure
-from utils.names import instance_name
-from utils.steps.end_wait import cluster_of
+from utils.names import instance_name, name_for
+from utils.steps.waits import wait_fields, wait_key
 
 pytestmark = pytest.mark.usefixtures("account")
 
@@ -49,7 +49,11 @@ def an_event(identifier: str = TARGET, source_type: str = "CLUSTER", event_id: s
 
 @pytest.fixture
 def waiting(account: None) -> None:
-    item = {"operation_id": {"S": f"waiting#{TARGET}"}, "task_token": {"S": TOKEN}, "expires_at": {"N": "1800000000"}}
+    item = {
+        "operation_id": {"S": f"waiting#{REGION}#{TARGET}"},
+        "task_token": {"S": TOKEN},
+        "expires_at": {"N": "1800000000"},
+    }
     client("dynamodb").put_item(TableName=STATE_TABLE, Item=item)
 
 
@@ -63,13 +67,18 @@ def states(account: None) -> Any:
 @pytest.mark.usefixtures("waiting")
 @pytest.mark.parametrize(
     ("identifier", "source_type"),
-    [(TARGET, "CLUSTER"), (instance_name(TARGET, 2, OPERATION), "DB_INSTANCE")],
-    ids=["cluster", "instance"],
+    [
+        (TARGET, "CLUSTER"),
+        (instance_name(TARGET, 2, OPERATION), "DB_INSTANCE"),
+        # Restored beside the cluster that it replaces.
+        (name_for("new", TARGET, OPERATION), "CLUSTER"),
+    ],
+    ids=["cluster", "instance", "temporary"],
 )
 def test_the_wait_for_the_events_cluster_ends(states: Stubber, identifier: str, source_type: str) -> None:
     output = {"at": "2026-03-10T03:41:07.120000+00:00", "event": "RDS-EVENT-0170"}
     states.add_response("send_task_success", {}, {"taskToken": TOKEN, "output": json.dumps(output)})
-    assert end(an_event(identifier, source_type)) == {"cluster_identifier": TARGET, "was_waiting": True}
+    assert end(an_event(identifier, source_type)) == {"source_identifier": identifier, "was_waiting": True}
     # The look that follows reads what the wait has ended with.
     assert set(output) >= set(Woken.__struct_fields__)
 
@@ -123,8 +132,19 @@ def test_what_is_no_event_of_rds_is_refused() -> None:
         end({"source": "aws.rds", "detail": {}})
 
 
-def test_an_instance_of_a_cluster_with_a_long_name_ends_no_wait() -> None:
-    """Its name has the cluster's cut short: the wait ends by its time."""
-    cluster = "a" * 60
-    detail = ReportedEvent(source_identifier=instance_name(cluster, 1, OPERATION), source_type="DB_INSTANCE", date=NOW)
-    assert cluster_of(RdsEvent(detail=detail)) != cluster
+@pytest.mark.parametrize("length", [1, 39, 40, 41, 48, 63])
+def test_all_names_of_one_cluster_lead_to_one_key(length: int) -> None:
+    """Its own, the temporary one that it is restored under, and those of its instances, which are shortened."""
+    cluster = ("ab-" * 21)[:length].rstrip("-") or "a"
+    keys = {
+        wait_key(REGION, cluster),
+        wait_key(REGION, name_for("new", cluster, OPERATION)),
+        *(wait_key(REGION, instance_name(cluster, number, OPERATION), is_instance=True) for number in (1, 16)),
+    }
+    assert keys == {wait_fields(REGION, cluster, NOW)["wait_key"]}
+    assert wait_key("eu-west-1", cluster) not in keys
+
+
+@pytest.mark.usefixtures("waiting", "states")
+def test_an_event_of_another_region_is_about_another_cluster() -> None:
+    assert end({**an_event(), "region": "eu-west-1"})["was_waiting"] is False

@@ -118,3 +118,10 @@ def test_an_event_counts_for_the_phase_whose_end_it_announces_and_only_after_the
 )
 def test_whatever_a_wait_has_ended_with_a_look_follows_and_nothing_fails(woken: object) -> None:
     assert announcement(woken, "create-cluster", NOW) is None
+
+
+def test_where_no_event_can_end_a_wait_none_is_relied_on_and_what_is_known_stays() -> None:
+    deaf = Pace(unit_seconds=60, expected=KNOWN, announced=["create-cluster"], hears=False)
+    assert deaf.pause("create-cluster", NOW, NOW) == 775
+    assert deaf.announced_with("create-cluster", None, NOW, []) == ["create-cluster"]
+    assert deaf.announced_with("create-instances", None, NOW, []) == []
