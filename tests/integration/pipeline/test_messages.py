@@ -276,11 +276,15 @@ def test_a_broken_copy_is_deleted_as_each_message_says(
 def test_what_a_stopped_run_may_still_make_is_named_and_can_be_looked_for(
     pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
+    faults = pipeline.aws.faults
+    # At its first wait, for as long as it takes to type.
+    faults.add(operation="dynamodb:PutItem", parameters={"Item": "*task_token*"}, answer="held")
     arn = pipeline.start({"target_cluster_id": target})
-    until(lambda: pipeline.state(f"lock#{target}"), "that the run holds its lock")
+    until(lambda: faults.held, "that the run waits")
     stop = f"aws stepfunctions stop-execution --execution-arn {arn} --region {REGION} --error Mine --cause mine"
     reader.type(stop)
     message = message_of(pipeline.end(arn), "ABORTED")
+    faults.release()
     assert "may still be finishing, so these may appear within minutes: " in message
     assert target in message.split("within minutes: ")[1].splitlines()[0]
     for command in commands(message, "describe-"):
