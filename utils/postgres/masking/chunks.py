@@ -19,7 +19,8 @@ from psycopg2 import sql
 from utils.errors import StepFailed
 from utils.foreign_text import one_line
 from utils.postgres.borrowed_owners import borrowed_owners
-from utils.postgres.masking.dependents import Computed, KeptKey, computed, kept_keys, key_refusal
+from utils.postgres.masking.computed import Computed, computed
+from utils.postgres.masking.kept_keys import KeptKey, kept_keys, key_refusal
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.made_up_row import analyzing_with_parents, insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.masked_values import TARGET, Rows, compute_values, masking_update

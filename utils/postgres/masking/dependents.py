@@ -8,11 +8,6 @@ would keep the values that they had. Both statements are PostgreSQL's own writin
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
-from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -20,12 +15,14 @@ from psycopg2 import sql
 from utils.errors import StepFailed
 from utils.foreign_text import listed, one_line
 from utils.postgres.borrowed_owners import borrowed_owners
-from utils.postgres.catalog import AWS_ROLES, owners_here
+from utils.postgres.catalog import AWS_ROLES
 from utils.postgres.event_triggers import refuse_dangerous_triggers
-from utils.postgres.masking.lending import lend_only, owners_of
-from utils.postgres.masking.sessions import Clock, Place, lock
-from utils.postgres.masking.state import BARED, RESTORED, is_past, pass_stage, prove_seal, record, seal
-from utils.postgres.masking.transactions import run_outlasting
+from utils.postgres.masking.at_work import TREES, asked
+from utils.postgres.masking.computed import remember_computed
+from utils.postgres.masking.kept_keys import refuse_keys_that_stay
+from utils.postgres.masking.lending import owners_of
+from utils.postgres.masking.sessions import Place, lock
+from utils.postgres.masking.state import BARED, is_past, pass_stage, record, seal
 from utils.postgres.session import Session, SqlRefused
 
 # Whether an index or statistics depend on a type whose values, written as constants, run the CHECK of a domain when
@@ -37,60 +34,10 @@ _READS_CONSTANTS = sql.SQL("""
              WHERE d.classid = {catalogue}::regclass AND d.objid = {object} AND d.refclassid = 'pg_type'::regclass
                AND coalesce(e.typtype, y.typtype) IN ('d', 'c', 'r', 'm'))
 """)
-# What is computed of the rows at work for indexes that are dropped and for statistics: expressions, where a condition
-# is true. PostgreSQL writes several expressions with commas between them, as num_nulls() takes them.
-_COMPUTED = sql.SQL("""
-    SELECT p.top, format('index %s of %s', i.indexrelid::regclass, i.indrelid::regclass),
-           pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid)
-      FROM parts p JOIN pg_index i ON i.indrelid = p.rel JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i'
-     WHERE p.rel IN (SELECT rel FROM masked) AND i.indisvalid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
-""")
-# Of expressions since 14 (PostgreSQL's documentation, CREATE STATISTICS).
-_EXPRESSIONS_SINCE = 140000
-_COMPUTED_STATISTICS = sql.SQL("""
-    UNION ALL
-    SELECT p.top, format('statistics %I.%I', n.nspname, s.stxname), pg_get_expr(s.stxexprs, s.stxrelid), NULL
-      FROM parts p JOIN pg_statistic_ext s ON s.stxrelid = p.rel JOIN pg_namespace n ON n.oid = s.stxnamespace
-     WHERE p.rel IN (SELECT rel FROM masked) AND s.stxexprs IS NOT NULL
-""")
 # When something is restored: indexes, then what joins those of partitions, what they carry and CHECKs, foreign keys and
 # comments; in the end, when the policy's statements have run, what fires, and what ANALYZE is to pass over.
 INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, COMMENTED, IN_THE_END, AFTER_THE_GATE = range(7)
 
-# Tables with work; the partitions of those whose rows move; what is to be masked in each. What has no rows of its own,
-# or none any more, and what is analyzed in place of it.
-_AT_WORK = sql.SQL("""
-    WITH RECURSIVE own AS (
-        SELECT FROM {policy} WHERE own_sql <> '[]'
-    ), parts(rel, top) AS (
-        SELECT rel, rel FROM {work}
-        UNION SELECT i.inhrelid, parts.top FROM parts JOIN pg_inherits i ON i.inhparent = parts.rel
-                JOIN {work} w ON w.rel = parts.top AND w.moves
-    ), emptied(rel) AS (
-        SELECT rel FROM {work} WHERE is_empty
-    ), masked(rel, attnum, name, has_form) AS (
-        SELECT DISTINCT a.attrelid, a.attnum, a.attname, m.not_masked IS NOT NULL
-          FROM parts JOIN {masked_column} m ON m.rel = parts.top
-          JOIN pg_attribute a ON a.attrelid = parts.rel AND a.attname::text = m.name
-    ), above(rel, attnum) AS (
-        SELECT rel, attnum FROM masked
-        UNION SELECT i.inhparent, a.attnum FROM above JOIN pg_inherits i ON i.inhrelid = above.rel
-                JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
-                JOIN pg_attribute c ON c.attrelid = above.rel AND c.attnum = above.attnum
-                JOIN pg_attribute a ON a.attrelid = i.inhparent AND a.attname = c.attname
-    ), above_emptied(rel) AS (
-        SELECT rel FROM emptied
-        UNION SELECT i.inhparent FROM above_emptied JOIN pg_inherits i ON i.inhrelid = above_emptied.rel
-                JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
-    ), of_nothing(rel) AS (
-        SELECT oid FROM pg_class WHERE relkind = 'p' AND NOT EXISTS (SELECT FROM pg_partition_tree(oid) WHERE isleaf)
-    ), renewed(rel) AS (
-        SELECT rel FROM emptied UNION SELECT oid FROM pg_class WHERE relkind = 'm'
-    ), analyzed(rel) AS (
-        SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied
-        UNION SELECT rel FROM of_nothing UNION SELECT rel FROM renewed
-    )
-""")
 # Of a partitioned table's only the topmost: its partitions' go and come with it.
 _FOREIGN_KEYS = sql.SQL("""
     , keys AS (
@@ -110,40 +57,6 @@ _FOREIGN_KEYS = sql.SQL("""
     SELECT 4, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
       FROM keys WHERE said IS NOT NULL
 """)
-# Indexes with all that are joined with them, of partitions and their tables, by the topmost one; and those of keys that
-# views and functions lean on: who groups by a primary key may select the other columns, and PostgreSQL keeps the
-# constraint as long as such a view (PostgreSQL's documentation, SELECT, "GROUP BY Clause", and its source,
-# check_functional_grouping).
-_TREES = sql.SQL("""
-    tops(oid) AS (
-        SELECT oid FROM touched
-        UNION SELECT h.inhparent FROM tops JOIN pg_inherits h ON h.inhrelid = tops.oid
-    ), trees(oid, top) AS (
-        SELECT oid, oid FROM tops WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = tops.oid)
-        UNION SELECT h.inhrelid, trees.top FROM trees JOIN pg_inherits h ON h.inhparent = trees.oid
-    ), leaning(top, con, classid, objid) AS (
-        SELECT t.top, k.oid, d.classid, d.objid FROM trees t
-          JOIN pg_constraint k ON k.conindid = t.oid AND k.contype IN ('p', 'u')
-          JOIN pg_depend d ON d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid AND d.deptype = 'n'
-    )
-""")
-# Masked columns of such keys, with whether a masked value has a form by which it differs from an original one.
-_LEANED_ON = sql.SQL("""
-    , touched(oid) AS (
-        SELECT DISTINCT i.indexrelid FROM pg_index i JOIN masked m ON m.rel = i.indrelid
-         WHERE i.indisunique AND m.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
-    ), {trees}
-    SELECT p.top, m.name::text, m.has_form,
-           quote_literal(k.conname) || ' of ' || k.conrelid::regclass::text,
-           CASE l.classid WHEN 'pg_rewrite'::regclass
-                THEN pg_describe_object('pg_class'::regclass, (SELECT ev_class FROM pg_rewrite WHERE oid = l.objid), 0)
-                ELSE pg_describe_object(l.classid, l.objid, 0) END
-      FROM leaning l JOIN pg_constraint k ON k.oid = l.con
-      JOIN trees t ON t.top = l.top JOIN pg_index i ON i.indexrelid = t.oid
-      JOIN masked m ON m.rel = i.indrelid AND m.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
-      JOIN parts p ON p.rel = m.rel
-     ORDER BY 4, 5, 2, 1
-""").format(trees=_TREES)
 # Those on other columns because each row that is updated costs them an entry, which is more than creating them again
 # costs. So not the unique ones, on which foreign keys and views lean, and with which a CHECK looks up rows; nor those
 # that no definition describes completely, or that are partly invalid. An index of an expression has statistics, which
@@ -208,7 +121,7 @@ _INDEXES = sql.SQL("""
            format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
       FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
 """).format(
-    trees=_TREES,
+    trees=TREES,
     reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_class"), object=sql.SQL("t.oid")),
 )
 # CHECKs that are not valid may be false for older rows, and PostgreSQL holds every row to them that is updated
@@ -329,13 +242,6 @@ _UNANALYZED = sql.SQL("""
 
 
 # What a statement restores: names as PostgreSQL writes them, quoted where they have to be.
-_NAME = r'(?:"(?:[^"]|"")+"|[^\s."]+)'
-_RESTORES = (
-    re.compile(rf"CREATE (?:UNIQUE )?(?P<kind>INDEX) (?P<name>{_NAME}) ON (?:ONLY )?(?P<table>{_NAME}\.{_NAME})"),
-    re.compile(rf"CREATE (?P<kind>STATISTICS) (?P<name>{_NAME}\.{_NAME})(?P<table>)"),
-    re.compile(rf"ALTER TABLE (?:ONLY )?(?P<table>{_NAME}\.{_NAME}) \w+ (?P<kind>CONSTRAINT) (?P<name>{_NAME})"),
-)
-
 _QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _CHECKS, _TRIGGERS, _EVENT_TRIGGERS, _STATISTICS, _UNANALYZED)
 
 
@@ -359,9 +265,9 @@ def take_dependents_away(place: Place) -> None:
             return
         refuse_dangerous_triggers(opened)
         _refuse_event_triggers_that_stay(opened, place)
-        _refuse_keys_that_stay(opened, place)
-        _remember_computed(opened, place)
-        found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(_asked(question, place))]
+        refuse_keys_that_stay(opened, place)
+        remember_computed(opened, place)
+        found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(asked(question, place))]
         replication = [*_drop_publications(opened), *_disable_subscriptions(opened)]
         # Statistics stay with their owner when their table gets another one.
         opened.run(
@@ -371,7 +277,7 @@ def take_dependents_away(place: Place) -> None:
             ).format(place.state("statistics_owner"), sql.Literal([rel for each in found for rel in each.rels]))
         )
         owners = owners_of(opened, place, {rel for each in found for rel in each.rels})
-        owners |= _statistics_owners(opened, place) | _event_trigger_owners(opened)
+        owners |= statistics_owners(opened, place) | event_trigger_owners(opened)
         with borrowed_owners(opened, owners) as unreachable:
             if unreachable:
                 raise StepFailed(
@@ -411,73 +317,16 @@ def _refuse_event_triggers_that_stay(opened: Session, place: Place) -> None:
         )
 
 
-def _event_trigger_owners(opened: Session) -> set[str]:
+def event_trigger_owners(opened: Session) -> set[str]:
+    """Return the owners of event triggers that are no superusers."""
     found = opened.rows(
         sql.SQL("SELECT rolname::text FROM pg_event_trigger e JOIN pg_roles o ON o.oid = e.evtowner AND NOT o.rolsuper")
     )
     return {name for (name,) in found}
 
 
-class Computed(NamedTuple):
-    """The expressions that PostgreSQL computes of a table's rows for an index or statistics."""
-
-    rel: int
-    name: str
-    expressions: str | None
-    condition: str | None
-
-
-def computed(opened: Session, place: Place) -> list[Computed]:
-    """Return what was computed of the tables at work before it was dropped."""
-    found = opened.rows(sql.SQL("SELECT rel, name, expressions, condition FROM {}").format(place.state("computed")))
-    return [Computed(*row) for row in found]
-
-
-def _remember_computed(opened: Session, place: Place) -> None:
-    of_statistics = _COMPUTED_STATISTICS if opened.version >= _EXPRESSIONS_SINCE else sql.SQL("")
-    question = _COMPUTED + of_statistics
-    opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("computed"), _asked(question, place)))
-
-
-class KeptKey(NamedTuple):
-    """A masked column of a key that cannot be dropped, as views or functions lean on it.
-
-    Its index is asked about each row as it is masked, while others have their original values.
-    """
-
-    rel: int
-    """The table as the plan has it: a partitioned one stands for its partitions where rows move between these."""
-    column: str
-    has_form: bool
-    """Whether masked values have a form by which they differ from original ones."""
-    constraint: str
-    leaning: str
-
-
-def kept_keys(opened: Session, place: Place) -> list[KeptKey]:
-    """Return the masked columns of keys that stay while their tables are masked."""
-    return [KeptKey(*row) for row in opened.rows(_asked(_LEANED_ON, place))]
-
-
-def key_refusal(place: Place, why: str, keys: Collection[KeptKey]) -> StepFailed:
-    """Return the refusal of keys with which masked values could meet original ones."""
-    named = listed(dict.fromkeys(f"{each.leaning} leans on {each.constraint}" for each in keys))
-    return StepFailed(
-        f"Masking has not begun in database {one_line(place.database)!r}: {why}, and a key that stays while its rows "
-        f"are masked could have one value twice. PostgreSQL keeps it as long as what leans on it: {named}. Write all "
-        "columns that it selects into its GROUP BY in the source, or give the key's columns an action whose masked "
-        "form no value has, then start again."
-    )
-
-
-def _refuse_keys_that_stay(opened: Session, place: Place) -> None:
-    keys = [each for each in kept_keys(opened, place) if not each.has_form]
-    if keys:
-        columns = listed(dict.fromkeys(one_line(each.column) for each in keys))
-        raise key_refusal(place, f"masked values of {columns} look like original ones", keys)
-
-
-def _statistics_owners(opened: Session, place: Place) -> set[str]:
+def statistics_owners(opened: Session, place: Place) -> set[str]:
+    """Return the owners that statistics of the tables at work had before those were dropped."""
     found = opened.rows(sql.SQL("SELECT name FROM {}").format(place.state("statistics_owner")))
     return {name for (name,) in found}
 
@@ -506,119 +355,3 @@ def _disable_subscriptions(opened: Session) -> list[str]:
             if why := opened.why_not(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(sql.Identifier(name))):
                 raise SqlRefused(f"The subscription {one_line(name)!r} cannot be disabled ({why}).")
     return [f"subscription {one_line(name)!r} of {one_line(owner)!r} was disabled" for name, owner in found]
-
-
-def restore_dependents(place: Place, clock: Clock) -> None:
-    """Restore everything but what waits for the policy's statements and ANALYZE, and what takes long one by one."""
-    for phase in range(IN_THE_END):
-        if phase in (INDEXES, FOREIGN_KEYS):
-            _build(place, clock, phase)
-        else:
-            _alter(place, phase)
-    with place.as_master() as opened:
-        pass_stage(opened, place, RESTORED)
-
-
-def restore_the_rest(place: Place) -> None:
-    """Restore what fires, and the columns that ANALYZE is to pass over."""
-    _alter(place, IN_THE_END)
-
-
-def restore_event_triggers(place: Place) -> None:
-    """Enable them again: sessions of the masking role, which create temporary tables, come to an end with the gate."""
-    _alter(place, AFTER_THE_GATE)
-
-
-def _alter(place: Place, phase: int) -> None:
-    """Restore what only changes the catalogue, so that nothing of the data runs."""
-    with place.as_master() as opened:
-        lock(opened, place)
-        refuse_dangerous_triggers(opened)
-        left = _left(opened, place, phase)
-        owners = owners_of(opened, place, {rel for each in left for rel in each.rels})
-        owners |= {*owners_here(opened), *_statistics_owners(opened, place), *_event_trigger_owners(opened)}
-        owners.add(place.masker.name)
-        with borrowed_owners(opened, owners):
-            for each in left:
-                if opened.rows(sql.SQL("SELECT {}").format(sql.SQL(each.still))) == [(True,)]:
-                    opened.run(sql.SQL(each.statement))
-        opened.run(sql.SQL("UPDATE {} SET restored_at = now() WHERE phase = %s").format(place.state("undo")), (phase,))
-
-
-def _build(place: Place, clock: Clock, phase: int) -> None:
-    """Restore what reads rows, as it has to be recreated, while the masking role owns these tables.
-
-    An index is created in a session of the master user's, which silences event triggers; what it calls runs as the
-    table's owner (PostgreSQL's source, DefineIndex and index_build: SetUserIdAndSecContext), so as the masking role. A
-    foreign key is created by the masking role itself: its rows are compared as the role that creates it, perhaps with
-    the data's casts.
-    """
-    with place.as_master() as opened:
-        refuse_dangerous_triggers(opened)
-        left = _left(opened, place, phase)
-        owned = [(sorted(owners_of(opened, place, each.rels)), each) for each in left]
-    owned.sort(key=itemgetter(0))
-    for owners, of_these in groupby(owned, key=itemgetter(0)):
-        lend_only(place, clock, owners)
-        for _, each in of_these:
-            try:
-                _build_one(place, clock, each)
-            except StepFailed as error:
-                raise StepFailed(f"{_named(each.statement)} cannot be restored. {error}") from None
-
-
-def _named(statement: str) -> str:
-    """Return what a statement restores, without its expressions, in which a value may stand."""
-    for form in _RESTORES:
-        if found := form.match(statement):
-            kind, name, table = found["kind"].lower(), one_line(found["name"]), one_line(found["table"])
-            return f"The {kind} {name} of {table}" if table else f"The {kind} {name}"
-    return "What was dropped"
-
-
-def _build_one(place: Place, clock: Clock, each: _Left) -> None:
-    undo, statement, number = place.state("undo"), sql.SQL(each.statement), sql.Literal(each.number)
-    mark = sql.SQL("UPDATE {} SET restored_at = now() WHERE number = {}").format(undo, number)
-    if each.by_masker:
-        run_outlasting(place, statement, clock, each.number, done=partial(_is_restored, each, place), mark=mark)
-    else:
-        place.outlasting(
-            statement,
-            clock,
-            each.number,
-            done=sql.SQL("EXISTS (SELECT FROM {} WHERE number = {} AND restored_at IS NOT NULL)").format(undo, number),
-            mark=mark,
-        )
-
-
-def _is_restored(each: _Left, place: Place, known: Session) -> bool:
-    restored = sql.SQL("SELECT 1 FROM {} WHERE number = {} AND restored_at IS NOT NULL")
-    return bool(known.rows(restored.format(place.state("undo"), sql.Literal(each.number))))
-
-
-class _Left(NamedTuple):
-    number: int
-    statement: str
-    by_masker: bool
-    still: str
-    rels: list[int]
-
-
-def _left(opened: Session, place: Place, phase: int) -> list[_Left]:
-    question = sql.SQL(
-        "SELECT seal, number, statement, by_masker, still, rels FROM {} WHERE restored_at IS NULL AND phase = {}"
-        " ORDER BY number"
-    ).format(place.state("undo"), sql.Literal(phase))
-    found = []
-    for sealed, *row in opened.rows(question):
-        left = _Left(*row)
-        prove_seal(place, sealed, "undo", phase, left.by_masker, left.statement, left.still)
-        found.append(left)
-    return found
-
-
-def _asked(question: sql.Composable, place: Place) -> sql.Composed:
-    at_work = _AT_WORK.format(
-        work=place.state("work"), masked_column=place.state("masked_column"), policy=place.state("policy")
-    )
-    return at_work + question

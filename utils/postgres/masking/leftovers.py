@@ -14,10 +14,10 @@ from psycopg2 import sql
 
 from utils.errors import StepFailed
 from utils.foreign_text import one_line
-from utils.postgres.masking.dependents import restore_the_rest
 from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.made_up_part import renew_inherited
 from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
+from utils.postgres.masking.restoring import restore_the_rest
 from utils.postgres.masking.sessions import Clock, Place, hold
 from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
 

@@ -25,12 +25,13 @@ from utils.postgres.event_triggers import event_triggers
 from utils.postgres.masking.attached import remember_attached
 from utils.postgres.masking.catalogue import read_catalogue
 from utils.postgres.masking.chunks import mask_tables, try_tables
-from utils.postgres.masking.dependents import restore_dependents, restore_event_triggers, take_dependents_away
+from utils.postgres.masking.dependents import take_dependents_away
 from utils.postgres.masking.gate import examine
 from utils.postgres.masking.leftovers import analyze_tables, refresh_views
 from utils.postgres.masking.lending import close_schemas, database_owner, return_relations
 from utils.postgres.masking.masked_databases import databases_to_mask
 from utils.postgres.masking.own_sql import run_own_sql
+from utils.postgres.masking.restoring import restore_dependents, restore_event_triggers
 from utils.postgres.masking.sessions import MARGIN_SECONDS, Clock, OutOfTime, Place
 from utils.postgres.masking.state import (
     ADDED,
