@@ -3,8 +3,8 @@
 from utils.common import edge_step
 from utils.contracts.payloads import NotificationTask, Notified
 from utils.messages import outcome
-from utils.messages.failure import Remains
 from utils.messages.outcome import Message
+from utils.messages.remains import Remains
 from utils.operation.close import OperationEnd, end_of_execution, read_task
 from utils.operation.delivery import send
 from utils.operation.starter import find_starter, starter_lines

@@ -4,70 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
-
-from msgspec import Struct
+from typing import Any
 
 from utils import environment
-from utils.aurora_utils.resources import Cluster, Instance, Snapshot
-from utils.aurora_utils.source_left import SourceLeft
+from utils.aurora_utils.resources import Cluster
 from utils.contracts.payloads import ExecutionError
-from utils.contracts.plan import SourceDeletion
-from utils.contracts.route import RouteStep
 from utils.errors import OWN_ERRORS
 from utils.foreign_text import listed, one_line, own_lines
 from utils.messages.cluster import cost_now
 from utils.messages.drill import how_drill_ended, what_ended_drill_has_left
 from utils.messages.expiry import spoken
+from utils.messages.remains import Remains
 from utils.messages.rollback import state_after_failure
 from utils.messages.source_left import state_of_source
-from utils.messages.swap import TargetNow, what_is_lost, where_both_are
+from utils.messages.swap import what_is_lost, where_both_are
 from utils.state.operation import OperationRecord
 
 # What a message shows of a cause: however long that is, the commands behind it must still fit.
 MAX_CAUSE_SHOWN = 8_000
-# What an operation would have to be resumed from.
-Lost = Literal["snapshot", "cluster"]
-
-
-class Remains(Struct, frozen=True, kw_only=True):
-    """What exists after a failure, as RDS describes it now.
-
-    `may_appear`: the execution was stopped or timed out, and a step that was running may still create what is missing.
-    """
-
-    cluster: Cluster | None = None
-    members: list[Instance] = []
-    copy: Snapshot | None = None
-    # The ARN of the copy that was made and that RDS did not show.
-    unseen_copy: str | None = None
-    unknown: str | None = None
-    # Steps that would undo what was opened on the snapshot's route.
-    on_the_way: list[RouteStep] = []
-    # Of a source whose deletion, or the end of whose protection, has begun.
-    deletion: SourceDeletion | None = None
-    source: SourceLeft | None = None
-    # What the operation would have to be resumed from and is gone: resuming it would be refused.
-    lost: Lost | None = None
-    # Nothing was created yet, and the snapshot is another account's, which cannot be looked at from here.
-    snapshot_is_out_of_sight: bool = False
-    may_appear: bool = False
-    # What became of the operation's secrets, a sentence or a command each.
-    about_secrets: list[str] = []
-    # The ARN of the execution that finishes the operation's swap or drill; None where none does, or none has to.
-    finished_by: str | None = None
-    # Of an operation whose swap has begun: who has the target's name now, and where both clusters are.
-    target: TargetNow | None = None
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether the restored cluster and all its instances can be used."""
-        return (
-            self.cluster is not None
-            and self.cluster.is_available
-            and bool(self.members)
-            and all(each.is_up for each in self.members)
-        )
 
 
 def cause_lines(error: ExecutionError) -> list[str]:

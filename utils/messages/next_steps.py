@@ -14,7 +14,8 @@ from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import SourceDeletion
 from utils.foreign_text import one_line
-from utils.messages.failure import Remains, cause_lines, door_of, is_shut, is_unmasked
+from utils.messages.failure import cause_lines, door_of, is_shut, is_unmasked
+from utils.messages.remains import Remains
 from utils.messages.source_left import bring_back_lines
 from utils.names import scheduled_operation_id
 from utils.redaction import without_secrets

@@ -18,9 +18,10 @@ from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
 from utils.messages.cluster import cost, summary
 from utils.messages.drill import drilled_rows
 from utils.messages.expiry import expiry_rows
-from utils.messages.failure import Remains, cause_lines, remains_lines, state_lines
+from utils.messages.failure import cause_lines, remains_lines, state_lines
 from utils.messages.next_steps import next_lines
 from utils.messages.plan import expected_range, not_taken_over_lines, plan_lines
+from utils.messages.remains import Remains
 from utils.messages.rollback import parts_of, rolled_back_rows
 from utils.messages.swap import ReplacedNow, end_of_kept, undone_sentences
 from utils.planning.calls import call_lines

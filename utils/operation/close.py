@@ -19,9 +19,10 @@ from utils.contracts.plan import FoundSnapshot, Plan
 from utils.contracts.verification import Verification
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
-from utils.messages.failure import MAX_CAUSE_SHOWN, Remains, cause_lines, failed_clean_up_lines
+from utils.messages.failure import MAX_CAUSE_SHOWN, cause_lines, failed_clean_up_lines
 from utils.messages.next_steps import as_asked, next_lines
 from utils.messages.outcome import NOT_SETTLED, phase_seconds, total_seconds
+from utils.messages.remains import Remains
 from utils.messages.swap import ReplacedNow
 from utils.operation.evidence import Known, evidence_of
 from utils.operation.finishing import finishing_arn, finishing_name, start_finishing

@@ -22,7 +22,8 @@ from utils.contracts.plan import SourceDeletion
 from utils.contracts.route import RouteStep
 from utils.foreign_text import one_line
 from utils.messages.cluster import cost_now
-from utils.messages.failure import Lost, Remains, door_of
+from utils.messages.failure import door_of
+from utils.messages.remains import Lost, Remains
 from utils.messages.swap import ReplacedNow, TargetNow
 from utils.state.operation import OperationRecord
 from utils.state.restored import restored_cluster

@@ -19,7 +19,8 @@ from tests.unit.support import (
 from utils.aurora_utils import Aurora
 from utils.contracts.plan import TargetSecrets
 from utils.messages import outcome
-from utils.messages.failure import Remains, remains_lines
+from utils.messages.failure import remains_lines
+from utils.messages.remains import Remains
 from utils.planning.calls import planned_calls
 
 ARN = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:{TARGET}"

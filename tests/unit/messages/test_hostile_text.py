@@ -34,8 +34,8 @@ from utils.aws import as_step_error, client
 from utils.contracts.payloads import DeleteTask, ExecutionError, NotificationTask
 from utils.errors import RequestRefused, StepFailed
 from utils.messages import outcome
-from utils.messages.failure import Remains
 from utils.messages.outcome import Message
+from utils.messages.remains import Remains
 from utils.postgres.setup import shortened
 from utils.state.operation import OperationState
 

@@ -38,9 +38,10 @@ from utils.contracts.payloads import Archived, ExecutionError
 from utils.contracts.plan import ComparedSource, MaskingPlan, Plan, VerificationPlan
 from utils.contracts.route import RouteStep
 from utils.messages import outcome
-from utils.messages.failure import Remains, cause_lines
+from utils.messages.failure import cause_lines
 from utils.messages.outcome import Message
 from utils.messages.prices import NOT_COUNTED
+from utils.messages.remains import Remains
 
 END = NOW + dt.timedelta(minutes=52, seconds=30)
 STEP_TIMES = {

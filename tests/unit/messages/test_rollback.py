@@ -13,7 +13,7 @@ from tests.unit.support import EXECUTION, NOW, OPERATION, TARGET, a_cluster_plan
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import RolledBack
 from utils.messages import outcome
-from utils.messages.failure import Remains
+from utils.messages.remains import Remains
 from utils.messages.swap import ReplacedNow
 
 KEPT = f"{TARGET}-old-fedcba987654"
