@@ -51,8 +51,16 @@ def finisher_of(pipeline: Pipeline, run: Run) -> str:
         item = pipeline.state(run.operation_id) or {}
         return item["finished_by"]["S"] if "S" in item.get("finished_by", {}) else None
 
-    name = until(found, "that an execution is started which ends the drill")
-    return f"{run.execution_arn.rpartition(':')[0]}:{name}"
+    name = until(found, "that an execution is named which ends the drill")
+    arn = f"{run.execution_arn.rpartition(':')[0]}:{name}"
+
+    def is_started() -> bool:
+        """It is named first, so that a function that dies in between starts it when it is called again."""
+        listed = pipeline.aws.client("stepfunctions").list_executions(stateMachineArn=pipeline.place.state_machine_arn)
+        return arn in [each["executionArn"] for each in listed["executions"]]
+
+    until(is_started, "that the execution is started which ends the drill")
+    return arn
 
 
 def finished(pipeline: Pipeline, run: Run) -> Run:
