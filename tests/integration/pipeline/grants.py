@@ -44,6 +44,7 @@ TABLES_ALONE = (
     "CheckRestoreStatusRole",
     "CopySnapshotRole",
     "DeleteRdsRole",
+    "EndWaitRole",
     "OpenClusterRole",
     "TransformDataRole",
     "VerifyDataRole",
@@ -63,9 +64,20 @@ NOT_ASKED_HERE = {
     "xray:GetSamplingRules": "traces are not sent here",
     "xray:GetSamplingTargets": "traces are not sent here",
     **{
-        f"{role} StatePolicy#UseTheStacksKey kms:GenerateDataKey": "DynamoDB's documentation has it among the least "
+        f"{statement} kms:GenerateDataKey": "DynamoDB's documentation has it among the least "
         "that a table's key must allow, and doesn't say for which calls; here they need kms:Decrypt alone"
-        for role in TABLES_ALONE
+        for statement in (
+            *(f"{role} StatePolicy#UseTheStacksKey" for role in TABLES_ALONE),
+            "StateMachineRole pipeline#EncryptTokens",
+        )
+    },
+    **{
+        f"EndWaitRole StatePolicy#{grant}": "what all functions share; this one reads the token of a wait and no more"
+        for grant in (
+            "KeepStateAndLocks dynamodb:PutItem",
+            "KeepStateAndLocks dynamodb:UpdateItem",
+            "AppendToAudit dynamodb:PutItem",
+        )
     },
 }
 
