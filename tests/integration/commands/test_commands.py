@@ -186,7 +186,8 @@ def test_a_parameter_that_the_template_doesnt_know_is_named(tmp_path: pathlib.Pa
     assert_nothing_is_left(tmp_path)
 
 
-@pytest.mark.parametrize("how", one_and_the_rest([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
+@pytest.mark.full
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_is_left_after_an_interruption(how: signal.Signals, tmp_path: pathlib.Path) -> None:
     with running(tmp_path, "--real-time", "--verbose") as process:
         assert process.stdout is not None

@@ -21,6 +21,9 @@ from tests.integration.tiers import one_and_the_rest
 from utils.contracts.evidence import Evidence
 from utils.evidence.page import index_page, report_page
 
+# What the pages say is in tests/unit/evidence; a browser's start takes most of the time here.
+pytestmark = pytest.mark.full
+
 DOCUMENTATION = Path(__file__).parents[3] / "documentation" / "operations"
 # A phone's, a tablet's and a desk's; Chromium makes no window below 500, so that pages are in frames of that width.
 WIDTHS = (360, 768, 1100)

@@ -21,6 +21,9 @@ from scripts.packages import layer
 from scripts.packages.__main__ import build
 from scripts.packages.layer import FUNCTIONS, ROOT, UTILS
 
+# The deployments of the commit's tier are made of what SAM builds.
+pytestmark = pytest.mark.full
+
 ELF_MACHINES = {"aarch64": 183, "x86_64": 62}
 """ELF's e_machine (its specification, and <elf.h>: EM_AARCH64, EM_X86_64)."""
 

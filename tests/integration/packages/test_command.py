@@ -13,6 +13,8 @@ import pytest
 
 from scripts.packages.layer import ROOT
 
+pytestmark = pytest.mark.full  # tests/integration/commands types the same command, as it is here
+
 # Besides what pip asks for: the packages' own directories are shared with the fresh environment, which has no network.
 OFFLINE = {**os.environ, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "AWS_EC2_METADATA_DISABLED": "true"}
 
