@@ -49,7 +49,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     ) -> int:
         """Return how many seconds to wait before the next look at a phase that began at `since`.
 
-        `event_at`: when RDS has last announced its end, which has not come yet.
+        `event_at`: when RDS has last announced its end, which has not come yet. Whoever may end a wait chooses it: one
+        far ahead counts like one long ago.
         """
         first_look = phase_named(phase).first_look * self.unit_seconds / USUAL_UNIT
         elapsed = (now - since).total_seconds()
@@ -62,7 +63,7 @@ class Pace(Struct, frozen=True, kw_only=True):
             first_look_seconds=first_look,
             shortest_seconds=WORTH_A_LOOK * whole,
             is_announced=self.hears and phase in self.announced,
-            event_ago_seconds=None if event_at is None else (now - event_at).total_seconds(),
+            event_ago_seconds=None if event_at is None else abs(now - event_at).total_seconds(),
         )
 
     def announced_with(
@@ -74,7 +75,7 @@ class Pace(Struct, frozen=True, kw_only=True):
         a wait, what is known of the phase stays as it was.
         """
         soon = dt.timedelta(seconds=ANNOUNCES_WITHIN * self.unit_seconds)
-        is_announced = event_at is not None and now - event_at <= soon if self.hears else phase in self.announced
+        is_announced = event_at is not None and abs(now - event_at) <= soon if self.hears else phase in self.announced
         others = [each for each in before if each != phase]
         return [*others, phase] if is_announced and phase in PHASES else others
 

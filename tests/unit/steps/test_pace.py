@@ -125,3 +125,11 @@ def test_where_no_event_can_end_a_wait_none_is_relied_on_and_what_is_known_stays
     assert deaf.pause("create-cluster", NOW, NOW) == 775
     assert deaf.announced_with("create-cluster", None, NOW, []) == ["create-cluster"]
     assert deaf.announced_with("create-instances", None, NOW, []) == []
+
+
+def test_an_event_of_a_moment_that_has_not_come_changes_nothing() -> None:
+    pace = Pace(unit_seconds=60, expected=KNOWN)
+    assert pace.pause("create-cluster", NOW, NOW, event_at=later(days=900)) == pace.pause("create-cluster", NOW, NOW)
+    assert pace.announced_with("create-cluster", later(days=900), NOW, []) == []
+    # Clocks differ.
+    assert pace.announced_with("create-cluster", later(seconds=2), NOW, []) == ["create-cluster"]
