@@ -438,7 +438,7 @@ class Archived(Struct, frozen=True, kw_only=True):
 
 
 class ReportedEvent(Struct, frozen=True, kw_only=True, rename="pascal"):
-    """What RDS reports in an event: of which cluster or instance."""
+    """Name the cluster or instance of which RDS reports something, with the event's id and when it happened."""
 
     source_identifier: str
     source_type: str
@@ -454,7 +454,7 @@ class RdsEvent(Struct, frozen=True, kw_only=True):
 
 
 class WaitEnded(Struct, frozen=True, kw_only=True):
-    """Whether an event has ended a wait for what it is about."""
+    """Say whether an event has ended a wait for what it is about."""
 
     source_identifier: str
     was_waiting: bool

@@ -21,7 +21,7 @@ from utils.foreign_text import one_line
 from utils.state.items import read_item
 from utils.steps.waits import wait_key
 
-# What RDS calls an instance's events (Aurora User Guide, "Amazon RDS event categories and event messages for Aurora").
+# The `SourceType` of an instance's events (Aurora User Guide, "Monitoring Amazon Aurora events", its examples).
 INSTANCE = "DB_INSTANCE"
 # The wait has ended already: its time is up, another event was quicker, or its execution has ended (API reference,
 # SendTaskSuccess).

@@ -15,7 +15,7 @@ from utils.state.operation import epoch
 
 # A token is of no use once its wait has ended, and TTL removes its item. A wait that lasts longer is not found.
 KEPT = dt.timedelta(days=60)
-# What `name_for` leaves of a name in the longest name that it makes of it: 63 characters without "-new-<fingerprint>".
+# No name that `name_for` makes of another has less of it: the longest tail, "-new-<fingerprint>", leaves 46 characters.
 COMMON = 40
 _INSTANCE = re.compile(r"(?P<base>.+)-[0-9a-f]{12}-\d+")
 _TEMPORARY = re.compile(r"(?P<base>.+)-new-[0-9a-f]{12}")

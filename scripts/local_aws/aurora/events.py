@@ -56,8 +56,8 @@ INSTANCE_FAILED = Event(
 PASSWORD_NOT_RESET = Event(
     "RDS-EVENT-0067", "An attempt to reset the master password for the DB cluster has failed.", "failure"
 )
+# What the API, `SourceType` in EventBridge and its `detail-type` call a kind of resource.
 _KINDS = {Cluster.kind: ("db-cluster", "CLUSTER", "Cluster"), Instance.kind: ("db-instance", "DB_INSTANCE", "Instance")}
-"""What the API, EventBridge's `SourceType` and its `detail-type` call a kind of resource."""
 
 
 def announce(resource: Cluster | Instance, event: Event, *words: str) -> None:

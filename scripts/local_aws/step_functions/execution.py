@@ -52,9 +52,9 @@ REDRIVABLE = datetime.timedelta(days=14)
 _NO_TIMEOUT_SECONDS = 99_999_999
 _SERVICE = "lambda"
 """What a result that is too large is said to come from after `lambda:invoke`; otherwise it is the function's ARN."""
+# What the events of a task say of its resource; those of a function named by its ARN say nothing.
 _INVOKE = {"resourceType": "lambda", "resource": "invoke"}
 _PUT_ITEM_AND_WAIT = {"resourceType": "aws-sdk:dynamodb", "resource": "putItem.waitForTaskToken"}
-"""What the events of a task say of its resource; those of a function named by its ARN say nothing."""
 _DATA_LIMIT = "States.DataLimitExceeded"
 _TIMEOUT = "States.Timeout"
 
@@ -65,7 +65,7 @@ class _Over(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """What an execution needs of the world around it. `invoke` and `put_item` call AWS as the machine's role."""
+    """Give an execution what it needs of the world. `invoke` and `put_item` call AWS as the machine's role."""
 
     clock: Clock
     invoke: Callable[[dict[str, Any]], dict[str, Any]]

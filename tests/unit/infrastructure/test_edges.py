@@ -415,7 +415,7 @@ LIMITS = {
 
 
 def keeps_token(progress: str) -> dict[str, Any]:
-    """What a wait holds that keeps its token where the step before it says."""
+    """Return what a wait holds that keeps its token where the step before it says."""
     return {
         "Type": "Task",
         "Resource": "${KeepTokenAndWait}",

@@ -23,7 +23,7 @@ MOMENT = "2026-03-10T03:41:07Z"
 
 
 def an_event(identifier: str = TARGET, source_type: str = "CLUSTER", event_id: str = "RDS-EVENT-0170") -> Any:
-    """As EventBridge delivers it (Aurora User Guide, "Overview of events for Aurora")."""
+    """Return an event as EventBridge delivers it (Aurora User Guide, "Overview of events for Aurora")."""
     kind = "db" if source_type == "DB_INSTANCE" else "cluster"
     arn = f"arn:aws:rds:{REGION}:123456789012:{kind}:{identifier}"
     return {
