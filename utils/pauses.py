@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 # No pause is longer, so that a failure is noticed within it. The target's lock outlives each (utils/common.py).
 LONGEST_PAUSE_SECONDS = 60 * 60
+# The same where an event of RDS would end it: of most failures RDS sends one as well (FAILURES, contracts/phases.py).
+LONGEST_ANNOUNCED_SECONDS = 4 * 60 * 60
 # In units of the stack's PollSeconds: the shortest pause, and what the growing ones reach before they get long.
 SHORTEST_UNITS = 1 / 6
 CAP_UNITS = 5
@@ -19,14 +21,15 @@ CAP_UNITS = 5
 GROWTH, SLOW_GROWTH = 0.15, 0.12
 # When to look, as parts of the expected duration: sparsely before its end and densely from it on. AWS seldom deviates
 # from what it took before by more than a third; one that does is waited for like something unknown. Of what is short
-# few looks pay, and what is long deserves more of them.
-SHORT_UNITS, LONG_UNITS = 10 / 3, 30
-SHORT = (0.775, 1, 1.15, 1.3)
-BEFORE_END, LONG_BEFORE_END = (0.775, 0.85, 0.925), (0.75, 0.8, 0.85, 0.9, 0.95)
+# few looks pay, and none before the end.
+SHORT_UNITS = 10 / 3
+SHORT = (1, 1.15, 1.3)
+BEFORE_END = (0.775, 0.85, 0.925)
 FROM_END = tuple(1 + 0.04 * number for number in range(10))
-LONG_FROM_END = tuple(1 + 0.02 * number for number in range(19))
 # The same where an event of RDS has announced the end before: it ends the pause, and looks are there for lost events.
+# What takes long is looked at on the way, in case it has failed without an event.
 ANNOUNCED = (1.2, 1.35)
+ON_THE_WAY = 0.6
 # After an event that came before the end: as long as it is ago, and in units at least that.
 AFTER_EVENT_UNITS = 1 / 2
 # From which PercentProgress on it predicts the end better than anything else, and when that is trusted to the full.
@@ -59,14 +62,15 @@ def seconds_to_wait(
     if TELLING_PERCENT <= percent < 100:
         pause = _until_predicted_end(elapsed_seconds, percent, before_window)
     elif expected_seconds is not None:
-        parts = ANNOUNCED if is_announced else _parts(expected_seconds / unit_seconds)
+        parts = _parts_announced(expected_seconds) if is_announced else _parts(expected_seconds / unit_seconds)
         pause = _until_next_look(elapsed_seconds, unit_seconds, [part * expected_seconds for part in parts], shortest)
     else:
         pause = max(first_look_seconds - elapsed_seconds, _growing(elapsed_seconds, unit_seconds))
     pause = max(pause, shortest)
     if event_ago_seconds is not None:
         pause = min(pause, max(event_ago_seconds, AFTER_EVENT_UNITS * unit_seconds))
-    return max(round(min(pause, LONGEST_PAUSE_SECONDS)), 1)
+    longest = LONGEST_ANNOUNCED_SECONDS if is_announced else LONGEST_PAUSE_SECONDS
+    return max(round(min(pause, longest)), 1)
 
 
 def _until_predicted_end(elapsed_seconds: float, percent: int, before_window: float) -> float:
@@ -87,9 +91,12 @@ def _until_next_look(elapsed_seconds: float, unit_seconds: int, looks: Sequence[
 
 
 def _parts(expected_units: float) -> tuple[float, ...]:
-    if expected_units >= LONG_UNITS:
-        return (*LONG_BEFORE_END, *LONG_FROM_END)
     return SHORT if expected_units < SHORT_UNITS else (*BEFORE_END, *FROM_END)
+
+
+def _parts_announced(expected_seconds: float) -> tuple[float, ...]:
+    is_long = ON_THE_WAY * expected_seconds > LONGEST_PAUSE_SECONDS
+    return (ON_THE_WAY, *ANNOUNCED) if is_long else ANNOUNCED
 
 
 def _growing(elapsed_seconds: float, unit_seconds: int) -> float:

@@ -22,14 +22,15 @@ from utils.steps.waits import wait_fields
 @step("check-restore-status", CheckRestoreTask, looks=True)
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     """Return `done` once the users can be set up, and after that once every instance exists."""
-    record, now, before = work.record(), task.run.now, with_event(task.progress, task.woken)
-    are_requested = before.action == Action.CREATE_INSTANCES.label
+    record, now = work.record(), task.run.now
+    are_requested = task.progress.action == Action.CREATE_INSTANCES.label
     aurora = work.aurora()
     situation = assess(task.cluster, aurora, record, now, are_requested=are_requested)
     note_unseen(situation, work.state, record)
     situation = compare_settings(task.cluster, situation, aurora, record, work.state)
     if situation.due is Action.SET_UP_USERS and situation.cluster is not None:
         remember_managed_secret(task.cluster, situation.cluster, work.state, record)
+    before = with_event(task.progress, task.woken, situation)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
     about, pace = (deadline_hours, record.shortage), work.pace(record)
     progress = after_check(situation, before, now, pace, *about, is_drill=record.is_drill)

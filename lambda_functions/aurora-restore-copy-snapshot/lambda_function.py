@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from utils.common import Work, step
 from utils.contracts.payloads import CopyProgress, CopyTask
 from utils.preflight.limits import prove_copy_allowed
-from utils.steps.copy import Places, a_free_copy, assess, copy_after_action, note_unseen
+from utils.steps.copy import Places, assess, copy_after_action, note_unseen
 from utils.steps.copy_calls import RouteCalls
 
 
@@ -17,9 +17,10 @@ def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
     note_unseen(situation, work.state, record)
     calls = RouteCalls(task.copy, places, work.state, record)
     calls.remember_reached(situation)
-    for due in situation.due:
+    for number, due in enumerate(situation.due):
         if not due.takes_back:
             prove_copy_allowed(due, task.copy.tags, places.source_of(due), places.own_account, task.limits)
-        if not calls.take(due):
-            situation = replace(situation, waiting_for=a_free_copy(due), due=[])
+        if (first := calls.take(due)) is not None:
+            shared = [each for each in situation.due[:number] if not each.takes_back]
+            situation = replace(situation, waiting_for=first, due=shared)
     return copy_after_action(situation, record, task.run.now, work.pace(record))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.pauses import LONGEST_PAUSE_SECONDS, seconds_to_wait
+from utils.pauses import LONGEST_ANNOUNCED_SECONDS, LONGEST_PAUSE_SECONDS, seconds_to_wait
 
 HOUR = 3600
 DEFAULT_UNIT = 60
@@ -87,7 +87,7 @@ def test_the_first_look_at_unknown_work_is_when_it_may_be_done_at_the_earliest()
     assert seconds_to_wait(0, DEFAULT_UNIT) == DEFAULT_UNIT / 6
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(30, 2), (80, 2), (180, 2), (300, 4), (600, 4), (1200, 4)])
+@pytest.mark.parametrize(("seconds", "most"), [(30, 1), (80, 1), (180, 1), (300, 4), (600, 4), (1200, 4)])
 def test_work_that_takes_as_long_as_before_is_seen_at_once_with_few_looks(seconds: int, most: int) -> None:
     asked = looks(seconds, expected=seconds)
     assert asked[-1] == pytest.approx(seconds, abs=10)
@@ -151,8 +151,15 @@ def test_where_an_event_is_expected_to_come_few_looks_remain() -> None:
     while elapsed_seconds < 1.3 * HOUR:
         elapsed_seconds += seconds_to_wait(elapsed_seconds, DEFAULT_UNIT, HOUR, is_announced=True)
         asked.append(round(elapsed_seconds / HOUR, 2))
-    # No pause is longer than an hour.
-    assert asked == [1.0, 1.2, 1.35]
+    assert asked == [1.2, 1.35]
+
+
+def test_what_takes_hours_is_looked_at_on_the_way_though_an_event_is_expected() -> None:
+    asked, elapsed_seconds = [], 0.0
+    while elapsed_seconds < 6.5 * HOUR:
+        elapsed_seconds += seconds_to_wait(elapsed_seconds, DEFAULT_UNIT, 5 * HOUR, is_announced=True)
+        asked.append(round(elapsed_seconds / HOUR, 2))
+    assert asked == [3, 6, 6.75]
 
 
 @given(st.floats(60, 48 * HOUR), st.floats(1, 48 * HOUR))
@@ -162,7 +169,7 @@ def test_an_event_that_does_not_come_costs_no_more_than_what_was_learned_wrongly
     now = 0.0
     while now < seconds:
         now += seconds_to_wait(now, DEFAULT_UNIT, expected, is_announced=True)
-    assert now - seconds <= max(LONGEST_PAUSE_SECONDS, seconds / 6)
+    assert now - seconds <= max(LONGEST_ANNOUNCED_SECONDS, seconds / 6)
 
 
 @given(elapsed, units, durations, st.floats(0, 24 * HOUR), st.booleans())

@@ -74,10 +74,14 @@ class SnapshotCheckTask(Struct, frozen=True, kw_only=True):
 
 
 class Woken(Struct, frozen=True, kw_only=True):
-    """How the wait before a look ended. `at`: when RDS reported the event that ended it; None where its time was up."""
+    """How the wait before a look ended. `at`: when RDS reported the event that ended it; None where its time was up.
+
+    `source`: the cluster or instance that the event is about.
+    """
 
     at: Annotated[dt.datetime, Meta(tz=True)] | None = None
     event: str = ""
+    source: str = ""
 
 
 class CopyTask(Struct, frozen=True, kw_only=True):

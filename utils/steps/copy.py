@@ -56,9 +56,10 @@ class Places:
 
 
 class CopySituation(Struct, frozen=True, kw_only=True):
-    """`due`: the calls to make now, in their order; after those that take something back, at most one other.
+    """`due`: the calls to make now, in their order; only the last one can be a copy, which takes its time.
 
-    It is empty while something is waited for, and when everything `is_done`. `reached`: the last copy there is.
+    It is empty while something is waited for, and when everything `is_done`. `is_done_after`: everything is done once
+    these calls are made. `reached`: the last copy there is.
     `unseen`: the ARN of the copy that was made and that RDS did not show, which is looked for again.
     """
 
@@ -67,6 +68,7 @@ class CopySituation(Struct, frozen=True, kw_only=True):
     unseen: str | None = None
     due: list[RouteStep] = []
     is_done: bool = False
+    is_done_after: bool = False
     percent: int = 0
 
 
@@ -88,10 +90,11 @@ def assess(copy: SnapshotCopy, places: Places, record: OperationRecord, now: dt.
         if step.is_copy and places.of(step).copies_under_way() >= MAX_COPIES_AT_A_TIME:
             return CopySituation(waiting_for=a_free_copy(step), reached=reached, due=due)
         due.append(step)
-        if not step.takes_back:
+        if step.is_copy:
             break
     if due:
-        return CopySituation(waiting_for=due[-1].awaited, reached=reached, due=due)
+        completes = due[-1].takes_back
+        return CopySituation(waiting_for=due[-1].awaited, reached=reached, due=due, is_done_after=completes)
     return CopySituation(waiting_for="nothing", reached=reached, is_done=True, percent=100)
 
 
@@ -143,18 +146,16 @@ def _is_settled(step: RouteStep, record: OperationRecord) -> bool:
 def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt.datetime, pace: Pace) -> CopyProgress:
     """Return what Copy Snapshot hands to the wait after it.
 
-    No copy is complete at once; every other call is, and what was shared may take a moment to be seen.
+    No copy is complete at once, every other call is: once the last of what was opened is taken back, all is done. What
+    was shared may take a moment to be seen.
     """
     last, unit = situation.due[-1] if situation.due else None, pace.unit_seconds
-    if last is None:
-        pause = 5 * unit
-    elif last.takes_back:
-        pause = 1
-    else:
-        pause = pace.pause(last.name, now, now) if last.is_copy else max(1, unit // 12)
+    pause = 5 * unit if last is None else max(1, unit // 12)
+    if last is not None and last.is_copy:
+        pause = pace.pause(last.name, now, now)
     action = last.name if last else "none"
     return CopyProgress(
-        answer="wait",
+        answer="done" if situation.is_done or situation.is_done_after else "wait",
         action=action,
         waiting_for=situation.waiting_for,
         started_at=dt.datetime.fromisoformat(record.step_times["copy-snapshot"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from botocore.exceptions import BotoCoreError, ClientError
 
 from utils.aurora_utils.ownership import prove_own_snapshot
@@ -10,7 +12,11 @@ from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed, TemporaryFailure
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.unseen import is_gone, note_looks
-from utils.steps.copy import CopySituation, Places
+from utils.steps.copy import CopySituation, Places, a_free_copy
+
+# Nobody has published how soon the account that a snapshot is shared with sees it. Until then RDS knows no such
+# snapshot there, and it is asked again for as long.
+SEEN_WITHIN = dt.timedelta(minutes=15)
 
 
 class RouteCalls:
@@ -20,8 +26,8 @@ class RouteCalls:
         self._copy, self._places, self._state, self._record = copy, places, state, record
         self._made, self._times = dict(record.made_snapshots), dict(record.route_times)
 
-    def take(self, step: RouteStep) -> bool:
-        """Make the call of a step. Return False when RDS makes as many copies as it can at the moment.
+    def take(self, step: RouteStep) -> str | None:
+        """Make the call of a step. Return what is waited for where RDS does not accept it yet; None once it is made.
 
         Taking back may fail: nothing waits for it.
         """
@@ -33,10 +39,9 @@ class RouteCalls:
             self._places.at_owner(step).share(step.snapshot_arn, step.shared_with or "")
             self._audit("share-snapshot", "done", step)
             self._note(step.name)
-            return True
-        if self._why_not_taken_back(step) is not None:
+        elif self._why_not_taken_back(step) is not None:
             self._note(step.gave_up)
-        return True
+        return None
 
     def take_everything_back(self) -> list[str]:
         """Take back all that was opened or created on the way and still stands.
@@ -64,11 +69,13 @@ class RouteCalls:
             return str(failure)
         return None
 
-    def _make_copy(self, step: RouteStep) -> bool:
+    def _make_copy(self, step: RouteStep) -> str | None:
         where = self._places.of(step)
         try:
             made = where.copy_snapshot(step, self._copy.tags, self._state.operation_id)
         except ClientError as error:
+            if error_code(error) == "DBClusterSnapshotNotFoundFault" and self._was_just_shared(step):
+                return f"{step.source_arn} to be seen, which has just been shared"
             if error_code(error) != "SnapshotQuotaExceeded":
                 raise
             room = where.room_for_snapshots()
@@ -77,9 +84,13 @@ class RouteCalls:
                     f"No room for the copy {step.snapshot_arn}: {error}. Delete manual snapshots that nobody needs in "
                     f"{where.region}, or have the quota raised; then start again."
                 ) from error
-            return False
+            return a_free_copy(step)
         self._remember(step, made.arn)
-        return True
+        return None
+
+    def _was_just_shared(self, step: RouteStep) -> bool:
+        shared = [self._times.get(each.name) for each in self._copy.steps if each.effect == "share"]
+        return any(each and self._state.now - dt.datetime.fromisoformat(each) < SEEN_WITHIN for each in shared)
 
     def remember_reached(self, situation: CopySituation) -> None:
         """Record the copy that was reached, as every later proof needs it.

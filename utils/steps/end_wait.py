@@ -45,7 +45,8 @@ def end_wait(event: RdsEvent) -> WaitEnded:
 def _return_token(token: str, event: RdsEvent) -> bool:
     date = event.detail.date
     at = date if date.tzinfo else date.replace(tzinfo=dt.UTC)  # RDS's times are in UTC, whether or not they say so
-    output = json.dumps({"at": at.isoformat(), "event": event.detail.event_id})
+    source = event.detail.source_identifier
+    output = json.dumps({"at": at.isoformat(), "event": event.detail.event_id, "source": source})
     try:
         client("stepfunctions").send_task_success(taskToken=token, output=output)
     except ClientError as error:

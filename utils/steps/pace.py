@@ -96,17 +96,18 @@ class Pace(Struct, frozen=True, kw_only=True):
         return [each for each in self.phases if each not in self.took]
 
 
-def announcement(woken: Any, phase: str, since: dt.datetime) -> dt.datetime | None:
+def announcement(woken: Any, phase: str, since: dt.datetime, awaited: Collection[str] = ()) -> dt.datetime | None:
     """Return when RDS has reported the event that announces the end of a phase; None where it has not since then.
 
+    `awaited`: the instances that are still waited for, if it is these. The event of another one is no news of them.
     `woken` is what the wait has ended with. Whoever may end a wait chooses that, so it is trusted with nothing else.
     """
     try:
         ended = msgspec.convert(woken, Woken)
     except msgspec.ValidationError:
         return None
-    is_of_it = ended.at is not None and ended.at > since and ended.event == phase_named(phase).announced_by
-    return ended.at if is_of_it else None
+    is_new = ended.at is not None and ended.at > since and ended.event == phase_named(phase).announced_by
+    return ended.at if is_new and (not awaited or ended.source in awaited) else None
 
 
 def since_seen(seen_at: dt.datetime | None, planned_seconds: int, now: dt.datetime) -> float:

@@ -71,7 +71,8 @@ class Observed(Struct, frozen=True, kw_only=True):
 class Situation(Struct, frozen=True, kw_only=True):
     """Which action is due, and what is being waited for, in words for a person.
 
-    `unseen` is what is there by the record and RDS did not show: it is looked for again a minute later.
+    `creating`: the instances that are waited for, if it is these alone. `unseen` is what is there by the record and RDS
+    did not show: it is looked for again a minute later.
     """
 
     due: Action
@@ -79,6 +80,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     cluster: Cluster | None = None
     instances: list[Instance] = []
     missing_instances: list[PlannedInstance] = []
+    creating: list[str] = []
     unseen: list[str] = []
     all_up: bool = False
 
@@ -133,7 +135,7 @@ def _until_instances(plan: ClusterPlan, found: list[Instance], record: Operation
     if not enough or not creating or (record.users is None and len(creating) < len(planned)):
         return None
     busy = ", ".join(f"instance {each.identifier} ({each.status})" for each in creating)
-    return Situation(due=Action.WAIT, waiting_for=busy)
+    return Situation(due=Action.WAIT, waiting_for=busy, creating=[each.identifier for each in creating])
 
 
 def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Situation:
@@ -433,12 +435,12 @@ def _working_on(
     return Action.MODIFY_CLUSTER.label, record.seen(record.password_reset_at) or now
 
 
-def with_event(before: RestoreProgress, woken: Any) -> RestoreProgress:
+def with_event(before: RestoreProgress, woken: Any, situation: Situation) -> RestoreProgress:
     """Return the progress with the event of RDS that has ended the wait, if it announces what is waited for.
 
     One that came before the last look is known: no wait stands between that and the first look at all the instances.
     """
-    event_at = announcement(woken, before.action, before.seen_at or before.action_at)
+    event_at = announcement(woken, before.action, before.seen_at or before.action_at, situation.creating)
     return before if event_at is None else replace(before, event_at=event_at)
 
 

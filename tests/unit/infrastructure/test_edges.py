@@ -58,7 +58,11 @@ EDGES: dict[str, list[Edge]] = {
         when("$.plan.copy_needed", "BooleanEquals", True, "Copy Snapshot"),
         otherwise("Export Snapshot?"),
     ],
-    "Copy Snapshot": [goes("Wait for Copy"), fails_into("Clean Up?")],
+    "Copy Snapshot": [goes("Copy Complete?"), fails_into("Clean Up?")],
+    "Copy Complete?": [
+        when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"),
+        otherwise("Wait for Copy"),
+    ],
     "Wait for Copy": [goes("Check Copy Status")],
     "Check Copy Status": [goes("Copy Ready?"), fails_into("Clean Up?")],
     "Copy Ready?": [
@@ -825,8 +829,9 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
         ("Mask Data?", when("$.plan.masking", "IsNull", True, "Setup DB Users")),
         ("Data Masked?", when("$.masking.answer", "StringEquals", "done", "Setup DB Users")),
     ]
-    over = [each for each in into("Export Snapshot?") if each[0] == "Copy Ready?"]
-    assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"))]
+    for ready in ("Copy Complete?", "Copy Ready?"):
+        over = [each for each in into("Export Snapshot?") if each[0] == ready]
+        assert over == [(ready, when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"))]
     assert into("Send Success Notification") == [
         # Of a drill.
         ("Remove Copy of Drill", goes("Send Success Notification")),

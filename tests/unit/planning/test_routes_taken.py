@@ -89,14 +89,16 @@ def take_the_route(plan: Plan, clock: Clock, before: Callable[[], None] = lambda
     actions: list[str] = []
     progress: dict[str, Any] = {"answer": "advance"}
     for _ in range(MOST_LOOKS):
-        if progress["answer"] == "done":
-            return actions
         if progress["answer"] == "advance":
             progress = start(CopyTask(limits=LIMITS, run=a_run(now=clock.now), copy=copy_of(plan)))
             actions.append(progress["action"])
+            if progress["answer"] == "done":
+                return actions
         clock.pass_seconds(progress["wait_seconds"])
         before()
         progress = look({"run": a_run(now=clock.now), "copy": copy_of(plan), "progress": progress})
+        if progress["answer"] == "done":
+            return actions
     raise AssertionError(f"it is never done: {actions[-20:]}")
 
 
@@ -126,7 +128,7 @@ def test_a_manual_snapshot_is_shared_copied_and_unshared(
     plan = plan_of()
     state = opened(plan)
     rds.seconds = {"CopyDBClusterSnapshot": 3600}
-    assert take_the_route(plan, clock) == ["share", "copy", "unshare"]
+    assert take_the_route(plan, clock) == ["copy", "unshare"]
     assert their_rds.shared_with["tuesday"] == set()
     assert list(their_rds.snapshots) == ["tuesday"], "the snapshot that was found stays"
     assert list(rds.snapshots) == [copy_of(plan).identifier]
@@ -144,7 +146,7 @@ def test_an_automated_snapshot_is_copied_there_first_and_that_copy_removed_again
     plan = plan_of()
     opened(plan)
     rds.seconds = their_rds.seconds = {"CopyDBClusterSnapshot": 3600}
-    assert take_the_route(plan, clock) == ["copy_at_owner", "share", "copy", "remove_at_owner"]
+    assert take_the_route(plan, clock) == ["copy_at_owner", "copy", "remove_at_owner"]
     assert list(their_rds.snapshots) == ["rds:tuesday"]
     made = their_rds.asked("CopyDBClusterSnapshot")
     assert made["SourceDBClusterSnapshotIdentifier"] == "rds:tuesday"
@@ -157,7 +159,7 @@ def test_in_two_steps_what_was_shared_is_closed_before_the_long_way(
     their_distant_rds.add_snapshot("rds:tuesday")
     plan = plan_of(source_region=SOURCE_REGION, cross_account_copy="two_steps")
     state = opened(plan)
-    assert take_the_route(plan, clock) == ["copy_at_owner", "share", "copy_into_account", "copy", "remove_in_account"]
+    assert take_the_route(plan, clock) == ["copy_at_owner", "copy_into_account", "copy", "remove_in_account"]
     record = state.recall()
     assert record is not None
     done = list(dict.fromkeys([*record.route_times, *record.made_snapshots]))
@@ -165,6 +167,53 @@ def test_in_two_steps_what_was_shared_is_closed_before_the_long_way(
     assert list(their_distant_rds.snapshots) == ["rds:tuesday"]
     assert source_rds.snapshots == {}
     assert list(rds.snapshots) == [copy_of(plan).identifier]
+
+
+def test_what_is_taken_back_while_the_region_makes_no_further_copy_is_not_the_end(
+    their_distant_rds: FakeRds, source_rds: FakeRds, rds: FakeRds, clock: Clock
+) -> None:
+    their_distant_rds.add_snapshot("rds:tuesday")
+    plan = plan_of(source_region=SOURCE_REGION, cross_account_copy="two_steps")
+    opened(plan)
+    for number in range(5):
+        rds.add_snapshot(f"somebodys-{number}", Status="copying")
+
+    def free_in_time() -> None:
+        if any(action == "remove_at_owner" for action in actions):
+            rds.snapshots["somebodys-0"]["Status"] = "available"
+
+    actions: list[str] = []
+    progress = start(CopyTask(limits=LIMITS, run=a_run(now=clock.now), copy=copy_of(plan)))
+    while progress["answer"] != "done":
+        actions.append(progress["action"])
+        free_in_time()
+        progress = start(CopyTask(limits=LIMITS, run=a_run(now=clock.now), copy=copy_of(plan)))
+    assert actions == ["copy_at_owner", "copy_into_account", "remove_at_owner", "copy"]
+    assert rds.snapshots[copy_of(plan).identifier]["Status"] == "available"
+
+
+def test_a_snapshot_that_the_copying_account_does_not_see_yet_is_asked_for_again(
+    snapshot: dict[str, Any], rds: FakeRds, clock: Clock
+) -> None:
+    plan = plan_of()
+    opened(plan)
+    rds.refuse("CopyDBClusterSnapshot", "DBClusterSnapshotNotFoundFault", "Not here.")
+    task = CopyTask(limits=LIMITS, run=a_run(now=clock.now), copy=copy_of(plan))
+    progress = start(task)
+    assert (progress["answer"], progress["action"], progress["wait_seconds"]) == ("wait", "share", 5)
+    assert progress["waiting_for"].endswith(":tuesday to be seen, which has just been shared")
+    assert take_the_route(plan, clock) == ["copy", "unshare"]
+
+
+def test_a_snapshot_that_the_copying_account_never_sees_ends_the_run(
+    snapshot: dict[str, Any], rds: FakeRds, clock: Clock
+) -> None:
+    plan = plan_of()
+    opened(plan)
+    rds.refuse("CopyDBClusterSnapshot", "DBClusterSnapshotNotFoundFault", "Not here.", times=99)
+    with pytest.raises(StepFailed, match=r"CopyDBClusterSnapshot answered DBClusterSnapshotNotFoundFault: Not here\."):
+        take_the_route(plan, clock)
+    assert clock.now - NOW < dt.timedelta(minutes=20)
 
 
 @pytest.mark.parametrize("call", ["ModifyDBClusterSnapshotAttribute", "CopyDBClusterSnapshot"])
@@ -231,7 +280,7 @@ def test_what_cant_be_taken_back_doesnt_stop_the_restore_and_is_said_at_the_end(
         if rds.snapshots:
             their_rds.refuse("ModifyDBClusterSnapshotAttribute", "AccessDenied", "Not any more.", times=9)
 
-    assert take_the_route(plan, clock, forbid) == ["share", "copy", "unshare"]
+    assert take_the_route(plan, clock, forbid) == ["copy", "unshare"]
     assert ("unshare-snapshot", "failed") in audited()
     (warning,) = archive(archiving(plan))["warnings"]
     assert f"cluster-snapshot:tuesday of account {OWNER} is still shared with {ACCOUNT}" in warning

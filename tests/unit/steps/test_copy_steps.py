@@ -170,7 +170,7 @@ def test_a_copy_that_was_seen_before_is_looked_at_shortly_before_its_end(
 ) -> None:
     rds.seconds = {"CopyDBClusterSnapshot": 3600}
     operation.remember(expected={"copy": 4000})
-    assert start(starting())["wait_seconds"] == 3000
+    assert start(starting())["wait_seconds"] == 3100
     operation.remember(expected={"copy": 1000})
     assert start(starting(dt.timedelta(hours=1)))["action"] == "none"
     assert look(looking(dt.timedelta(minutes=1)))["wait_seconds"] == 715

@@ -76,7 +76,7 @@ def states(account: None) -> Any:
     ids=["cluster", "instance", "temporary"],
 )
 def test_the_wait_for_the_events_cluster_ends(states: Stubber, identifier: str, source_type: str) -> None:
-    output = {"at": "2026-03-10T03:41:07.120000+00:00", "event": "RDS-EVENT-0170"}
+    output = {"at": "2026-03-10T03:41:07.120000+00:00", "event": "RDS-EVENT-0170", "source": identifier}
     states.add_response("send_task_success", {}, {"taskToken": TOKEN, "output": json.dumps(output)})
     assert end(an_event(identifier, source_type)) == {"source_identifier": identifier, "was_waiting": True}
     # The look that follows reads what the wait has ended with.
@@ -87,7 +87,7 @@ def test_the_wait_for_the_events_cluster_ends(states: Stubber, identifier: str, 
 def test_a_time_of_no_zone_is_in_utc(states: Stubber) -> None:
     event = an_event()
     event["detail"]["Date"] = "2026-03-10T03:41:07.120"
-    output = {"at": "2026-03-10T03:41:07.120000+00:00", "event": "RDS-EVENT-0170"}
+    output = {"at": "2026-03-10T03:41:07.120000+00:00", "event": "RDS-EVENT-0170", "source": TARGET}
     states.add_response("send_task_success", {}, {"taskToken": TOKEN, "output": json.dumps(output)})
     assert end(event)["was_waiting"] is True
 

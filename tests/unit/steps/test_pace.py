@@ -102,6 +102,12 @@ def test_an_event_counts_for_the_phase_whose_end_it_announces_and_only_after_the
     assert announcement(AT, "create-cluster", later(minutes=40)) is None
 
 
+def test_the_event_of_an_instance_that_is_there_is_no_news_of_those_that_are_still_created() -> None:
+    of_writer = {**AT, "event": "RDS-EVENT-0005", "source": "staging-1"}
+    assert announcement(of_writer, "create-instances", NOW, ["staging-1", "staging-2"]) == later(minutes=40)
+    assert announcement(of_writer, "create-instances", NOW, ["staging-2"]) is None
+
+
 @pytest.mark.parametrize(
     "woken",
     [
