@@ -28,14 +28,16 @@ _CONDITIONS = {
 
 
 def permissions_table() -> str:
-    """Return a table for each role. What all functions share is in the first, once."""
+    """Return a table for each role. What the functions of all steps share is in the first, once."""
     resources: dict[str, Any] = source()["Resources"]
     role_of = {
         folder_of(name): each["Properties"]["Role"]["Fn::GetAtt"][0]
         for name, each in resources.items()
         if each["Type"] == "AWS::Serverless::Function"
     }
-    lines = ["**All functions**", "", *_table(resources[_SHARED]["Properties"]["PolicyDocument"], _why_all()), ""]
+    alone = [each for each in FOLDERS if {"Ref": _SHARED} not in _shared(resources[role_of[each]])]
+    shared = _table(resources[_SHARED]["Properties"]["PolicyDocument"], _why_all())
+    lines = [f"**All functions but {', '.join(alone)}**", "", *shared, ""]
     for folder in FOLDERS:
         lines += [f"**{folder}**", ""]
         for policy in resources[role_of[folder]]["Properties"]["Policies"]:
@@ -48,8 +50,12 @@ def permissions_table() -> str:
     return "\n".join(lines)
 
 
+def _shared(role: dict[str, Any]) -> list[Any]:
+    return list(role["Properties"].get("ManagedPolicyArns", []))
+
+
 def _why_all() -> dict[str, list[str]]:
-    """Return the reasons of all functions for what the shared policy allows, each once."""
+    """Return the functions' reasons for what the shared policy allows, each once."""
     found: dict[str, list[str]] = {}
     for folder in FOLDERS:
         for action, why in reasons(folder).items():

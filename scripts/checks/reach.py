@@ -130,6 +130,7 @@ class _Mentioned(NamedTuple):
     """The names that are called as methods: x.name()."""
     attributes: set[str]
     plain: set[str]
+    """Without those of a function's own parameters, which are no function of a module in it."""
 
     def includes(self, definition: Definition) -> bool:
         name = definition.name
@@ -148,7 +149,16 @@ def _mentioned_in(node: ast.AST) -> _Mentioned:
             found.attributes.add(each.attr)
         elif isinstance(each, ast.Name):
             found.plain.add(each.id)
+    if isinstance(node, ast.FunctionDef):
+        parameters = {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
+        # Decorators and defaults are evaluated outside.
+        outside = {each.id for part in (node.args, *node.decorator_list) for each in _names(part)}
+        found.plain.difference_update(parameters - outside)
     return found
+
+
+def _names(node: ast.AST) -> Iterator[ast.Name]:
+    return (each for each in ast.walk(node) if isinstance(each, ast.Name))
 
 
 def _service_of(node: ast.AST) -> str | None:

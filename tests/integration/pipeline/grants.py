@@ -44,7 +44,6 @@ TABLES_ALONE = (
     "CheckRestoreStatusRole",
     "CopySnapshotRole",
     "DeleteRdsRole",
-    "EndWaitRole",
     "OpenClusterRole",
     "TransformDataRole",
     "VerifyDataRole",
@@ -68,15 +67,8 @@ NOT_ASKED_HERE = {
         "that a table's key must allow, and doesn't say for which calls; here they need kms:Decrypt alone"
         for statement in (
             *(f"{role} StatePolicy#UseTheStacksKey" for role in TABLES_ALONE),
+            "EndWaitRole end-wait#DecryptTokens",
             "StateMachineRole pipeline#EncryptTokens",
-        )
-    },
-    **{
-        f"EndWaitRole StatePolicy#{grant}": "what all functions share; this one reads the token of a wait and no more"
-        for grant in (
-            "KeepStateAndLocks dynamodb:PutItem",
-            "KeepStateAndLocks dynamodb:UpdateItem",
-            "AppendToAudit dynamodb:PutItem",
         )
     },
 }

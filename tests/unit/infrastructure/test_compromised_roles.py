@@ -395,6 +395,7 @@ def name_of(role: str) -> str:
 
 
 STEPS = {name_of(role): role for role in OF_FUNCTIONS}
+EVERY = {"every function": set(STEPS), "every function but end-wait": set(STEPS) - {"end-wait"}}
 
 
 # A stack whose owner has set neither, and as test_template_denies.py has them set.
@@ -428,8 +429,7 @@ def rows(marker: str) -> list[list[str]]:
 def written() -> dict[str, set[str]]:
     """Which functions the page says can do what."""
     possible = {
-        attack: set(STEPS) if who == "every function" else {each.strip() for each in who.split(",")}
-        for attack, who, *_ in rows("reach")
+        attack: EVERY.get(who) or {each.strip() for each in who.split(",")} for attack, who, *_ in rows("reach")
     }
     return possible | {attack: set() for row in rows("refused") for attack in row[:1]}
 
