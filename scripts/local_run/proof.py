@@ -16,6 +16,7 @@ from scripts.local_run.calls import changes_of_run, not_as_planned
 from scripts.local_run.following import Followed
 from scripts.local_run.production import MASTER, Production, count_rows, database_session
 from scripts.local_run.stage import Stage
+from utils.contracts.route import FINAL
 from utils.masking.classification import rules_for
 from utils.masking.reading import read_policy
 
@@ -349,8 +350,10 @@ def _events_of(plan: dict[str, Any]) -> set[str]:
     if plan["copy"] or plan["export"] or plan["source_deletion"]:
         events |= {"archive-snapshot"}
     if plan["copy"]:
-        steps = {step["name"] for step in plan["copy"]["steps"]}
-        events |= {"copy-snapshot", "check-copy-status"} | {f"{step}-snapshot" for step in steps & {"share", "unshare"}}
+        steps = [step["name"] for step in plan["copy"]["steps"]]
+        # A route whose last call takes something back ends with that, and no look has to see its end.
+        events |= {"copy-snapshot"} | ({"check-copy-status"} if steps[-1] == FINAL else set())
+        events |= {f"{step}-snapshot" for step in {*steps} & {"share", "unshare"}}
     if deletion := plan["source_deletion"]:
         events |= {"delete-rds", "check-delete-status"}
         events |= {"final-snapshot"} if deletion["final_snapshot_identifier"] else set()

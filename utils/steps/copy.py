@@ -154,10 +154,11 @@ def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt
     if last is not None and last.is_copy:
         pause = pace.pause(last.name, now, now)
     action = last.name if last else "none"
+    is_done = situation.is_done or situation.is_done_after
     return CopyProgress(
-        answer="done" if situation.is_done or situation.is_done_after else "wait",
+        answer="done" if is_done else "wait",
         action=action,
-        waiting_for=situation.waiting_for,
+        waiting_for="nothing" if is_done else situation.waiting_for,
         started_at=dt.datetime.fromisoformat(record.step_times["copy-snapshot"]),
         action_at=now,
         percent=situation.percent,
