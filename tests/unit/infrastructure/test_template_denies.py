@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -1086,13 +1087,13 @@ def parsed(name: str, written: list[dict[str, Any]]) -> Policy:
 
 
 @functools.cache
-def of_all_steps() -> Policy:
-    return parsed("StatePolicy", statements("StatePolicy"))
+def of_all_steps() -> list[dict[str, Any]]:
+    return statements("StatePolicy")
 
 
 def policies_of(name: str, own: list[dict[str, Any]]) -> list[Policy]:
     """A role's own, with what all steps share."""
-    return [parsed(name, own), *([of_all_steps()] if name in OF_STEPS else [])]
+    return [parsed(name, own), *([parsed("StatePolicy", of_all_steps())] if name in OF_STEPS else [])]
 
 
 def asked_of(name: str, own: list[dict[str, Any]], asked: Asked) -> Verdict:
@@ -1269,11 +1270,22 @@ def mistakes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
 MISTAKES = [(name, what, own) for name, what, own in mistakes() if (name, what) not in REDUNDANT]
 
 
+@functools.cache
+def applying(name: str, statement: str) -> tuple[bool, ...]:
+    """To which of a role's requests a statement applies: the others are the same in each mistake."""
+    (one,) = parsed(name, [json.loads(statement)]).statements
+    return tuple(one.applies_to(Request(*asked)) for asked in (*REFUSED[name], *ALLOWED[name]))
+
+
 def shows(name: str, own: list[dict[str, Any]]) -> bool:
-    policies = policies_of(name, own)
-    return any(evaluate(policies, Request(*asked)).allowed for asked in REFUSED[name]) or not all(
-        evaluate(policies, Request(*asked)).allowed for asked in ALLOWED[name]
-    )
+    shared = of_all_steps() if name in OF_STEPS else []
+    found: dict[str, list[tuple[bool, ...]]] = {"Allow": [], "Deny": []}
+    for each in (*own, *shared):
+        found[each["Effect"]].append(applying(name, json.dumps(each)))
+    nothing = (False,) * len((*REFUSED[name], *ALLOWED[name]))
+    allowed, denied = (map(any, zip(*(found[effect] or [nothing]), strict=True)) for effect in ("Allow", "Deny"))
+    answers = [allows and not denies for allows, denies in zip(allowed, denied, strict=True)]
+    return answers != [False] * len(REFUSED[name]) + [True] * len(ALLOWED[name])
 
 
 @pytest.mark.parametrize(("name", "what", "own"), MISTAKES, ids=[f"{name}: {what}" for name, what, _ in MISTAKES])
