@@ -89,8 +89,9 @@ class RouteCalls:
         return None
 
     def _was_just_shared(self, step: RouteStep) -> bool:
-        shared = [self._times.get(each.name) for each in self._copy.steps if each.effect == "share"]
-        return any(each and self._state.now - dt.datetime.fromisoformat(each) < SEEN_WITHIN for each in shared)
+        sharing = (each for each in self._copy.steps if (each.effect, each.snapshot_arn) == ("share", step.source_arn))
+        times = [self._times[each.name] for each in sharing if each.name in self._times]
+        return any(self._state.now - dt.datetime.fromisoformat(each) < SEEN_WITHIN for each in times)
 
     def remember_reached(self, situation: CopySituation) -> None:
         """Record the copy that was reached, as every later proof needs it.

@@ -23,6 +23,8 @@ from utils.steps.waits import wait_key
 
 # The `SourceType` of an instance's events (Aurora User Guide, "Monitoring Amazon Aurora events", its examples).
 INSTANCE = "DB_INSTANCE"
+# More than any identifier of RDS has. What a wait ends with becomes a part of the execution's data.
+LONGEST_NAME = 255
 # The wait has ended already: its time is up, another event was quicker, or its execution has ended (API reference,
 # SendTaskSuccess).
 _IS_OVER = ("TaskDoesNotExist", "TaskTimedOut", "InvalidToken")
@@ -45,7 +47,7 @@ def end_wait(event: RdsEvent) -> WaitEnded:
 def _return_token(token: str, event: RdsEvent) -> bool:
     date = event.detail.date
     at = date if date.tzinfo else date.replace(tzinfo=dt.UTC)  # RDS's times are in UTC, whether or not they say so
-    source = event.detail.source_identifier
+    source = event.detail.source_identifier[:LONGEST_NAME]
     output = json.dumps({"at": at.isoformat(), "event": event.detail.event_id, "source": source})
     try:
         client("stepfunctions").send_task_success(taskToken=token, output=output)

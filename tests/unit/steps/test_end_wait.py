@@ -92,6 +92,15 @@ def test_a_time_of_no_zone_is_in_utc(states: Stubber) -> None:
     assert end(event)["was_waiting"] is True
 
 
+@pytest.mark.usefixtures("account")
+def test_what_a_wait_ends_with_is_short_however_long_the_name_in_the_event_is(states: Stubber) -> None:
+    item = {"operation_id": {"S": f"waiting#{REGION}#{'x' * 40}"}, "task_token": {"S": TOKEN}}
+    client("dynamodb").put_item(TableName=STATE_TABLE, Item=item)
+    output = {"at": "2026-03-10T03:41:07.120000+00:00", "event": "RDS-EVENT-0170", "source": "x" * 255}
+    states.add_response("send_task_success", {}, {"taskToken": TOKEN, "output": json.dumps(output)})
+    assert end(an_event("x" * 100_000))["was_waiting"] is True
+
+
 @pytest.mark.usefixtures("waiting", "states")
 @pytest.mark.parametrize(
     ("identifier", "source_type"),
