@@ -17,10 +17,9 @@ def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
     note_unseen(situation, work.state, record)
     calls = RouteCalls(task.copy, places, work.state, record)
     calls.remember_reached(situation)
-    for number, due in enumerate(situation.due):
+    for due in situation.due:
         if not due.takes_back:
             prove_copy_allowed(due, task.copy.tags, places.source_of(due), places.own_account, task.limits)
-        if (first := calls.take(due)) is not None:
-            shared = [each for each in situation.due[:number] if not each.takes_back]
-            situation = replace(situation, waiting_for=first, due=shared)
+        if (postponed := calls.take(due)) is not None:
+            situation = replace(situation, waiting_for=postponed.why, shared_at=postponed.shared_at, due=[])
     return copy_after_action(situation, record, task.run.now, work.pace(record))

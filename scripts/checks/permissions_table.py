@@ -35,9 +35,10 @@ def permissions_table() -> str:
         for name, each in resources.items()
         if each["Type"] == "AWS::Serverless::Function"
     }
-    alone = [each for each in FOLDERS if {"Ref": _SHARED} not in _shared(resources[role_of[each]])]
-    shared = _table(resources[_SHARED]["Properties"]["PolicyDocument"], _why_all())
-    lines = [f"**All functions but {', '.join(alone)}**", "", *shared, ""]
+    sharing = [each for each in FOLDERS if {"Ref": _SHARED} in _shared(resources[role_of[each]])]
+    others = ", ".join(each for each in FOLDERS if each not in sharing)
+    shared = _table(resources[_SHARED]["Properties"]["PolicyDocument"], _why_all(sharing))
+    lines = [f"**All functions{' but ' * bool(others)}{others}**", "", *shared, ""]
     for folder in FOLDERS:
         lines += [f"**{folder}**", ""]
         for policy in resources[role_of[folder]]["Properties"]["Policies"]:
@@ -54,10 +55,10 @@ def _shared(role: dict[str, Any]) -> list[Any]:
     return list(role["Properties"].get("ManagedPolicyArns", []))
 
 
-def _why_all() -> dict[str, list[str]]:
+def _why_all(folders: list[str]) -> dict[str, list[str]]:
     """Return the functions' reasons for what the shared policy allows, each once."""
     found: dict[str, list[str]] = {}
-    for folder in FOLDERS:
+    for folder in folders:
         for action, why in reasons(folder).items():
             found[action] = list(dict.fromkeys([*found.get(action, []), *why]))
     return found

@@ -150,7 +150,9 @@ def _mentioned_in(node: ast.AST) -> _Mentioned:
         elif isinstance(each, ast.Name):
             found.plain.add(each.id)
     if isinstance(node, ast.FunctionDef):
-        parameters = {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
+        own = node.args
+        ours = (*own.posonlyargs, *own.args, *own.kwonlyargs, own.vararg, own.kwarg)
+        parameters = {each.arg for each in ours if each is not None}
         # Decorators and defaults are evaluated outside.
         outside = {each.id for part in (node.args, *node.decorator_list) for each in _names(part)}
         found.plain.difference_update(parameters - outside)

@@ -95,6 +95,7 @@ class CopyTask(Struct, frozen=True, kw_only=True):
 class CopyProgress(Struct, frozen=True, kw_only=True):
     """What Copy Snapshot did last, and what Check Copy Status makes of it, as in a restore.
 
+    Copy Snapshot answers `done` itself where it has taken back the last of what was opened for the copy.
     `percent` is of the copy that is under way.
     """
 
@@ -131,7 +132,8 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     It is done twice: once the users can be set up, and with the users, once every instance exists. `all_up`: every
     instance was up already when the users could be set up. `took`: how long phases took; `announced`: those whose end
     an event of RDS has announced. The step that comes next has to record both. `event_at`: when RDS has last announced
-    the end of what it works on. `seen_at`: when the step that answers this was entered.
+    the end of what it works on; `failure_at`: when it has reported a failure, of which nothing is to be seen yet.
+    `seen_at`: when the step that answers this was entered.
     `wait_key` and `wait_expires_at`: where the wait after it keeps its token, and until when.
     """
 
@@ -145,6 +147,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     took: dict[str, float] = {}
     announced: list[str] = []
     event_at: dt.datetime | None = None
+    failure_at: dt.datetime | None = None
     seen_at: dt.datetime | None = None
     wait_key: str = ""
     wait_expires_at: str = "0"

@@ -144,6 +144,11 @@ class RouteStep(Struct, frozen=True, kw_only=True):
         return f"{self.name}_begun"
 
     @property
+    def made(self) -> str:
+        """Return the name under which the record has when the copy was made. That it is there, RDS alone says."""
+        return f"{self.name}_made"
+
+    @property
     def gave_up(self) -> str:
         """Return the name under which the record has when the step was given up until the operation's end."""
         return f"{self.name}_failed"

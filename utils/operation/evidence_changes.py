@@ -9,7 +9,7 @@ from typing import Any
 from utils.contracts.evidence import Change
 from utils.contracts.payloads import Archived
 from utils.contracts.plan import Plan, ReplacedCluster
-from utils.contracts.route import FINAL, RouteStep
+from utils.contracts.route import RouteStep
 from utils.foreign_text import one_line
 from utils.state.operation import OperationRecord
 
@@ -31,19 +31,26 @@ def changes_of(plan: Plan, record: OperationRecord, archive: Archived | None, *,
 
 def _on_the_route(plan: Plan, record: OperationRecord) -> Iterator[Change]:
     for step in plan.copy.steps if plan.copy else []:
-        if step.name in record.route_times:
-            yield _of_step(step, record)
+        if step.is_copy and _was_made(step, record):
+            yield _of_step(step, record.route_times.get(step.made), _BY_ANSWER)
+        elif step.name in record.route_times:
+            yield _of_step(step, record.route_times[step.name], "RDS reported it done")
 
 
-def _of_step(step: RouteStep, record: OperationRecord) -> Change:
+def _was_made(copy: RouteStep, record: OperationRecord) -> bool:
+    """Return whether the copy was made. The record forgets which it is once it is deleted, and not when it was made."""
+    return copy.made in record.route_times or copy.name in record.made_snapshots
+
+
+def _of_step(step: RouteStep, at: str | None, proof: str) -> Change:
     did: dict[str, Any] = {"copy": "created", "share": "shared", "unshare": "unshared", "remove": "deleted"}
     shared = f", with account {step.shared_with}" if step.shared_with else ""
     return Change(
         what=did[step.effect],
         on=step.snapshot_arn,
         resource_id=None,
-        at=moment(record.route_times[step.name]),
-        proof=f"{step.api_call}{shared}; RDS reported it done",
+        at=moment(at),
+        proof=f"{step.api_call}{shared}; {proof}",
     )
 
 
@@ -135,7 +142,7 @@ def _of_the_source(plan: Plan, record: OperationRecord, *, is_gone: bool) -> Ite
 
 
 def _of_the_copy(plan: Plan, record: OperationRecord, archive: Archived | None) -> Iterator[Change]:
-    if plan.copy is None or FINAL not in record.route_times:
+    if plan.copy is None or not _was_made(plan.copy.final, record):
         return
     if archive is not None:
         deleted, proof = archive.deleted_snapshot_arn, _BY_ANSWER

@@ -60,7 +60,8 @@ class CopySituation(Struct, frozen=True, kw_only=True):
 
     It is empty while something is waited for, and when everything `is_done`. `is_done_after`: everything is done once
     these calls are made. `reached`: the last copy there is.
-    `unseen`: the ARN of the copy that was made and that RDS did not show, which is looked for again.
+    `unseen`: the ARN of the copy that was made and that RDS did not show, which is looked for again. `shared_at`: when
+    the snapshot was shared that the copying account does not see yet.
     """
 
     waiting_for: str
@@ -69,6 +70,7 @@ class CopySituation(Struct, frozen=True, kw_only=True):
     due: list[RouteStep] = []
     is_done: bool = False
     is_done_after: bool = False
+    shared_at: dt.datetime | None = None
     percent: int = 0
 
 
@@ -138,21 +140,24 @@ def _last_copy(
 def _is_settled(step: RouteStep, record: OperationRecord) -> bool:
     """Return whether the record says that the step was done, or given up until the end of the run.
 
-    Sharing, un-sharing and removing leave no trace where a copy is looked for.
+    Sharing, un-sharing and removing leave no trace where a copy is looked for. That a copy is there, only RDS says.
     """
+    if step.is_copy:
+        return False
     return step.name in record.route_times or step.gave_up in record.route_times
 
 
 def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt.datetime, pace: Pace) -> CopyProgress:
     """Return what Copy Snapshot hands to the wait after it.
 
-    No copy is complete at once, every other call is: once the last of what was opened is taken back, all is done. What
-    was shared may take a moment to be seen.
+    No copy is complete at once, every other call is: once the last of what was opened is taken back, all is done.
     """
     last, unit = situation.due[-1] if situation.due else None, pace.unit_seconds
-    pause = 5 * unit if last is None else max(1, unit // 12)
+    pause = 5 * unit if last is None else 1
     if last is not None and last.is_copy:
         pause = pace.pause(last.name, now, now)
+    elif situation.shared_at is not None:
+        pause = pace.pause("share", situation.shared_at, now)
     action = last.name if last else "none"
     is_done = situation.is_done or situation.is_done_after
     return CopyProgress(
@@ -161,7 +166,7 @@ def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt
         waiting_for="nothing" if is_done else situation.waiting_for,
         started_at=dt.datetime.fromisoformat(record.step_times["copy-snapshot"]),
         action_at=now,
-        percent=situation.percent,
+        percent=100 if is_done else situation.percent,
         wait_seconds=pause,
         expected_end=pace.expected_end(action, now, now),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
 
 from utils.aurora_utils.ownership import prove_own_snapshot
 from utils.aws import as_step_error, error_code
@@ -19,6 +20,16 @@ from utils.steps.copy import CopySituation, Places, a_free_copy
 SEEN_WITHIN = dt.timedelta(minutes=15)
 
 
+class Postponed(Struct, frozen=True, kw_only=True):
+    """Why RDS does not create a copy yet, in words for a progress.
+
+    `shared_at`: when the snapshot was shared, where the copying account does not see it yet.
+    """
+
+    why: str
+    shared_at: dt.datetime | None = None
+
+
 class RouteCalls:
     """Make the calls of one operation's route."""
 
@@ -26,7 +37,7 @@ class RouteCalls:
         self._copy, self._places, self._state, self._record = copy, places, state, record
         self._made, self._times = dict(record.made_snapshots), dict(record.route_times)
 
-    def take(self, step: RouteStep) -> str | None:
+    def take(self, step: RouteStep) -> Postponed | None:
         """Make the call of a step. Return what is waited for where RDS does not accept it yet; None once it is made.
 
         Taking back may fail: nothing waits for it.
@@ -69,13 +80,13 @@ class RouteCalls:
             return str(failure)
         return None
 
-    def _make_copy(self, step: RouteStep) -> str | None:
+    def _make_copy(self, step: RouteStep) -> Postponed | None:
         where = self._places.of(step)
         try:
             made = where.copy_snapshot(step, self._copy.tags, self._state.operation_id)
         except ClientError as error:
-            if error_code(error) == "DBClusterSnapshotNotFoundFault" and self._was_just_shared(step):
-                return f"{step.source_arn} to be seen, which has just been shared"
+            if error_code(error) == "DBClusterSnapshotNotFoundFault" and (shared_at := self._shared_at(step)):
+                return self._until_seen(step, shared_at)
             if error_code(error) != "SnapshotQuotaExceeded":
                 raise
             room = where.room_for_snapshots()
@@ -84,14 +95,27 @@ class RouteCalls:
                     f"No room for the copy {step.snapshot_arn}: {error}. Delete manual snapshots that nobody needs in "
                     f"{where.region}, or have the quota raised; then start again."
                 ) from error
-            return a_free_copy(step)
+            return Postponed(why=a_free_copy(step))
         self._remember(step, made.arn)
         return None
 
-    def _was_just_shared(self, step: RouteStep) -> bool:
-        sharing = (each for each in self._copy.steps if (each.effect, each.snapshot_arn) == ("share", step.source_arn))
-        times = [self._times[each.name] for each in sharing if each.name in self._times]
-        return any(self._state.now - dt.datetime.fromisoformat(each) < SEEN_WITHIN for each in times)
+    def _shared_at(self, copy: RouteStep) -> dt.datetime | None:
+        """Return when the snapshot of a copy was shared for it; None where that was not necessary."""
+        for step in self._copy.steps:
+            if (step.effect, step.snapshot_arn) == ("share", copy.source_arn) and step.name in self._times:
+                return dt.datetime.fromisoformat(self._times[step.name])
+        return None
+
+    def _until_seen(self, copy: RouteStep, shared_at: dt.datetime) -> Postponed:
+        """Return the wait for a shared snapshot. It is there: the owner's account was just asked for it."""
+        if self._state.now - shared_at < SEEN_WITHIN:
+            return Postponed(why=f"{copy.source_arn} to be seen, which has just been shared", shared_at=shared_at)
+        _, account = copy.place
+        raise StepFailed(
+            f"Snapshot {copy.source_arn} was shared with account {account} at {iso(shared_at)}, and RDS still does not "
+            "show it there. Look in its own account whether it is still shared (DescribeDBClusterSnapshotAttributes), "
+            "then start again."
+        )
 
     def remember_reached(self, situation: CopySituation) -> None:
         """Record the copy that was reached, as every later proof needs it.
@@ -103,7 +127,8 @@ class RouteCalls:
 
     def _remember(self, step: RouteStep, arn: str) -> None:
         self._made[step.name] = arn
-        self._state.remember(made_snapshots=self._made)
+        self._times[step.made] = iso(self._state.now)
+        self._state.remember(made_snapshots=self._made, route_times=self._times)
 
     def _take_back(self, step: RouteStep) -> None:
         if step.effect == "unshare":

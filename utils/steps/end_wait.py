@@ -47,8 +47,8 @@ def end_wait(event: RdsEvent) -> WaitEnded:
 def _return_token(token: str, event: RdsEvent) -> bool:
     date = event.detail.date
     at = date if date.tzinfo else date.replace(tzinfo=dt.UTC)  # RDS's times are in UTC, whether or not they say so
-    source = event.detail.source_identifier[:LONGEST_NAME]
-    output = json.dumps({"at": at.isoformat(), "event": event.detail.event_id, "source": source})
+    event_id, source = (each[:LONGEST_NAME] for each in (event.detail.event_id, event.detail.source_identifier))
+    output = json.dumps({"at": at.isoformat(), "event": event_id, "source": source})
     try:
         client("stepfunctions").send_task_success(taskToken=token, output=output)
     except ClientError as error:

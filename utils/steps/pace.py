@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from utils.contracts.payloads import Woken
-from utils.contracts.phases import PHASES, phase_named, span_of, span_of_all
+from utils.contracts.phases import FAILURES, PHASES, phase_named, span_of, span_of_all
 from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord
 
@@ -49,8 +49,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     ) -> int:
         """Return how many seconds to wait before the next look at a phase that began at `since`.
 
-        `event_at`: when RDS has last announced its end, which has not come yet. Whoever may end a wait chooses it: one
-        far ahead counts like one long ago.
+        `event_at`: when RDS has last announced its end, or a failure, of which there is nothing to be seen yet. Whoever
+        may end a wait chooses it: one far ahead counts like one long ago.
         """
         first_look = phase_named(phase).first_look * self.unit_seconds / USUAL_UNIT
         elapsed = (now - since).total_seconds()
@@ -62,7 +62,7 @@ class Pace(Struct, frozen=True, kw_only=True):
             percent=percent,
             first_look_seconds=first_look,
             shortest_seconds=WORTH_A_LOOK * whole,
-            is_announced=self.hears and phase in self.announced,
+            is_announced=self.hears and phase in self.announced and bool(phase_named(phase).announced_by),
             event_ago_seconds=None if event_at is None else abs(now - event_at).total_seconds(),
         )
 
@@ -100,14 +100,25 @@ def announcement(woken: Any, phase: str, since: dt.datetime, awaited: Collection
     """Return when RDS has reported the event that announces the end of a phase; None where it has not since then.
 
     `awaited`: the instances that are still waited for, if it is these. The event of another one is no news of them.
-    `woken` is what the wait has ended with. Whoever may end a wait chooses that, so it is trusted with nothing else.
     """
-    try:
-        ended = msgspec.convert(woken, Woken)
-    except msgspec.ValidationError:
-        return None
+    ended = _read(woken)
     is_new = ended.at is not None and ended.at > since and ended.event == phase_named(phase).announced_by
     return ended.at if is_new and (not awaited or ended.source in awaited) else None
+
+
+def reported_failure(woken: Any, since: dt.datetime) -> dt.datetime | None:
+    """Return when RDS has reported that something has failed; None where it has not since then."""
+    ended = _read(woken)
+    is_new = ended.at is not None and ended.at > since and ended.event in FAILURES
+    return ended.at if is_new else None
+
+
+def _read(woken: Any) -> Woken:
+    """Return what a wait has ended with. Whoever may end a wait chooses that, so it is trusted with nothing else."""
+    try:
+        return msgspec.convert(woken, Woken)
+    except msgspec.ValidationError:
+        return Woken()
 
 
 def since_seen(seen_at: dt.datetime | None, planned_seconds: int, now: dt.datetime) -> float:

@@ -25,7 +25,7 @@ from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
 from utils.steps.differences import unsafe_differences, writer_differs
-from utils.steps.pace import Pace, announcement, since_seen, took
+from utils.steps.pace import Pace, announcement, reported_failure, since_seen, took
 
 # How long a change may take to show. One that never does can only be reported.
 PATIENCE = dt.timedelta(minutes=15)
@@ -438,10 +438,16 @@ def _working_on(
 def with_event(before: RestoreProgress, woken: Any, situation: Situation) -> RestoreProgress:
     """Return the progress with the event of RDS that has ended the wait, if it announces what is waited for.
 
+    A failure may show in a status later than in an event. It is remembered apart from what announces an end.
     One that came before the last look is known: no wait stands between that and the first look at all the instances.
     """
     event_at = announcement(woken, before.action, before.seen_at or before.action_at, situation.creating)
-    return before if event_at is None else replace(before, event_at=event_at)
+    failure_at = reported_failure(woken, before.seen_at or before.action_at)
+    return replace(before, event_at=event_at or before.event_at, failure_at=failure_at or before.failure_at)
+
+
+def _last_heard(before: RestoreProgress) -> dt.datetime | None:
+    return max((each for each in (before.event_at, before.failure_at) if each is not None), default=None)
 
 
 def durations_seen(
@@ -513,8 +519,9 @@ def after_check(
         waiting_for=situation.waiting_for,
         started_at=before.started_at,
         action_at=before.action_at,
-        wait_seconds=pause_of(situation, pace, before.action, before.action_at, now, before.event_at),
+        wait_seconds=pause_of(situation, pace, before.action, before.action_at, now, _last_heard(before)),
         event_at=before.event_at if answer == "wait" else None,
+        failure_at=before.failure_at if answer == "wait" else None,
         seen_at=now,
         all_up=situation.all_up,
         expected_end=pace.expected_end(before.action, before.action_at, now),

@@ -97,6 +97,14 @@ def test_the_data_arrives(case: Case, pipeline: Pipeline, source: Production, ta
     assert all(checks.values()), (proof.failures, checks)
     copy = run.output["plan"]["copy"]
     assert ([step["name"] for step in copy["steps"]] if copy else []) == case.calls[:-1]
+    # The evidence names each copy that was made and each that was deleted again.
+    steps = copy["steps"] if copy else []
+    made = {each["snapshot_arn"] for each in steps if each["name"].startswith("copy")}
+    gone = {each["snapshot_arn"] for each in steps if each["name"].startswith("remove")}
+    gone |= {run.output["archive"].get("deleted_snapshot_arn")} - {None}
+    changes = {(each.what, each.on) for each in pipeline.evidence(run.operation_id).changes}
+    assert {on for what, on in changes if what == "created"} == {*made, target}
+    assert {on for what, on in changes if what == "deleted"} == gone
     # What could not be taken back on the way is tried once more at the end, and must not hide in that.
     assert "failed" not in {status for _, status in pipeline.audit(run.operation_id)}
     assert run.output["archive"].get("warnings", []) == []

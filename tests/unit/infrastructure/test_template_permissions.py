@@ -5,6 +5,7 @@ The linters know whether an action exists and fits its resource. Only we know wh
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from scripts.checks.expansion import source, translated
 from scripts.checks.grants import reasons
 from scripts.checks.handlers import FOLDERS, folder_of
 from scripts.checks.policies import as_list, gathered, identity_policies, resolved
+from scripts.checks.reach import Definition, _mentioned_in
 
 PLAIN: dict[str, dict[str, Any]] = translated()["Resources"]
 ROLE_OF = {
@@ -38,6 +40,25 @@ def actions(document: dict[str, Any]) -> set[str]:
 def own_actions(role: str) -> set[str]:
     policies = PLAIN[role]["Properties"]["Policies"]
     return set().union(*(actions(resolved(policy["PolicyDocument"])) for policy in policies))
+
+
+@pytest.mark.parametrize(
+    ("code", "is_mentioned"),
+    [
+        ("def f(): return helper()", True),
+        ("def f(helper): return helper()", False),
+        ("def f(a, *, helper): return helper(a)", False),
+        # Its own name is another one's, or is looked up outside.
+        ("def f(helper=helper): return helper()", True),
+        ("@helper\ndef f(helper): pass", True),
+        ("def f(a, key=lambda helper: 1): return helper(a)", True),
+        ("def f(a):\n    def g(helper): pass\n    return helper(a)", True),
+    ],
+)
+def test_what_a_parameter_of_a_function_shadows_is_not_its_reach(code: str, is_mentioned: bool) -> None:
+    (function,) = ast.parse(code).body
+    helper = Definition("module", "helper", function, is_method=False, is_property=False)
+    assert _mentioned_in(function).includes(helper) is is_mentioned
 
 
 def test_every_handler_has_a_role() -> None:

@@ -29,6 +29,8 @@ from tests.unit.operation.test_close import (
 )
 from tests.unit.operation.test_finishing import REPLACES
 from tests.unit.support import (
+    LIMITS,
+    NOW,
     OPERATION,
     OWN_TAGS,
     SOURCE,
@@ -37,13 +39,15 @@ from tests.unit.support import (
     a_deletion,
     a_plan,
     a_record,
+    a_run,
     an_execution,
+    calling,
     lost_answer,
     nothing_archived,
 )
 from utils.aws import client
 from utils.contracts.evidence import Evidence, Index
-from utils.contracts.payloads import ExecutionError
+from utils.contracts.payloads import CopyTask, ExecutionError
 from utils.contracts.plan import Plan, ReplacedDeletion
 from utils.errors import TemporaryFailure
 from utils.operation import close
@@ -388,10 +392,10 @@ def test_what_was_done_on_the_snapshots_route_is_listed(rds: FakeRds) -> None:
     copy = a_copy()
     plan = a_plan(copy=copy, copy_needed=True)
     restored(rds, plan)
-    state().remember(route_times={"copy": "2026-03-10T03:05:00.000Z"}, made_snapshots={"copy": copy.arn})
+    calling("copy-snapshot")(CopyTask(limits=LIMITS, run=a_run(), copy=copy))
     notify(a_success(plan))
     found = the_evidence()
-    assert (found.changes[0].what, found.changes[0].on) == ("created", copy.arn)
+    assert (found.changes[0].what, found.changes[0].on, found.changes[0].at) == ("created", copy.arn, NOW)
     assert found.snapshot is not None
     assert found.snapshot.copied_to == copy.arn
 

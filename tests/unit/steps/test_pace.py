@@ -9,7 +9,7 @@ import pytest
 from tests.unit.support import NOW, a_record
 from utils.contracts.phases import PHASES
 from utils.state.operation import iso
-from utils.steps.pace import Pace, announcement, took
+from utils.steps.pace import Pace, announcement, reported_failure, took
 
 KNOWN = {"create-cluster": 1000, "create-instances": 500, "open-door": 100}
 
@@ -100,6 +100,20 @@ def test_an_event_counts_for_the_phase_whose_end_it_announces_and_only_after_the
     assert announcement(AT, "create-instances", NOW) is None
     assert announcement(AT, "modify-cluster", NOW) is None
     assert announcement(AT, "create-cluster", later(minutes=40)) is None
+
+
+def test_a_failure_that_rds_reports_is_none_of_the_ends_that_it_announces() -> None:
+    failed = {**AT, "event": "RDS-EVENT-0355"}
+    assert reported_failure(failed, NOW) == later(minutes=40)
+    assert announcement(failed, "create-cluster", NOW) is None
+    assert reported_failure(failed, later(minutes=40)) is None
+    assert reported_failure(AT, NOW) is None
+    assert reported_failure({"Error": "States.Timeout"}, NOW) is None
+
+
+def test_what_no_event_can_announce_is_looked_at_as_if_none_had() -> None:
+    pace = Pace(unit_seconds=60, expected={"copy": 20_000}, announced=["copy"])
+    assert pace.pause("copy", NOW, NOW) == 3600
 
 
 def test_the_event_of_an_instance_that_is_there_is_no_news_of_those_that_are_still_created() -> None:

@@ -94,6 +94,26 @@ def test_a_restore_makes_the_cluster_then_its_password_then_all_instances(rds: F
     assert sorted(rds.instances) == MEMBERS
 
 
+def test_a_failure_that_rds_reports_before_its_status_shows_it_is_looked_for_soon(
+    rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
+    rds.seconds = {"RestoreDBClusterFromSnapshot": 20_000}
+    operation.remember(expected={"create-cluster": 10_800}, announced_before=["create-cluster"])
+    progress = act(clock)
+    assert progress["wait_seconds"] == 0.6 * 10_800
+    clock.pass_seconds(600)
+    woken = {"at": clock.now.isoformat(), "event": "RDS-EVENT-0355", "source": TARGET}
+    pauses = []
+    for _ in range(6):
+        clock.pass_seconds(5)
+        progress = look({"run": a_run(now=clock.now), "cluster": PLAN, "progress": progress, "woken": woken})
+        pauses.append(progress["wait_seconds"])
+        clock.pass_seconds(progress["wait_seconds"])
+        woken = {"Error": "States.Timeout"}
+    assert pauses == [30, 40, 85, 175, 355, 715]
+    assert record().announced == []
+
+
 def test_a_plan_with_another_door_than_the_stacks_makes_nothing(rds: FakeRds, clock: Clock) -> None:
     with pytest.raises(
         StepFailed, match=r"the stack's door is sg-0d00d00d00d00d000.*Nothing was created or changed. Start"
