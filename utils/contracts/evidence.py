@@ -161,6 +161,8 @@ class Change(Struct, frozen=True, kw_only=True):
         "deletion begun",
         "shared",
         "unshared",
+        "export begun",
+        "exported",
         "masked",
         "replaced",
         "locked",

@@ -22,6 +22,7 @@ def changes_of(plan: Plan, record: OperationRecord, archive: Archived | None, *,
     """Return the changes in the order of the workflow. `archive` is what became of the copy, where that is known."""
     return [
         *_on_the_route(plan, record),
+        *_of_the_export(plan, record, archive),
         *_of_the_cluster(plan, record),
         *_of_the_target(plan, record),
         *_of_the_source(plan, record, is_gone=source_is_gone),
@@ -51,6 +52,22 @@ def _of_step(step: RouteStep, at: str | None, proof: str) -> Change:
         resource_id=None,
         at=moment(at),
         proof=f"{step.api_call}{shared}; {proof}",
+    )
+
+
+def _of_the_export(plan: Plan, record: OperationRecord, archive: Archived | None) -> Iterator[Change]:
+    """Yield that the snapshot's tables went to a bucket. An export continues by itself, also after a failure."""
+    export = plan.export
+    if export is None or record.export_begun != export.identifier:
+        return
+    is_complete = archive is not None and archive.exported_to is not None
+    yield Change(
+        what="exported" if is_complete else "export begun",
+        on=f"s3://{export.bucket}/{export.prefix}/{export.identifier}/",
+        resource_id=None,
+        at=moment(record.step_times.get("archive-snapshot")),
+        proof=f"rds:StartExportTask of {export.source_arn}; "
+        + ("RDS reported it complete" if is_complete else "its end was not seen"),
     )
 
 

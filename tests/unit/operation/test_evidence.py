@@ -47,8 +47,8 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.contracts.evidence import Evidence, Index
-from utils.contracts.payloads import CopyTask, ExecutionError
-from utils.contracts.plan import Plan, ReplacedDeletion
+from utils.contracts.payloads import Archived, CopyTask, ExecutionError
+from utils.contracts.plan import Plan, ReplacedDeletion, SnapshotExport
 from utils.errors import TemporaryFailure
 from utils.operation import close
 from utils.operation.evidence_changes import changes_of
@@ -398,6 +398,35 @@ def test_what_was_done_on_the_snapshots_route_is_listed(rds: FakeRds) -> None:
     assert (found.changes[0].what, found.changes[0].on, found.changes[0].at) == ("created", copy.arn, NOW)
     assert found.snapshot is not None
     assert found.snapshot.copied_to == copy.arn
+
+
+EXPORT = SnapshotExport(
+    identifier="orders-export-0123456789ab",
+    source_arn=a_copy().arn,
+    bucket="archive",
+    prefix="orders",
+    role_arn="arn:aws:iam::123456789012:role/export",
+    kms_key_id="arn:aws:kms:us-east-1:123456789012:key/any",
+)
+WHERE = f"s3://archive/orders/{EXPORT.identifier}/"
+
+
+@pytest.mark.parametrize(
+    ("archive", "what", "end"),
+    [
+        (Archived(exported_to=WHERE), "exported", "RDS reported it complete"),
+        # RDS continues by itself where the restore has failed.
+        (None, "export begun", "its end was not seen"),
+    ],
+)
+def test_that_the_snapshots_tables_went_to_a_bucket_is_listed(archive: Archived | None, what: str, end: str) -> None:
+    plan, asked = a_plan(archive_snapshot="export", export=EXPORT), "2026-03-10T03:05:00.000Z"
+    record = a_record(export_begun=EXPORT.identifier, step_times={"archive-snapshot": asked})
+    (change,) = changes_of(plan, record, archive, source_is_gone=False)
+    assert (change.what, change.on, change.at) == (what, WHERE, dt.datetime.fromisoformat(asked))
+    assert change.proof == f"rds:StartExportTask of {EXPORT.source_arn}; {end}"
+    # What an earlier execution has begun under another name is not this one's.
+    assert changes_of(plan, replace(record, export_begun="another"), archive, source_is_gone=False) == []
 
 
 def test_of_a_replaced_cluster_the_evidence_says_how_it_is_to_end() -> None:
