@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from utils.common import Work, step
 from utils.contracts.payloads import Archived, ArchiveTask
+from utils.state.operation import iso
 from utils.steps.archive import follow_export, settle_copy, take_back
 from utils.steps.export import cancel_export
 
@@ -14,9 +15,8 @@ def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
     record, target = work.record(), work.aurora()
     if task.export is not None and task.begins_export:
         return follow_export(task, task.export, work.state, record, target, work.pace(record))
-    if task.export is not None and task.run.cleaning_up:
-        cancel_export(task.export, record, target)
-        work.state.remember(export_begun=None)
+    if task.export is not None and task.run.cleaning_up and cancel_export(task.export, record, target):
+        work.state.remember(export_cancelled_at=iso(task.run.now))
     if task.copy is not None and any(task.copy.outstanding(record.route_times)):
         # Taking back may fail, and that is only reported: that this step may not do so must not be.
         work.prove_at_work()

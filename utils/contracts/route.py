@@ -149,6 +149,16 @@ class RouteStep(Struct, frozen=True, kw_only=True):
         return f"{self.name}_made"
 
     @property
+    def deleted(self) -> str:
+        """Return the name under which the record has when the copy was deleted, at the end of its operation."""
+        return f"{self.name}_deleted"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return all names under which the record has times of the step."""
+        return frozenset((self.name, self.begun, self.made, self.deleted, self.gave_up))
+
+    @property
     def gave_up(self) -> str:
         """Return the name under which the record has when the step was given up until the operation's end."""
         return f"{self.name}_failed"
@@ -208,6 +218,13 @@ class SnapshotCopy(Struct, frozen=True, kw_only=True):
             may_stand = step.effect != "unshare" or shared
             if step.takes_back and step.name not in times and may_stand:
                 yield step
+
+    def undone_by(self, step: RouteStep) -> RouteStep:
+        """Return the step that another one takes back: what was shared, or the copy that is removed."""
+        if step.effect == "remove":
+            return self.maker_of(step)
+        (shared,) = [each for each in self.steps if (each.effect, each.snapshot_arn) == ("share", step.snapshot_arn)]
+        return shared
 
     def maker_of(self, removal: RouteStep) -> RouteStep:
         """Return the step that created the snapshot which another one removes."""

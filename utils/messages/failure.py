@@ -9,6 +9,7 @@ from typing import Any
 from utils import environment
 from utils.aurora_utils.resources import Cluster
 from utils.contracts.payloads import ExecutionError
+from utils.contracts.route import FINAL
 from utils.errors import OWN_ERRORS
 from utils.foreign_text import listed, one_line, own_lines
 from utils.messages.cluster import cost_now
@@ -138,13 +139,13 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
     if remains.unseen_copy is not None:
         yield f"RDS did not show the copied snapshot {remains.unseen_copy}. If it exists, its storage costs money."
     yield from (step.still_there for step in remains.on_the_way)
-    if record is not None and (not clean_up or clean_up.get("error")):
+    if record is not None:
         yield from _export_lines(record)
     if record and record.protection_off_at and not record.source_deletion_at:
         yield f"The source cluster's deletion protection was switched off at {record.protection_off_at}."
     if record and record.source_deletion_at:
         yield "The deletion of the source cluster has begun. Keep the restored cluster and the final snapshot."
-    yield from _clean_up_lines(record, clean_up)
+    yield from _clean_up_lines(record, clean_up, remains)
     yield from remains.about_secrets
     if remains.may_appear and record is not None:
         yield from _may_appear_lines(record, remains)
@@ -193,7 +194,7 @@ def _export_lines(record: OperationRecord) -> Iterator[str]:
     identifier, region = record.export_begun, environment.region()
     # A resumed operation exports under a new name where the earlier export has failed.
     is_planned = identifier is not None and identifier == (record.plan.get("export") or {}).get("identifier")
-    if not is_planned or record.state == "archive-snapshot":
+    if not is_planned or record.export_cancelled_at or record.state == "archive-snapshot":
         return
     yield (
         f"The export {identifier} was begun, and RDS continues it by itself. Look at it: aws rds describe-export-tasks "
@@ -205,13 +206,16 @@ def _export_lines(record: OperationRecord) -> Iterator[str]:
     )
 
 
-def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any]) -> Iterator[str]:
+def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any], remains: Remains) -> Iterator[str]:
     """Yield what was cleaned up and what was not: cluster and copy are cleaned up separately."""
     if clean_up.get("cluster_resource_id") and clean_up.get("answer") == "done":
         cluster = f"{clean_up.get('cluster_identifier')} ({clean_up['cluster_resource_id']})"
         yield f"Cleaned up: cluster {one_line(cluster)} was deleted."
     if record and record.copy_clean_up_at and record.plan.get("copy"):
-        yield "Cleaned up: the copied snapshot was deleted, and what was opened on the snapshot's route was undone."
+        deleted = f"{FINAL}_deleted" in record.route_times
+        copy = "the copied snapshot was deleted" if deleted else "there is no copied snapshot"
+        undone = "" if remains.on_the_way else ", and what was opened on the snapshot's route was undone"
+        yield f"Cleaned up: {copy}{undone}."
     yield from failed_clean_up_lines(record, clean_up)
     if clean_up.get("skipped") and not clean_up.get("error"):
         yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE_SHOWN)}."

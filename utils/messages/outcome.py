@@ -47,6 +47,8 @@ PHASES = {
     "delete-rds": "deletion",
     "archive-snapshot": "archive",
 }
+# Later than any time that a record has.
+LATEST = "9"
 _LABEL_WIDTH = 11
 # A label and its text.
 Row = tuple[str, str]
@@ -315,9 +317,14 @@ def _login_rows(plan: Plan, users: UsersReady) -> Iterator[Row]:
 def phases_of(record: OperationRecord, now: dt.datetime) -> list[tuple[str, dt.datetime, dt.datetime]]:
     """Return each phase with its begin and its end, which is when the next one began.
 
-    The deletion of a drill's cluster is its last: the steps of a clean-up do not record when they are entered.
+    The deletion of a drill's cluster is its last: the steps of a clean-up do not record when they are entered. An
+    export begins beside the restore. It is a phase of its own from when the door is open and nothing else is done.
     """
     times = dict(record.step_times)
+    if times.get("archive-snapshot", LATEST) < times.get("restore-snapshot", ""):
+        del times["archive-snapshot"]
+        if record.door_open_at is not None and "delete-rds" not in times:
+            times["archive-snapshot"] = record.door_open_at
     if record.is_drill and record.removed_here.get("ready_at") and record.seen(record.removed["began_at"]):
         times["delete-rds"] = record.removed["began_at"]
     names = [(name, dt.datetime.fromisoformat(times[step])) for step, name in PHASES.items() if step in times]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -263,6 +263,7 @@ class OperationEnd:
             archive=task.archive,
             left=[
                 *_warnings_of(task),
+                *(_still_open(left) if has_failed else ()),
                 *failed_clean_up_lines(self.record, self.clean_up),
                 *(each for each in self.about_secrets if each.startswith(NOT_SETTLED)),
             ],
@@ -360,6 +361,13 @@ class OperationEnd:
             (now - plan.snapshot.created_at).total_seconds(),
             plan.snapshot.allocated_gib,
         )
+
+
+def _still_open(left: Remains) -> Iterator[str]:
+    """Yield what a failed operation has left on the snapshot's way, which a success has as warnings of its archive."""
+    yield from (step.still_there for step in left.on_the_way)
+    if left.unseen_copy is not None:
+        yield f"RDS did not show the copied snapshot {left.unseen_copy}, so it was not deleted."
 
 
 def _warnings_of(task: NotificationTask) -> list[str]:

@@ -252,11 +252,15 @@ def _target(plan: Plan, known: Known, record: OperationRecord) -> EvidenceTarget
 
 
 def _settings(known: Known, record: OperationRecord) -> Literal["as_planned", "differ", "not_compared"]:
-    """Return how the settings were. A drill compares them before its end, another operation when its door is open."""
+    """Return how the settings were. A drill compares them before its end, another operation when its door is open.
+
+    A rollback compares none: its cluster is of an earlier operation.
+    """
     if _differences(record):
         return "differ"
     compared = record.settings_compared_at or record.removed_here.get("settings_compared_at")
-    are_compared = compared is not None if record.is_drill else known.succeeded
+    has_opened = known.succeeded or "delete-rds" in record.step_times
+    are_compared = compared is not None if record.is_drill else has_opened and not record.plan.get("rolls_back")
     return "as_planned" if are_compared else "not_compared"
 
 

@@ -61,13 +61,15 @@ def _of_the_export(plan: Plan, record: OperationRecord, archive: Archived | None
     if export is None or record.export_begun != export.identifier:
         return
     is_complete = archive is not None and archive.exported_to is not None
+    end = "RDS reported it complete" if is_complete else "its end was not seen"
+    if record.export_cancelled_at is not None:
+        end = f"cancelled at {record.export_cancelled_at}; what it has written stays"
     yield Change(
         what="exported" if is_complete else "export begun",
         on=f"s3://{export.bucket}/{export.prefix}/{export.identifier}/",
         resource_id=None,
         at=moment(record.step_times.get("archive-snapshot")),
-        proof=f"rds:StartExportTask of {export.source_arn}; "
-        + ("RDS reported it complete" if is_complete else "its end was not seen"),
+        proof=f"rds:StartExportTask of {export.source_arn}; {end}",
     )
 
 
@@ -161,13 +163,14 @@ def _of_the_source(plan: Plan, record: OperationRecord, *, is_gone: bool) -> Ite
 def _of_the_copy(plan: Plan, record: OperationRecord, archive: Archived | None) -> Iterator[Change]:
     if plan.copy is None or not _was_made(plan.copy.final, record):
         return
-    if archive is not None:
-        deleted, proof = archive.deleted_snapshot_arn, _BY_ANSWER
+    deleted_at = record.route_times.get(plan.copy.final.deleted)
+    if deleted_at is not None or (archive is not None and archive.deleted_snapshot_arn is not None):
+        at, proof = deleted_at, _BY_ANSWER
+    elif record.copy_clean_up_at is not None and plan.archive_snapshot != "keep":
+        at, proof = record.copy_clean_up_at, "the clean-up has found it gone"
     else:
-        cleaned_up = record.copy_clean_up_at is not None and plan.archive_snapshot != "keep"
-        deleted, proof = plan.copy.arn if cleaned_up else None, "the clean-up has deleted it, or found it gone"
-    if deleted is not None:
-        yield Change(what="deleted", on=deleted, resource_id=None, at=moment(record.copy_clean_up_at), proof=proof)
+        return
+    yield Change(what="deleted", on=plan.copy.arn, resource_id=None, at=moment(at), proof=proof)
 
 
 def moment(text: str | None) -> dt.datetime | None:

@@ -21,6 +21,7 @@ from utils.aurora_utils.resources import Cluster
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack, SnapshotExport, SourceDeletion
+from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
 from utils.logins.masking_salt import is_salt_lost, salt_secret_name
@@ -258,11 +259,10 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -
         if cluster is not None and ours:
             _refuse_while_going([cluster, *target.instances_of(cluster.identifier)], plan, target)
         facts = {"clean_up_at": None} if ours else dict(NO_CLUSTER)
-    if record.copy_clean_up_at is not None:
-        facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
-    elif record.cluster_resource_id is None and _copy_is_gone(record, target):
-        # Somebody has deleted it, as the message says of one that cannot be used: it is created again.
-        facts |= {"made_snapshots": {}, "route_times": {}}
+    has_cluster = facts.get("cluster_resource_id", record.cluster_resource_id) is not None
+    if plan.copy is not None and (record.copy_clean_up_at is not None or not has_cluster):
+        # The copy may have been deleted by somebody, as the message says of one that cannot be used.
+        facts |= _route_again(plan.copy, record, is_gone=_copy_is_gone(record, target)) | {"copy_clean_up_at": None}
     if record.password_reset_at and record.login_proven_at is None:
         # Perhaps RDS never carried it out: the same password is set again.
         facts |= {"password_reset_at": None, "password_resets": 0}
@@ -274,6 +274,29 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -
         # A redrive of that execution has gone on with the drill since.
         facts |= {"drill_ended_by": {}}
     return facts | {"shortage": None}
+
+
+def _route_again(copy: SnapshotCopy, record: OperationRecord, *, is_gone: bool) -> dict[str, Any]:
+    """Return what is left of the snapshot's way: what was taken back behind the last copy that exists is made anew.
+
+    What could not be taken back stands still, and so does its record: it is taken back this time.
+    """
+    times, made = record.route_times, dict(record.made_snapshots)
+    taken_back = [(copy.undone_by(step), step) for step in copy.steps if step.takes_back and step.name in times]
+    for first, _ in taken_back:
+        made.pop(first.name, None)
+    if is_gone:
+        made.pop(copy.final.name, None)
+    last = max((number for number, step in enumerate(copy.steps) if step.name in made), default=-1)
+    dropped = {step.gave_up for step in copy.steps}
+    # What is still shared is shared once more, in case somebody has ended that by hand.
+    dropped |= {step.name for number, step in enumerate(copy.steps) if step.effect == "share" and number > last}
+    for first, step in taken_back:
+        if copy.steps.index(first) > last:
+            dropped |= {step.name, *first.names}
+    if copy.final.name not in made:
+        dropped |= copy.final.names
+    return {"made_snapshots": made, "route_times": {name: at for name, at in times.items() if name not in dropped}}
 
 
 def _copy_is_gone(record: OperationRecord, target: AuroraReader) -> bool:

@@ -136,6 +136,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     cluster_expires_at: str | None = None
     # The export that RDS has taken on, by its name, and continues by itself.
     export_begun: str | None = None
+    export_cancelled_at: str | None = None
     clean_up_at: str | None = None
     # The cluster that the operation created and has deleted again, as it was known then (utils/steps/removed.py). It
     # stays known where the rest of the cluster is forgotten.

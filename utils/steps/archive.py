@@ -41,7 +41,7 @@ def follow_export(
     begun = begin_export(export, task.copy, record, target, task.limits)
     if not isinstance(begun, str) and record.export_begun != export.identifier:
         # A run that fails beside it tells that it goes on.
-        state.remember(export_begun=export.identifier)
+        state.remember(export_begun=export.identifier, export_cancelled_at=None)
     kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
     began = record.entered("archive-snapshot")
     opened = None if task.begins_export else record.seen(record.door_open_at)
@@ -61,11 +61,16 @@ def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecor
     settled = _delete_or_keep(task, task.copy, record, state, target)
     if settled.answer == "wait" or settled.warnings:
         return settled
+    facts: dict[str, object] = {}
+    if settled.deleted_snapshot_arn is not None:
+        # What was taken back before this is in the record by now.
+        now_known = state.recall() or record
+        facts["route_times"] = now_known.route_times | {task.copy.final.deleted: iso(task.run.now)}
     if task.run.cleaning_up and task.archive_snapshot != "keep":
         # A resumed run goes the snapshot's way again.
-        state.remember(made_snapshots=_without_copy(record), copy_clean_up_at=iso(task.run.now))
-    elif settled.deleted_snapshot_arn is not None:
-        state.remember(made_snapshots=_without_copy(record))
+        facts["copy_clean_up_at"] = iso(task.run.now)
+    if facts:
+        state.remember(made_snapshots=_without_copy(record), **facts)
     return settled
 
 

@@ -36,10 +36,11 @@ def begin_export(
     return exports.start(export)
 
 
-def cancel_export(export: SnapshotExport, record: OperationRecord, target: AuroraReader) -> None:
-    """Cancel the export of an operation whose restore has failed. One that is of another snapshot is left alone.
+def cancel_export(export: SnapshotExport, record: OperationRecord, target: AuroraReader) -> bool:
+    """Cancel the export of an operation whose restore has failed. Return whether one was that was still running.
 
-    Raises TemporaryFailure where RDS does not show one that was begun: it keeps the exports that have ended, too.
+    One that is of another snapshot is left alone. Raises TemporaryFailure where RDS does not show one that was begun:
+    it keeps the exports that have ended, too.
     """
     exports = Exports(target.region)
     task = exports.task(export.identifier)
@@ -47,8 +48,10 @@ def cancel_export(export: SnapshotExport, record: OperationRecord, target: Auror
         raise TemporaryFailure(
             f"RDS does not show the export {export.identifier}, which this operation has begun: it was not cancelled."
         )
-    if task is not None and task.is_running and task.source_arn == export.source_arn:
-        exports.cancel(task)
+    if task is None or not task.is_running or task.source_arn != export.source_arn:
+        return False
+    exports.cancel(task)
+    return True
 
 
 def export_progress(

@@ -583,10 +583,42 @@ def test_an_export_that_goes_on_beside_what_failed_is_named_with_the_command_tha
     half_way = {"error": {"Error": "TemporaryFailure", "Cause": "It can't be deleted yet."}}
     assert cancel in failure(**begun, state="setup-db-users", clean_up=half_way).body
     assert cancel not in failure(**begun, state="archive-snapshot").body, "the error is the export's own"
-    assert cancel not in failure(**begun, state="setup-db-users", clean_up={"answer": "done"}).body
+    # It was complete when all was cleaned up: the tables are in the bucket.
+    assert cancel in failure(**begun, state="setup-db-users", clean_up={"answer": "done"}).body
+    cancelled = {**begun, "export_cancelled_at": "2026-03-10T03:50:00.000Z"}
+    assert cancel not in failure(**cancelled, state="setup-db-users", clean_up={"answer": "done"}).body
     assert "cancel-export-task" not in failure(**{**begun, "export_begun": None}, state="setup-db-users").body
     of_before = {**begun, "export_begun": "prod-orders-20260309"}
     assert "cancel-export-task" not in failure(**of_before, state="setup-db-users").body
+
+
+def test_a_clean_up_says_no_more_of_the_route_than_it_has_done() -> None:
+    cleaned: dict[str, Any] = {
+        "copy_clean_up_at": "2026-03-10T03:50:00.000Z",
+        "plan": {"target_cluster_id": TARGET, "copy": {"identifier": "prod-orders-copy"}},
+    }
+    said = "Cleaned up: there is no copied snapshot, and what was opened on the snapshot's route was undone."
+    assert said in failure(**cleaned).body
+    unshare = RouteStep(name="unshare", snapshot_arn=a_copy().arn, shared_with="123456789012")
+    still_shared = failure(**cleaned, remains=Remains(on_the_way=[unshare])).body
+    assert "Cleaned up: there is no copied snapshot.\n" in still_shared
+    assert unshare.still_there in still_shared
+
+
+def test_an_export_that_began_beside_the_restore_is_a_phase_once_nothing_else_is_done() -> None:
+    beside = {**STEP_TIMES, "archive-snapshot": "2026-03-10T03:10:05.000Z"}
+    del beside["copy-snapshot"]
+    opened = "2026-03-10T03:51:10.000Z"
+    took = outcome.phase_seconds(a_record(step_times=beside, door_open_at=opened), END)
+    assert list(took) == ["check and plan", "restore", "users", "archive"]
+    assert took["users"] == 60
+    assert all(each > 0 for each in took.values())
+    # Before that, or where a deletion follows, it has none of its own.
+    deleting = {**beside, "delete-rds": "2026-03-10T03:51:20.000Z"}
+    for record in (a_record(step_times=beside), a_record(step_times=deleting, door_open_at=opened)):
+        took = outcome.phase_seconds(record, END)
+        assert "archive" not in took
+        assert all(each > 0 for each in took.values())
 
 
 def test_a_clean_up_that_kept_something_says_why() -> None:
@@ -599,6 +631,7 @@ def test_a_clean_up_says_what_it_took_away_also_where_it_kept_the_other() -> Non
     body = failure(
         clean_up={"skipped": "no cluster was made"},
         copy_clean_up_at="2026-03-10T03:50:00.000Z",
+        route_times={"copy_made": "2026-03-10T03:05:00.000Z", "copy_deleted": "2026-03-10T03:50:00.000Z"},
         plan={"target_cluster_id": TARGET, "copy": {"identifier": "prod-orders-copy"}},
     ).body
     assert copied in body

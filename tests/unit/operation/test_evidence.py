@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import pathlib
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -47,10 +48,12 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.contracts.evidence import Evidence, Index
-from utils.contracts.payloads import Archived, CopyTask, ExecutionError
+from utils.contracts.payloads import Archived, ArchiveTask, CopyTask, ExecutionError
 from utils.contracts.plan import Plan, ReplacedDeletion, SnapshotExport
+from utils.contracts.route import RouteStep
 from utils.errors import TemporaryFailure
 from utils.operation import close
+from utils.operation.evidence import _settings
 from utils.operation.evidence_changes import changes_of
 from utils.state.lock import TargetLock
 
@@ -327,6 +330,46 @@ def test_what_could_not_be_taken_back_is_a_finding(rds: FakeRds, inbox: Inbox) -
     assert (found.outcome, still_shared.warnings[0] in found.findings) == ("findings", True)
 
 
+def test_what_a_failed_operation_has_left_open_is_a_finding_too(rds: FakeRds, inbox: Inbox) -> None:
+    copy = a_copy()
+    unshare = RouteStep(name="unshare", snapshot_arn=copy.final.source_arn or "", shared_with="123456789012")
+    share = replace(unshare, name="share")
+    started(a_plan(copy=replace(copy, steps=[share, *copy.steps, unshare]), copy_needed=True)).remember(
+        route_times={"share_begun": "2026-03-10T03:05:00.000Z", "unshare_failed": "2026-03-10T03:30:00.000Z"}
+    )
+    notify(a_task("failed", error=FAILURE, request={}))
+    found = the_evidence()
+    assert (found.outcome, unshare.still_there in found.findings) == ("failed", True)
+
+
+def test_a_copy_that_was_deleted_again_is_listed_with_its_time(rds: FakeRds) -> None:
+    copy = a_copy()
+    plan = a_plan(copy=copy, copy_needed=True, archive_snapshot="delete")
+    restored(rds, plan)
+    rds.add_instance(plan.cluster.instances[0].identifier, TARGET, TagList=OWN_TAGS)
+    state().remember(login_proven_at="2026-03-10T03:29:00.000Z")
+    calling("copy-snapshot")(CopyTask(limits=LIMITS, run=a_run(), copy=copy))
+    later = a_run(now=NOW + dt.timedelta(minutes=40))
+    calling("archive-snapshot")(ArchiveTask(run=later, archive_snapshot="delete", limits=LIMITS, copy=copy))
+    # The message says what the step before it has answered, or that has been lost.
+    for archive in (nothing_archived(), None):
+        found = changes_of(plan, record(), archive, source_is_gone=False)
+        assert [(each.what, each.on, each.at) for each in found if each.on == copy.arn] == [
+            ("created", copy.arn, NOW),
+            ("deleted", copy.arn, later.now),
+        ]
+
+
+def test_the_settings_of_a_cluster_that_came_back_were_not_compared() -> None:
+    known: Any = SimpleNamespace(succeeded=True)
+    opened = {"snapshot-check": NOW.isoformat(), "delete-rds": NOW.isoformat()}
+    assert _settings(known, a_record()) == "as_planned"
+    assert _settings(known, a_record(plan={"rolls_back": {"resource_id": "cluster-OLD"}})) == "not_compared"
+    known.succeeded = False
+    assert _settings(known, a_record()) == "not_compared"
+    assert _settings(known, a_record(step_times=opened)) == "as_planned"
+
+
 def test_a_dry_run_has_no_evidence(inbox: Inbox) -> None:
     plan = a_plan(dry_run=True)
     notify(a_task("planned", plan=plan))
@@ -425,6 +468,10 @@ def test_that_the_snapshots_tables_went_to_a_bucket_is_listed(archive: Archived 
     (change,) = changes_of(plan, record, archive, source_is_gone=False)
     assert (change.what, change.on, change.at) == (what, WHERE, dt.datetime.fromisoformat(asked))
     assert change.proof == f"rds:StartExportTask of {EXPORT.source_arn}; {end}"
+    cancelled = replace(record, export_cancelled_at="2026-03-10T03:40:00.000Z")
+    (change,) = changes_of(plan, cancelled, None, source_is_gone=False)
+    assert change.what == "export begun"
+    assert change.proof.endswith("; cancelled at 2026-03-10T03:40:00.000Z; what it has written stays")
     # What an earlier execution has begun under another name is not this one's.
     assert changes_of(plan, replace(record, export_begun="another"), archive, source_is_gone=False) == []
 

@@ -20,6 +20,7 @@ from tests.unit.support import (
     OPERATION,
     OTHER_EXECUTION,
     OWN_TAGS,
+    REGION,
     SOURCE,
     STATE_TABLE,
     TARGET,
@@ -27,6 +28,7 @@ from tests.unit.support import (
     a_copy,
     a_deletion,
     a_plan,
+    a_record,
     a_run,
     calling,
     lost_answer,
@@ -35,10 +37,12 @@ from tests.unit.support import (
 from utils.aws import client
 from utils.contracts.payloads import DeleteTask, RestoreTask
 from utils.contracts.plan import MaskingPlan, Plan, TargetSecrets, VerificationPlan
+from utils.contracts.route import RouteStep, SnapshotCopy, StepName
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.logins.target_secrets import make_secrets
 from utils.names import fingerprint
+from utils.operation.resume import _route_again
 from utils.request.fields import RestoreRequest
 from utils.state.lock import TargetLock
 from utils.state.operation import NO_CLUSTER, OperationRecord, OperationState
@@ -300,10 +304,83 @@ def test_a_copy_that_the_clean_up_deleted_is_forgotten(machine: FakeMachine, rds
 def test_nor_is_what_was_made_on_its_way_taken_for_there(machine: FakeMachine, rds: FakeRds) -> None:
     """The clean-up has removed it: a resumed run that counted on it would copy from nothing."""
     state = failed(machine)
-    state.remember(made_snapshots={"copy": COPY.arn}, route_times={"copy": "2026-03-10T03:10:00.000Z"})
+    state.remember(made_snapshots={"copy": COPY.arn}, route_times={"copy_made": "2026-03-10T03:10:00.000Z"})
     archive({"run": a_run(cleaning_up=True), "archive_snapshot": "delete", "copy": COPY})
     check(again())
     assert (record().made_snapshots, record().route_times) == ({}, {})
+
+
+AT = "2026-03-10T03:10:00.000Z"
+THEIRS = "arn:aws:rds:us-east-1:999999999999:cluster-snapshot"
+
+
+def the_way(*names: StepName) -> SnapshotCopy:
+    """A route of these steps, through an account and a region in between where it has the steps for that."""
+    here = COPY.final.snapshot_arn
+    between, theirs = here.replace(REGION, "eu-west-1"), f"{THEIRS}:{COPY.identifier}"
+    on: dict[StepName, str] = {"copy": here, "copy_into_account": between, "remove_in_account": between}
+    steps = [
+        RouteStep(name=name, snapshot_arn=on.get(name, theirs), source_arn="any" if "copy" in name else None)
+        for name in names
+    ]
+    return SnapshotCopy(steps=steps, tags={})
+
+
+SHARED, OWNERS = ("share", "copy", "unshare"), ("copy_at_owner", "share", "copy", "unshare", "remove_at_owner")
+TWO = ("copy_at_owner", "share", "copy_into_account", "unshare", "remove_at_owner", "copy", "remove_in_account")
+
+
+@pytest.mark.parametrize(
+    ("route", "times", "made", "left"),
+    [
+        # A share that is taken back is made anew. One that could not be is remembered, and shared once more.
+        (SHARED, "share_begun share unshare", "", ""),
+        (SHARED, "share_begun share unshare_failed", "", "share_begun"),
+        (SHARED, "share_begun", "", "share_begun"),
+        # The copy is there: nothing of its way is needed again.
+        (SHARED, "share_begun share copy_made unshare", "copy", "share_begun share copy_made unshare"),
+        # It was deleted after that.
+        (SHARED, "share_begun share copy_made unshare copy_deleted", "", ""),
+        # The owner's copy is removed, or is not.
+        (OWNERS, "copy_at_owner_made share_begun share unshare remove_at_owner", "copy_at_owner", ""),
+        (
+            OWNERS,
+            "copy_at_owner_made share_begun share unshare remove_at_owner_failed",
+            "copy_at_owner",
+            "copy_at_owner_made",
+        ),
+        # What is in between is there, and goes on from there; or is removed as well.
+        (
+            TWO,
+            "copy_at_owner_made share_begun share copy_into_account_made unshare remove_at_owner",
+            "copy_at_owner copy_into_account",
+            "copy_at_owner_made share_begun share copy_into_account_made unshare remove_at_owner",
+        ),
+        (
+            TWO,
+            "copy_at_owner_made share_begun share copy_into_account_made unshare remove_at_owner remove_in_account",
+            "copy_at_owner copy_into_account",
+            "",
+        ),
+    ],
+)
+def test_of_the_way_what_was_taken_back_is_made_anew_and_what_stands_is_remembered(
+    route: tuple[StepName, ...], times: str, made: str, left: str
+) -> None:
+    copy = the_way(*route)
+    known = a_record(
+        route_times=dict.fromkeys(times.split(), AT),
+        made_snapshots={name: step.snapshot_arn for step in copy.steps if (name := step.name) in made.split()},
+    )
+    facts = _route_again(copy, known, is_gone=False)
+    assert list(facts["route_times"]) == left.split()
+    stands = {name for name in made.split() if f"{name}_made" in facts["route_times"]}
+    assert set(facts["made_snapshots"]) >= stands - {"copy_at_owner"}
+    # Nothing that was removed counts as there, and what is still open is taken back in the end.
+    removed = {step.name for step in copy.steps if step.effect == "remove"} & set(times.split())
+    assert not {copy.maker_of(step).name for step in copy.steps if step.name in removed} & set(facts["made_snapshots"])
+    if "share_begun" in facts["route_times"] and "unshare" not in facts["route_times"]:
+        assert "unshare" in [step.name for step in copy.outstanding(facts["route_times"])]
 
 
 def test_a_broken_copy_that_was_kept_has_to_go_first(machine: FakeMachine, rds: FakeRds) -> None:
