@@ -255,7 +255,7 @@ def list_operations(called: Called, source: str | None, target: str | None, limi
         for each in known
         if source in (None, each.plan.snapshot.cluster_identifier) and target in (None, each.plan.target_cluster_id)
     ]
-    good = [each for each in matching if each.status == "succeeded"][:1]
+    good = [each for each in matching if each.status == "succeeded" and each.plan.kind in ("restore", "refresh")][:1]
     last_good = next(iter(summaries(called.stack, good)), None)
     listing = Listing(
         operations=summaries(called.stack, matching[:limit]),

@@ -17,7 +17,9 @@ LATEST, LAST_FAILED, RUNNING = "latest", "last-failed", "running"
 # What a list shows of an operation and of its plan; a plan's item has the key that begins so.
 _OF_OPERATION = "operation_id execution_id started_at last_updated plan_item"
 _LISTED = f"{_OF_OPERATION} source_deletion_at outcome evidence verification removed".split()
-_OF_PLAN = "target_cluster_id snapshot.cluster_identifier snapshot.created_at dry_run drill replaces"
+_OF_PLAN = (
+    "target_cluster_id snapshot.cluster_identifier snapshot.created_at dry_run drill replaces replaced rolls_back"
+)
 _OF_REQUEST = "target_cluster_id dry_run"
 _PLAN_KEY = "plan#"
 # The item with an entry for each cluster that expires, by its resource id.

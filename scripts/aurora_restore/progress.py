@@ -43,6 +43,11 @@ _ENTERED = ("TaskStateEntered", "WaitStateEntered")
 _FAILED = ("LambdaFunctionFailed", "LambdaFunctionTimedOut", "TaskFailed", "TaskTimedOut")
 # A wait is a Wait, or a Task that an event of RDS or its time ends.
 _WAIT, _BY_TIME = "Wait ", " by Time"
+_WRITTEN_ELSEWHERE = {
+    "Wait for Rollback": "swap",
+    "Wait to Finish Swap": "swap",
+    "Wait for End of Drill": "clean_up",
+}
 _BAD_ENDS = ("ExecutionAborted", "ExecutionTimedOut")
 _SUCCEEDED = ("LambdaFunctionSucceeded", "TaskSucceeded")
 
@@ -195,6 +200,11 @@ def _waiting_for(details: dict[str, Any]) -> str:
 
 
 def _progress(details: dict[str, Any]) -> dict[str, Any]:
-    """Return what the wait is for: the part of its input that the step before `Wait for Clean-up` wrote to clean_up."""
-    key = details["name"].removeprefix("Wait for ").removesuffix(_BY_TIME).replace("-", "_").lower()
-    return dict(json.loads(details["input"]).get(key, {}))
+    """Return what the wait is for: the part of its input that the step before it wrote."""
+    return dict(json.loads(details["input"]).get(key_of(details["name"]), {}))
+
+
+def key_of(wait: str) -> str:
+    """Return under which name a wait's input has the progress: that of `Wait for Clean-up` is clean_up's."""
+    name = wait.removesuffix(_BY_TIME)
+    return _WRITTEN_ELSEWHERE.get(name, name.removeprefix("Wait for ").replace("-", "_").lower())

@@ -277,7 +277,7 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -
 
 
 def _route_again(copy: SnapshotCopy, record: OperationRecord, *, is_gone: bool) -> dict[str, Any]:
-    """Return what is left of the snapshot's way: what was taken back behind the last copy that exists is made anew.
+    """Return what is left of the snapshot's way: what was taken back behind the last copy that exists is done again.
 
     What could not be taken back stands still, and so does its record: it is taken back this time.
     """

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from scripts.aurora_restore.progress import Progress, phase_of
+from scripts.aurora_restore.progress import Progress, key_of, phase_of
 from scripts.local_run.stage import PROJECT
 
 BEGAN = dt.datetime(2026, 11, 28, 2, 0, tzinfo=dt.UTC)
@@ -124,6 +124,19 @@ def test_the_live_line_says_when_the_phase_should_end_where_that_is_known() -> N
     assert line["expected"] == "ends in 3 min 20 s to 5 min 0 s"
     assert line["completed"] / line["total"] == pytest.approx(0.25)
     assert live({"expected_end": ends}, 900)["expected"] == "ends in 0 s"
+
+
+def test_every_wait_is_read_where_its_step_has_written() -> None:
+    machine = json.loads((PROJECT / "infrastructure" / "state_machine.asl.json").read_text())
+    paths = {
+        name: state.get("SecondsPath") or state.get("TimeoutSecondsPath")
+        for name, state in machine["States"].items()
+        if name.startswith("Wait ")
+    }
+    # The others wait for as long as it takes a step that was stopped to end.
+    until = {name: path for name, path in paths.items() if path is not None}
+    assert len(until) > 10
+    assert {name: f"$.{key_of(name)}.wait_seconds" for name in until} == until
 
 
 def test_every_state_that_takes_time_is_part_of_a_phase_that_a_person_knows() -> None:

@@ -16,7 +16,20 @@ from scripts.aurora_restore import executions, operations, published, starting
 from scripts.aurora_restore.exits import CommandError
 from scripts.aurora_restore.operations import Operations
 from scripts.aurora_restore.stack import Stack
-from tests.unit.support import AUDIT_TABLE, EXECUTION, NOW, OPERATION, REGION, SOURCE, STATE_TABLE, TARGET, a_plan
+from tests.unit.messages.test_rollback import UNDONE
+from tests.unit.operation.test_finishing import REPLACES
+from tests.unit.support import (
+    AUDIT_TABLE,
+    EXECUTION,
+    NOW,
+    OPERATION,
+    REGION,
+    SOURCE,
+    STATE_TABLE,
+    TARGET,
+    a_copy,
+    a_plan,
+)
 from utils import errors
 from utils.contracts import evidence
 from utils.contracts import plan as contract
@@ -114,6 +127,22 @@ def test_a_list_has_every_operation_the_latest_first_with_what_it_shows_of_the_p
     assert found[1].plan.target_cluster_id == TARGET
     assert found[1].plan.snapshot.cluster_identifier == SOURCE
     assert found[0].raw_plan == {}
+
+
+@pytest.mark.parametrize("field", ["replaces", "replaced", "rolls_back", "drill", "dry_run", "copy"])
+def test_an_operation_in_a_list_is_of_the_same_kind_and_data_as_the_one_that_is_read(stack: Stack, field: str) -> None:
+    values: dict[str, Any] = {
+        "replaces": REPLACES,
+        "replaced": REPLACES,
+        "rolls_back": UNDONE,
+        "drill": True,
+        "dry_run": True,
+        "copy": a_copy(),
+    }
+    opened(OPERATION, plan=a_plan(**{field: values[field]}))
+    (listed,), read = Operations(stack).all(), Operations(stack).find(OPERATION)
+    assert listed.plan.kind == read.plan.kind
+    assert listed.plan.data_taken_at == read.plan.data_taken_at
 
 
 def test_an_operation_is_found_by_a_unique_beginning_and_by_words(stack: Stack) -> None:
