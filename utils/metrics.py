@@ -48,15 +48,19 @@ def record_phase(step: str, operation_id: str, seconds: float) -> None:
     _put("PhaseDuration", MetricUnit.Seconds, seconds, step, operation_id)
 
 
-def record_restore(operation_id: str, seconds: float, data_age_seconds: float, gib: int) -> None:
+def record_restore(
+    operation_id: str, seconds: float, data_age_seconds: float, gib: int, *, is_drill: bool = False
+) -> None:
     """Record what a finished operation achieved: its duration, the age of the target's data, and their size.
 
-    RDS reports 0 GiB for most of Aurora's snapshots, which is not a size: it is not counted.
+    A drill leaves no data behind, so it counts as a step of its own: it must not silence the alarm of stale data. RDS
+    reports 0 GiB for most of Aurora's snapshots, which is not a size: it is not counted.
     """
-    _put("RestoreDuration", MetricUnit.Seconds, seconds, "restore", operation_id)
-    _put("DataAge", MetricUnit.Seconds, data_age_seconds, "restore", operation_id)
+    step = "drill" if is_drill else "restore"
+    _put("RestoreDuration", MetricUnit.Seconds, seconds, step, operation_id)
+    _put("DataAge", MetricUnit.Seconds, data_age_seconds, step, operation_id)
     if gib:
-        _put("RestoredSize", MetricUnit.Gigabytes, gib, "restore", operation_id)
+        _put("RestoredSize", MetricUnit.Gigabytes, gib, step, operation_id)
 
 
 def _put(name: str, unit: MetricUnit, value: float, step: str, operation_id: str, **properties: str) -> None:

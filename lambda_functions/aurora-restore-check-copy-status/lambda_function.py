@@ -14,7 +14,8 @@ def lambda_handler(task: CheckCopyTask, work: Work) -> CopyProgress:
     situation = assess(task.copy, places, record, now)
     note_unseen(situation, work.state, record)
     deadline_hours = environment.whole_number("COPY_DEADLINE_HOURS")
-    progress = copy_after_check(situation, task.progress, now, work.pace(record), deadline_hours)
+    pace = work.pace(record).until(task.progress.started_at, deadline_hours)
+    progress = copy_after_check(situation, task.progress, now, pace, deadline_hours)
     if (durations := durations_seen(situation, task.progress, record, now)) != record.took:
         work.state.remember(took=durations, expected_end=progress.expected_end)
     return progress

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CopyProgress, CopyTask
 from utils.preflight.limits import prove_copy_allowed
@@ -22,4 +23,6 @@ def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
             prove_copy_allowed(due, task.copy.tags, places.source_of(due), places.own_account, task.limits)
         if (postponed := calls.take(due)) is not None:
             situation = replace(situation, waiting_for=postponed.why, shared_at=postponed.shared_at, due=[])
-    return copy_after_action(situation, record, task.run.now, work.pace(record))
+    deadline_hours = environment.whole_number("COPY_DEADLINE_HOURS")
+    pace = work.pace(record).until(record.entered("copy-snapshot"), deadline_hours)
+    return copy_after_action(situation, record, task.run.now, pace)

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from utils import environment
 from utils.common import Work, always, step
 from utils.contracts.payloads import RestoreProgress, RestoreTask
 from utils.preflight.limits import prove_restore_allowed
@@ -23,5 +24,7 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
         prove_restore_allowed(task.cluster, aurora, task.limits)
     situation, refusal = take_due(task.cluster, observed, aurora, work.state, record)
     note_unseen(situation, work.state, record)
-    progress = after_action(situation, record, task.run.now, work.pace(record), refusal)
+    deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
+    pace = work.pace(record).until(record.entered("restore-snapshot"), deadline_hours)
+    progress = after_action(situation, record, task.run.now, pace, refusal)
     return replace(progress, **wait_fields(aurora.region, task.cluster.identifier, task.run.now))

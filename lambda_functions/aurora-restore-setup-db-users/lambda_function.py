@@ -8,7 +8,7 @@ from utils.logins.application import ApplicationSecret
 from utils.logins.roles import RoleNames
 from utils.logins.secret_choice import application_secret_of, with_secrets
 from utils.postgres.setup import set_up_roles, shortened
-from utils.state.operation import iso
+from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.login_proof import master_login, prove_and_promote, server_for
 from utils.steps.restore import note_seen
 from utils.steps.unmasked import refuse_unmasked
@@ -38,7 +38,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         lock=task.inherited_logins == "lock",
         quarantine=task.quarantine,
         locked_before=record.locked_logins,
-        on_locked=lambda names: work.state.remember(locked_logins=names[:MAX_REMEMBERED]),
+        on_locked=lambda names: remember_locked(names, record, work.state),
     )
     users = UsersReady(
         endpoint=master.host,
@@ -55,3 +55,9 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     )
     work.state.remember(users_ready_at=iso(task.run.now), users=users)
     return with_secrets(users, record)
+
+
+def remember_locked(names: list[str], record: OperationRecord, state: OperationState) -> None:
+    """Record which logins were locked, as far as there is room, and how many: those of an earlier attempt as well."""
+    count = record.locked_count + len(set(names).difference(record.locked_logins))
+    state.remember(locked_logins=names[:MAX_REMEMBERED], locked_count=count)

@@ -49,9 +49,14 @@ class ExportTask(Struct, frozen=True, kw_only=True):
         return self.status in ("starting", "in_progress")
 
     @property
+    def is_cancelled(self) -> bool:
+        """Return whether the export was cancelled, or is being."""
+        return self.status in ("canceling", "canceled")
+
+    @property
     def is_broken(self) -> bool:
         """Return whether the export has failed, or was or is being cancelled."""
-        return self.status in ("failed", "canceling", "canceled")
+        return self.status == "failed" or self.is_cancelled
 
 
 class Exports:
@@ -96,14 +101,15 @@ class Exports:
             return existing
         return _read(answer)
 
-    def cancel(self, task: ExportTask) -> None:
-        """Cancel an export, unless it has ended since. What it has written to the bucket stays there.
+    def cancel(self, task: ExportTask) -> bool:
+        """Cancel an export. Return False where it has ended since. What it has written to the bucket stays there.
 
         Source: the API's CancelExportTask, whose error says that an export task that has completed cannot be cancelled.
         """
-        none_when(
+        answer = none_when(
             "InvalidExportTaskStateFault", lambda: self._rds.cancel_export_task(ExportTaskIdentifier=task.identifier)
         )
+        return answer is not None
 
 
 def _read(raw: Any) -> ExportTask:

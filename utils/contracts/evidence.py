@@ -159,6 +159,7 @@ class Change(Struct, frozen=True, kw_only=True):
         "created",
         "deleted",
         "deletion begun",
+        "found gone",
         "shared",
         "unshared",
         "export begun",

@@ -23,7 +23,7 @@ from utils.messages.next_steps import next_lines
 from utils.messages.plan import expected_range, not_taken_over_lines, plan_lines
 from utils.messages.remains import Remains
 from utils.messages.rollback import parts_of, rolled_back_rows
-from utils.messages.swap import ReplacedNow, end_of_kept, undone_sentences
+from utils.messages.swap import ReplacedNow, end_of_kept, fence_sentences, undone_sentences
 from utils.planning.calls import call_lines
 from utils.redaction import without_secrets
 from utils.request.next_command import anew, start_command
@@ -156,6 +156,7 @@ def succeeded(
                 *snapshot.notes,
                 *plan.warnings,
                 *undone_sentences(replaced),
+                *fence_sentences(replaced),
                 *record.masking.get("findings", []),
                 *(record.verification.get("findings", []) if record.verified_at else ()),
                 *users.warnings,
@@ -210,6 +211,7 @@ def drilled(
             for warning in (
                 *snapshot.notes,
                 *plan.warnings,
+                *record.removed_here.get("masking_findings", []),
                 *found.get("findings", []),
                 *users.warnings,
                 *archive.warnings,
@@ -318,13 +320,15 @@ def phases_of(record: OperationRecord, now: dt.datetime) -> list[tuple[str, dt.d
     """Return each phase with its begin and its end, which is when the next one began.
 
     The deletion of a drill's cluster is its last: the steps of a clean-up do not record when they are entered. An
-    export begins beside the restore. It is a phase of its own from when the door is open and nothing else is done.
+    export begins beside the restore. It is a phase of its own from when nothing else is done: the door is open, and the
+    source is gone that was to be deleted.
     """
     times = dict(record.step_times)
     if times.get("archive-snapshot", LATEST) < times.get("restore-snapshot", ""):
         del times["archive-snapshot"]
-        if record.door_open_at is not None and "delete-rds" not in times:
-            times["archive-snapshot"] = record.door_open_at
+        alone_since = record.door_open_at if "delete-rds" not in times else record.source_gone_at
+        if alone_since is not None:
+            times["archive-snapshot"] = alone_since
     if record.is_drill and record.removed_here.get("ready_at") and record.seen(record.removed["began_at"]):
         times["delete-rds"] = record.removed["began_at"]
     names = [(name, dt.datetime.fromisoformat(times[step])) for step, name in PHASES.items() if step in times]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.messages.expiry import hours_text
-from utils.messages.swap import ReplacedNow, TargetNow, end_of_kept, planned_end, undone_sentences
+from utils.messages.swap import ReplacedNow, TargetNow, end_of_kept, fence_sentences, planned_end, undone_sentences
 from utils.state.operation import OperationRecord
 
 # A label and its text.
@@ -69,7 +69,7 @@ def rolled_back_rows(plan: Plan, record: OperationRecord, kept: ReplacedNow | No
         yield "Login", f"the master login is in secret {undone.admin_secret_arn}"
     if undone.application_secret_arn:
         yield "", f"the application's logins are in secret {undone.application_secret_arn}"
-    yield from (("Warning", warning) for warning in (*plan.warnings, *undone_sentences(kept)))
+    yield from (("Warning", warning) for warning in (*plan.warnings, *undone_sentences(kept), *fence_sentences(kept)))
 
 
 def state_after_failure(record: OperationRecord, now: TargetNow | None) -> str:

@@ -18,13 +18,16 @@ class ReplacedNow(Struct, frozen=True):
     """The cluster that was replaced, as RDS has it after the swap: the name that it has, None where it is gone.
 
     `costs`: what it costs in an hour, as a predicate, where RDS has reported its instances. `is_previous`: it is tagged
-    as what the expiry may delete. `undone`: what AWS has refused, and the swap has ended without.
+    as what the expiry may delete. `undone`: what AWS has refused, and the swap has ended without. `in_doubt`: how many
+    clients were at work when their session was ended. `prepared_transactions`: how many it had then.
     """
 
     identifier: str | None
     costs: str = ""
     is_previous: bool = True
     undone: tuple[str, ...] = ()
+    in_doubt: int = 0
+    prepared_transactions: int = 0
 
 
 class TargetNow(Struct, frozen=True, kw_only=True):
@@ -122,6 +125,22 @@ def undone_sentences(now: ReplacedNow | TargetNow | None) -> Iterator[str]:
     """Yield what a swap has ended without, and what a person has to do."""
     for what in now.undone if now is not None else ():
         yield f"The swap has ended, but AWS has refused to {_UNDONE.get(what, what)}."
+
+
+def fence_sentences(now: ReplacedNow | None) -> Iterator[str]:
+    """Yield what the end of its clients' sessions has left open in the cluster that was replaced."""
+    if now is None or now.identifier is None:
+        return
+    if now.in_doubt:
+        yield (
+            f"Sessions at work that were ended when the name was taken: {now.in_doubt}. Whether their last transaction "
+            f"was committed is to be seen in {now.identifier} alone."
+        )
+    if now.prepared_transactions:
+        yield (
+            f"Prepared transactions in {now.identifier}: {now.prepared_transactions}. They hold their locks, also once "
+            "it has its name back, until somebody commits them or rolls them back (pg_prepared_xacts)."
+        )
 
 
 # By the action of the decision table (utils/steps/swap.py, Action) or the errand (swap_step.py, ErrandKind).

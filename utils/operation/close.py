@@ -360,6 +360,7 @@ class OperationEnd:
             total_seconds(record, now),
             (now - plan.snapshot.created_at).total_seconds(),
             plan.snapshot.allocated_gib,
+            is_drill=plan.drill,
         )
 
 

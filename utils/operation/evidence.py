@@ -278,7 +278,7 @@ def _isolation(plan: Plan, known: Known, record: OperationRecord) -> Isolation:
         opened_at=moment(record.door_open_at),
         security_groups=[] if record.is_drill else plan.cluster.vpc_security_group_ids,
         inherited_logins=plan.inherited_logins,
-        locked_logins=len(record.locked_logins) if exists else int(record.removed_here.get("locked_logins", 0)),
+        locked_logins=record.locked_count if exists else int(record.removed_here.get("locked_logins", 0)),
         masking_policy=f"{plan.masking.policy}, version {plan.masking.version_id}" if plan.masking else None,
         masked_at=moment(masked),
     )
@@ -362,8 +362,14 @@ def _findings(known: Known, objectives: Objectives) -> Iterator[str]:
         elif check.held is None:
             yield f"{one_line(check.name)}, {one_line(check.scope)}: not run ({one_line(check.error or 'no reason')})"
     yield from (one_line(each, MAX_SENTENCE) for each in known.left)
-    for difference in _differences(known.record) if known.record is not None else []:
-        yield one_line(difference, MAX_SENTENCE)
+    for each in (*_differences(known.record), *_of_masking(known.record)) if known.record is not None else ():
+        yield one_line(each, MAX_SENTENCE)
+
+
+def _of_masking(record: OperationRecord) -> list[str]:
+    """Return what the masking has reported, also of a cluster that was deleted again."""
+    findings: list[str] = record.masking.get("findings") or record.removed_here.get("masking_findings", [])
+    return findings
 
 
 def _changes(known: Known, plan: Plan | None) -> list[Change]:

@@ -90,7 +90,7 @@ def _of_the_cluster(plan: Plan, record: OperationRecord) -> Iterator[Change]:
             at=moment(known),
             proof=f"the gate of policy {plan.masking.policy}, version {plan.masking.version_id}, has passed",
         )
-    locked = len(record.locked_logins) if exists else int(removed.get("locked_logins", 0))
+    locked = record.locked_count if exists else int(removed.get("locked_logins", 0))
     if locked:
         yield Change(
             what="locked",
@@ -100,18 +100,19 @@ def _of_the_cluster(plan: Plan, record: OperationRecord) -> Iterator[Change]:
             proof="set to NOLOGIN, by PostgreSQL's answer",
         )
     if removed:
-        gone = removed.get("gone_at")
-        yield Change(
-            what="deleted" if gone else "deletion begun",
-            on=one_line(removed["identifier"]),
-            resource_id=removed["resource_id"],
-            at=moment(gone or removed["began_at"]),
-            proof=_gone(removed) if gone else _NOT_SEEN,
-        )
+        yield _removed(removed)
 
 
-def _gone(removed: dict[str, Any]) -> str:
-    return _GONE if removed["began_at"] is not None else f"{_GONE}; somebody else has deleted it"
+def _removed(removed: dict[str, Any]) -> Change:
+    """Return what became of a cluster that is gone, or was to go. Nobody but the operation says when it began."""
+    gone, began = removed.get("gone_at"), removed["began_at"]
+    return Change(
+        what="deletion begun" if not gone else "found gone" if began is None else "deleted",
+        on=one_line(removed["identifier"]),
+        resource_id=removed["resource_id"],
+        at=moment(gone or began),
+        proof=_NOT_SEEN if not gone else f"{_GONE}; somebody else has deleted it" if began is None else _GONE,
+    )
 
 
 def _created(identifier: str, resource_id: str | None, asked_at: str | None) -> Change:

@@ -82,6 +82,8 @@ def replaced_now(record: OperationRecord) -> ReplacedNow | None:
             costs=cost_now(found, aurora.instances_of(found.identifier)),
             is_previous=found.tags.get(ROLE_TAG) == "previous",
             undone=swap.record.refused if swap is not None else (),
+            in_doubt=swap.sessions_in_doubt if swap is not None else 0,
+            prepared_transactions=swap.prepared_transactions if swap is not None else 0,
         )
     except (ClientError, BotoCoreError) as error:
         log.warning("replaced cluster not looked at", extra={"cause": one_line(error)})

@@ -270,6 +270,9 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -
         # What was skipped may have been fixed since: the users are set up again. They stay ready meanwhile, so that
         # nothing cleans up a cluster on which people may rely; and a door that is open stays open.
         facts |= {"users": None}
+    if record.verified_at is None and "held" in record.verification:
+        # The checks that did not hold are made again.
+        facts |= {"verification": {}}
     if record.drill_ended_by:
         # A redrive of that execution has gone on with the drill since.
         facts |= {"drill_ended_by": {}}

@@ -111,8 +111,10 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     differences: list[str] = []
     settings_compared_at: str | None = None
     login_proven_at: str | None = None
-    # Those of production that were locked, also by an attempt that didn't come to its end.
+    # Those of production that were locked, also by an attempt that didn't come to its end: names, as many as there is
+    # room for, and how many they are.
     locked_logins: list[str] = []
+    locked_count: int = 0
     users_ready_at: str | None = None
     users: dict[str, Any] | None = None
     # How far the verification is, and when every check had come to an end and the run could go on (what it has found is
@@ -250,6 +252,7 @@ NO_CLUSTER: dict[str, Any] = {
     "writer_changed_at": None,
     "shortage": None,
     "locked_logins": [],
+    "locked_count": 0,
     "data_api_enabled_at": None,
     "differences": [],
     "settings_compared_at": None,

@@ -71,6 +71,7 @@ class StoredSwap(Struct, frozen=True, kw_only=True):
     turned_because: str = ""
     sessions_ended: int = 0
     sessions_in_doubt: int = 0
+    prepared_transactions: int = 0
 
     def is_of(self, execution_id: str) -> bool:
         """Return whether this execution, or a redrive of it, has begun the swap or begun to finish it."""

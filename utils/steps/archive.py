@@ -62,15 +62,15 @@ def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecor
     if settled.answer == "wait" or settled.warnings:
         return settled
     facts: dict[str, object] = {}
+    # What was taken back before this is in the record by now.
+    now_known = state.recall() or record
     if settled.deleted_snapshot_arn is not None:
-        # What was taken back before this is in the record by now.
-        now_known = state.recall() or record
         facts["route_times"] = now_known.route_times | {task.copy.final.deleted: iso(task.run.now)}
     if task.run.cleaning_up and task.archive_snapshot != "keep":
         # A resumed run goes the snapshot's way again.
         facts["copy_clean_up_at"] = iso(task.run.now)
     if facts:
-        state.remember(made_snapshots=_without_copy(record), **facts)
+        state.remember(made_snapshots=_without_copy(now_known), **facts)
     return settled
 
 

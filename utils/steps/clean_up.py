@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -28,7 +28,7 @@ def clean_up(
         return _look_again(task, record, pace)
     if record.is_drill_ended:
         return _end_stopped_drill(task, record, aurora, state, pace)
-    going = None
+    going, removed = None, record.removed_here
     cluster, kept_because = prove_unfinished(record, aurora, task.run.target_cluster_id)
     if task.ends_drill:
         going = prove_drill_ends(cluster, kept_because, state.with_plan(record), aurora)
@@ -38,8 +38,9 @@ def clean_up(
     if cluster is not None and cluster.is_busy:
         return _begun(task, record, pace, cluster, cluster.resource_id, doing="waiting-to-delete")
     if cluster is not None:
-        going = _delete(cluster, record, aurora, state, ends_drill=task.ends_drill)
-    return _begun(task, record, pace, cluster, going, skipped=kept_because if going is None else None)
+        going, removed = cluster.resource_id, _delete(cluster, record, aurora, state, ends_drill=task.ends_drill)
+    skipped = kept_because if going is None else None
+    return _begun(task, record, pace, cluster, going, skipped=skipped, since=removed.get("began_at"))
 
 
 def _is_unsure(record: OperationRecord, aurora: Aurora, state: OperationState, target_cluster_id: str) -> bool:
@@ -75,6 +76,9 @@ def _end_stopped_drill(
     target_id = task.run.target_cluster_id
     cluster = prove_stopped_drill(state.with_plan(record), aurora, target_id)
     if cluster is None and record.cluster_resource_id is None:
+        if record.cluster_asked_at is not None:
+            # RDS has shown none at two looks: nothing is left that anybody would have to look for.
+            state.remember(cluster_asked_at=None)
         skipped = "it is gone" if record.removed else "no cluster was made"
         return _begun(task, record, pace, None, None, skipped=skipped)
     if cluster is None:
@@ -82,21 +86,21 @@ def _end_stopped_drill(
         return _begun(task, record, pace, None, record.cluster_resource_id)
     if cluster.is_busy:
         return _begun(task, record, pace, cluster, cluster.resource_id, doing="waiting-to-delete")
-    going = _delete(cluster, record, aurora, state, ends_drill=False)
-    return _begun(task, record, pace, cluster, going)
+    removed = _delete(cluster, record, aurora, state, ends_drill=False)
+    return _begun(task, record, pace, cluster, cluster.resource_id, since=removed["began_at"])
 
 
 def _delete(
     cluster: Cluster, record: OperationRecord, aurora: Aurora, state: OperationState, *, ends_drill: bool
-) -> str:
-    """Delete a proved cluster, and return its resource id.
+) -> dict[str, Any]:
+    """Delete a proved cluster, and return what stays known of it.
 
     What is recorded first is that its absence is our doing: a resumed run makes another one.
     """
     removed = removal_begun(cluster, record, state.now, ends_drill=ends_drill)
     state.remember(clean_up_at=iso(state.now), removed=removed)
     delete_own_cluster(cluster, aurora)
-    return cluster.resource_id
+    return removed
 
 
 def _begun(
@@ -108,8 +112,12 @@ def _begun(
     *,
     skipped: str | None = None,
     doing: Literal["deleting", "waiting-to-delete"] = "deleting",
+    since: str | None = None,
 ) -> DeleteProgress:
-    """Return what is waited for: that the cluster with the id `going` is gone, or nothing where there is none."""
+    """Return what is waited for: that the cluster with the id `going` is gone, or nothing where there is none.
+
+    `since`: when RDS was asked to delete it, if this operation did.
+    """
     progress = DeleteProgress(
         cluster_identifier=cluster.identifier if cluster else record.named(task.run.target_cluster_id),
         region=environment.region(),
@@ -120,6 +128,7 @@ def _begun(
         wait_seconds=0,
         skipped=skipped,
         doing=doing,
+        doing_since=record.seen(since),
         is_accepted=cluster is not None and doing == "deleting",
     )
     return waited_for(progress, task.run.now, pace)

@@ -142,6 +142,8 @@ class RouteCalls:
             if found is not None and not found.is_being_deleted:
                 prove_own_snapshot(found, maker, self._record)
                 where.delete_snapshot(name)
+            if self._made.pop(maker.name, None) is not None:
+                self._state.note(made_snapshots=self._made)
         self._note(step.name)
 
     def _prove_gone(self, maker: RouteStep) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from utils import environment
 from utils.aurora_utils.resources import Cluster
 from utils.contracts.payloads import DeleteProgress
 from utils.contracts.plan import SourceDeletion
@@ -49,7 +50,8 @@ def deletion_begun(
 def waited_for(progress: DeleteProgress, now: dt.datetime, pace: Pace) -> DeleteProgress:
     """Return the progress with the pause before the next look, and when all is expected to end."""
     phase, moment = phase_of(progress), since(progress)
-    pause = pace.pause(phase, moment, now, event_at=progress.event_at)
+    bounded = pace.until(progress.started_at, environment.whole_number("DELETE_DEADLINE_HOURS"))
+    pause = bounded.pause(phase, moment, now, event_at=progress.event_at)
     return replace(
         progress,
         wait_seconds=pause,

@@ -37,7 +37,7 @@ def begin_export(
 
 
 def cancel_export(export: SnapshotExport, record: OperationRecord, target: AuroraReader) -> bool:
-    """Cancel the export of an operation whose restore has failed. Return whether one was that was still running.
+    """Cancel the export of an operation whose restore has failed. Return whether one is, or was, cancelled.
 
     One that is of another snapshot is left alone. Raises TemporaryFailure where RDS does not show one that was begun:
     it keeps the exports that have ended, too.
@@ -48,10 +48,10 @@ def cancel_export(export: SnapshotExport, record: OperationRecord, target: Auror
         raise TemporaryFailure(
             f"RDS does not show the export {export.identifier}, which this operation has begun: it was not cancelled."
         )
-    if task is None or not task.is_running or task.source_arn != export.source_arn:
+    if task is None or task.source_arn != export.source_arn:
         return False
-    exports.cancel(task)
-    return True
+    # The answer to an earlier call may have been lost.
+    return exports.cancel(task) if task.is_running else task.is_cancelled
 
 
 def export_progress(
@@ -95,12 +95,12 @@ def export_progress(
             f"After {hours} hours: {why}. {kept} is kept. RDS continues by itself; resume to follow it, or raise the "
             f"stack's ExportDeadlineHours. {look}"
         )
-    percent = 0 if isinstance(task, str) else task.percent
+    percent, until_then = 0 if isinstance(task, str) else task.percent, pace.until(max(began, started or began), hours)
     return Archived(
         deleted_snapshot_arn=None,
         why=why,
         answer="wait",
         percent=percent,
-        wait_seconds=pace.pause("export", started or began, now, percent),
+        wait_seconds=until_then.pause("export", started or began, now, percent),
         expected_end=pace.expected_end("export", started or began, now),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from utils.contracts.payloads import Woken
 from utils.contracts.phases import FAILURES, PHASES, phase_named, span_of, span_of_all
@@ -38,6 +40,12 @@ class Pace(Struct, frozen=True, kw_only=True):
     # Those of the plan, in its order, and how long those of them took that are known to be over.
     phases: Sequence[str] = ()
     took: Mapping[str, float] = {}
+    # When the step gives up: no pause lasts beyond that, so that it is noticed then.
+    gives_up_at: dt.datetime | None = None
+
+    def until(self, began: dt.datetime, hours: int) -> Pace:
+        """Return the pace of a step that gives up so many hours after it has begun."""
+        return replace(self, gives_up_at=began + dt.timedelta(hours=hours))
 
     def pause(
         self,
@@ -55,7 +63,7 @@ class Pace(Struct, frozen=True, kw_only=True):
         first_look = phase_named(phase).first_look * self.unit_seconds / USUAL_UNIT
         elapsed = (now - since).total_seconds()
         whole = max(sum(self.expected.get(each, 0) for each in self.phases), sum(self.took.values()))
-        return seconds_to_wait(
+        pause = seconds_to_wait(
             elapsed,
             self.unit_seconds,
             expected_seconds=self.expected.get(phase),
@@ -65,6 +73,8 @@ class Pace(Struct, frozen=True, kw_only=True):
             is_announced=self.hears and phase in self.announced and bool(phase_named(phase).announced_by),
             event_ago_seconds=None if event_at is None else abs(now - event_at).total_seconds(),
         )
+        left = math.inf if self.gives_up_at is None else math.ceil((self.gives_up_at - now).total_seconds())
+        return int(max(min(pause, left), 1))
 
     def announced_with(
         self, phase: str, event_at: dt.datetime | None, now: dt.datetime, before: Collection[str]

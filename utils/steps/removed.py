@@ -44,9 +44,10 @@ def _known(record: OperationRecord, ready_at: str | None) -> dict[str, Any]:
         "users_ready_at": record.users_ready_at,
         "login_proven_at": record.login_proven_at,
         "masked_at": record.masked_at,
+        "masking_findings": record.masking.get("findings", []),
         "verified_at": record.verified_at,
-        "verification": record.verification if record.verified_at is not None else {},
-        "locked_logins": len(record.locked_logins),
+        "verification": record.verification if "held" in record.verification else {},
+        "locked_logins": record.locked_count,
         "differences": record.differences,
         "settings_compared_at": record.settings_compared_at,
     }

@@ -175,7 +175,9 @@ class SwapStep:
                 took=took(self._record, self._state.now, {SWAP: self._record.swap_began_at}),
             )
         else:
-            self._state.remember(swap_end=end, door_opening_at=None)
+            # Of a swap that was committed the restored cluster may have been open, before somebody deleted it.
+            was_shut = {"door_opening_at": None} if found.record.committed_at is None else {}
+            self._state.remember(swap_end=end, **was_shut)
             if not self._task.finishing:
                 doubts = self._doubts_of_old()
                 raise StepFailed(turned_back(found.record, because or "one of its steps has failed", doubts))

@@ -74,11 +74,14 @@ class Errands:
             swap,
             sessions_ended=swap.sessions_ended + counted,
             sessions_in_doubt=swap.sessions_in_doubt + in_doubt,
+            # Each member sees those of the whole cluster.
+            prepared_transactions=max((each.prepared_transactions for each in ended), default=0),
         )
         if not left:
             within = replace(_within(swap, errand.side), sessions_ended=sorted(errand.members))
             after = _with(after, errand.side, within)
-            details = {"side": errand.side, "ended": counted, "in_doubt": in_doubt}
+            prepared = after.prepared_transactions
+            details = {"side": errand.side, "ended": counted, "in_doubt": in_doubt, "prepared": prepared}
             self._state.audit("swap", "fenced", {**details, "members": sorted(errand.members)})
         return after, SwapFindings(kind=errand.kind, side=errand.side, left=left, ended=counted, in_doubt=in_doubt)
 

@@ -178,8 +178,8 @@ def _concluded(
     }
     state.audit("verification", "passed" if verification.all_held else "findings", kept)
     if not verification.all_held and task.verification.on_findings == "fail":
-        # Resumed, the operation checks the cluster anew: somebody may have corrected it.
-        state.remember(verification={})
+        # Without its pieces: resumed, the operation checks the cluster anew, because somebody may have corrected it.
+        state.remember(verification=kept)
         raise ChecksFailed(_refusal(verification, findings, only_differs=_only_differs(verification, comparison)))
     if is_newest and (verification.all_held or _only_differs(verification, comparison)):
         good = baseline_of(state.operation_id, task.snapshot.created_at, found)

@@ -613,12 +613,16 @@ def test_an_export_that_began_beside_the_restore_is_a_phase_once_nothing_else_is
     assert list(took) == ["check and plan", "restore", "users", "archive"]
     assert took["users"] == 60
     assert all(each > 0 for each in took.values())
-    # Before that, or where a deletion follows, it has none of its own.
+    # Before that, and until the source is gone that is deleted, it has none of its own.
     deleting = {**beside, "delete-rds": "2026-03-10T03:51:20.000Z"}
     for record in (a_record(step_times=beside), a_record(step_times=deleting, door_open_at=opened)):
         took = outcome.phase_seconds(record, END)
         assert "archive" not in took
         assert all(each > 0 for each in took.values())
+    deleted = a_record(step_times=deleting, door_open_at=opened, source_gone_at="2026-03-10T03:51:30.000Z")
+    took = outcome.phase_seconds(deleted, END)
+    assert (list(took)[-2:], took["deletion"]) == (["deletion", "archive"], 10)
+    assert took["archive"] > 0
 
 
 def test_a_clean_up_that_kept_something_says_why() -> None:

@@ -118,3 +118,12 @@ def test_the_first_line_of_a_success_says_that_the_replaced_cluster_is_gone() ->
         f"Lost       cluster-OLD, which was {TARGET} before, was deleted by somebody else: there is no way back to it"
     )
     assert "is kept as" not in body
+
+
+def test_a_success_says_what_the_end_of_its_clients_sessions_has_left_open() -> None:
+    body = a_success(ReplacedNow("kept-orders", in_doubt=2, prepared_transactions=3))
+    assert "Sessions at work that were ended when the name was taken: 2." in body
+    assert "Prepared transactions in kept-orders: 3. They hold their locks" in body
+    quiet = a_success(ReplacedNow("kept-orders"))
+    assert "Sessions at work" not in quiet
+    assert "Prepared transactions" not in quiet

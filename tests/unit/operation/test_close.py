@@ -176,6 +176,17 @@ def test_a_success_closes_the_operation_frees_the_lock_and_is_told(
     assert ("OperationFailed", "restore") not in counted
 
 
+def test_a_drill_does_not_count_as_a_restore_that_leaves_fresh_data(
+    inbox: Inbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, known = a_plan(drill=True), ("identifier", "resource_id", "ready_at", "masked_at", "gone_at")
+    started(plan).remember(removed=dict.fromkeys((*known, "began_at"), NOW.isoformat()))
+    notify(a_success(plan))
+    counted = counted_in(capsys)
+    assert {name for name, step in counted if step == "drill"} == {"RestoreDuration", "DataAge", "RestoredSize"}
+    assert ("RestoreDuration", "restore") not in counted
+
+
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
 def test_every_bad_end_is_counted_for_the_alarm(status: str, inbox: Inbox, capsys: pytest.CaptureFixture[str]) -> None:
     started()

@@ -52,10 +52,12 @@ from utils.contracts.payloads import Archived, ArchiveTask, CopyTask, ExecutionE
 from utils.contracts.plan import Plan, ReplacedDeletion, SnapshotExport
 from utils.contracts.route import RouteStep
 from utils.errors import TemporaryFailure
+from utils.evidence.wording import exists_now
 from utils.operation import close
 from utils.operation.evidence import _settings
 from utils.operation.evidence_changes import changes_of
 from utils.state.lock import TargetLock
+from utils.state.operation import iso
 
 BUCKET = "evidence-of-ours"
 pytestmark = pytest.mark.usefixtures("account", "rds", "kept_evidence")
@@ -118,6 +120,7 @@ def restored(rds: FakeRds, plan: Plan | None = None) -> str:
         door_opening_at="2026-03-10T03:31:00.000Z",
         door_open_at="2026-03-10T03:32:00.000Z",
         locked_logins=["orders_app", "alice"],
+        locked_count=2,
     )
     return str(made["DbClusterResourceId"])
 
@@ -287,6 +290,34 @@ def test_a_drills_settings_are_said_to_be_what_they_were_found_to_be(
     assert any("were not compared with the plan" in each for each in found.limits) == (settings == "not_compared")
     ((_, body),) = inbox.messages()
     assert ("Differs    port: asked for 5432, RDS reports 1" in body) == (settings == "differ")
+
+
+def test_what_the_masking_has_reported_stays_known_of_a_cluster_that_is_gone(inbox: Inbox) -> None:
+    plan, said = a_plan(drill=True), "orders: public.people.note is of no listed class"
+    removed = {**REMOVED, "ready_at": "2026-03-10T03:20:00.000Z", "masking_findings": [said]}
+    started(plan).remember(users_ready_at=None, removed=removed)
+    notify(a_success(plan))
+    assert said in the_evidence().findings
+    ((_, body),) = inbox.messages()
+    assert f"Warning    {said}" in body
+
+
+def test_a_cluster_that_somebody_else_has_deleted_was_not_deleted_by_the_operation(inbox: Inbox) -> None:
+    started(a_plan(drill=True)).remember(cluster_asked_at=None, removed={**REMOVED, "began_at": None})
+    notify(a_task("failed", error=FAILURE, request={}))
+    found = the_evidence()
+    assert [each.what for each in found.changes] == ["created", "found gone"]
+    assert exists_now(found) == f"Cluster {TARGET} does not exist."
+
+
+def test_a_committed_swap_that_has_ended_back_does_not_say_that_nobody_was_let_in(inbox: Inbox) -> None:
+    """The restored cluster was deleted by somebody, after its door may have been open."""
+    facts = {"cluster_resource_id": "cluster-NEW", "swap_began_at": iso(NOW), "swap_end": "back"}
+    started().remember(**facts, door_opening_at=iso(NOW))
+    notify(a_task("failed", error=FAILURE, request={}))
+    isolation = the_evidence().isolation
+    assert isolation is not None
+    assert isolation.door == "unknown"
 
 
 def test_a_drill_that_failed_and_was_cleaned_up_failed_where_it_did(inbox: Inbox) -> None:

@@ -138,6 +138,17 @@ def test_a_resumption_measures_and_expects_anew(machine: FakeMachine) -> None:
     assert found.expected_end[0] > "2026-03-11T09:00:00.000Z"
 
 
+@pytest.mark.parametrize(
+    ("found", "kept"), [({"held": 3, "failed": 1, "not_run": 0}, False), ({"pieces": {"number": 1}}, True)]
+)
+def test_checks_that_did_not_hold_are_made_again_and_those_under_way_continue(
+    machine: FakeMachine, rds: FakeRds, found: dict[str, Any], kept: bool
+) -> None:
+    made(rds, failed(machine), verification=found)
+    check(again())
+    assert bool(record().verification) is kept
+
+
 def test_a_copy_that_somebody_deleted_is_made_anew(machine: FakeMachine) -> None:
     """As the message says of one that can't be used."""
     facts: dict[str, Any] = {"made_snapshots": {"copy": COPY.arn}, "route_times": {"copy_begun": "2026-03-10T03:01Z"}}

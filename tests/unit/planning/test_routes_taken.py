@@ -145,10 +145,14 @@ def test_an_automated_snapshot_is_copied_there_first_and_that_copy_removed_again
     automated: dict[str, Any], rds: FakeRds, their_rds: FakeRds, clock: Clock
 ) -> None:
     plan = plan_of()
-    opened(plan)
+    state = opened(plan)
     rds.seconds = their_rds.seconds = {"CopyDBClusterSnapshot": 3600}
     assert take_the_route(plan, clock) == ["copy_at_owner", "copy", "remove_at_owner"]
     assert list(their_rds.snapshots) == ["rds:tuesday"]
+    record = state.recall()
+    assert record is not None
+    assert record.made_snapshots == {"copy": copy_of(plan).arn}, "what is gone is forgotten"
+    assert "copy_at_owner_made" in record.route_times, "and that it was made is not"
     made = their_rds.asked("CopyDBClusterSnapshot")
     assert made["SourceDBClusterSnapshotIdentifier"] == "rds:tuesday"
     assert {"Key": "aurora-restore:operation-id", "Value": OPERATION} in made["Tags"]

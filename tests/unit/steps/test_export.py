@@ -278,17 +278,19 @@ def test_an_export_begins_before_there_is_a_cluster_and_is_followed_at_the_end(
 
 
 @pytest.mark.parametrize(
-    ("status", "source_arn", "cancelled"),
+    ("status", "source_arn", "cancelled", "is_said"),
     [
-        ("STARTING", EXPORT.source_arn, ["CancelExportTask"]),
-        ("IN_PROGRESS", EXPORT.source_arn, ["CancelExportTask"]),
-        ("COMPLETE", EXPORT.source_arn, []),
-        ("CANCELED", EXPORT.source_arn, []),
-        ("IN_PROGRESS", f"{EXPORT.source_arn}-of-another", []),
+        ("STARTING", EXPORT.source_arn, ["CancelExportTask"], True),
+        ("IN_PROGRESS", EXPORT.source_arn, ["CancelExportTask"], True),
+        ("COMPLETE", EXPORT.source_arn, [], False),
+        # The answer to an earlier call was lost.
+        ("CANCELING", EXPORT.source_arn, [], True),
+        ("CANCELED", EXPORT.source_arn, [], True),
+        ("IN_PROGRESS", f"{EXPORT.source_arn}-of-another", [], False),
     ],
 )
 def test_the_export_of_a_restore_that_failed_is_cancelled_and_no_other(
-    rds: FakeRds, restored: OperationState, status: str, source_arn: str, cancelled: list[str]
+    rds: FakeRds, restored: OperationState, status: str, source_arn: str, cancelled: list[str], is_said: bool
 ) -> None:
     rds.exports[EXPORT.identifier] = {
         "ExportTaskIdentifier": EXPORT.identifier,
@@ -297,6 +299,7 @@ def test_the_export_of_a_restore_that_failed_is_cancelled_and_no_other(
     }
     archive(exporting(run=a_run(cleaning_up=True)))
     assert rds.changes() == [*cancelled, "DeleteDBClusterSnapshot"]
+    assert ((restored.recall() or a_record()).export_cancelled_at is not None) is is_said
 
 
 def test_an_export_that_ends_while_it_is_being_cancelled_is_left_as_it_is(
@@ -305,6 +308,7 @@ def test_an_export_that_ends_while_it_is_being_cancelled_is_left_as_it_is(
     archive(exporting(begins_export=True))
     rds.refuse("CancelExportTask", "InvalidExportTaskStateFault", "it is complete")
     assert archive(exporting(run=a_run(cleaning_up=True)))["answer"] == "done"
+    assert (restored.recall() or a_record()).export_cancelled_at is None, "it is complete"
 
 
 def test_a_resumed_operation_exports_under_a_new_name_once_the_old_one_has_failed(rds: FakeRds, account: None) -> None:

@@ -153,3 +153,12 @@ def test_an_event_of_a_moment_that_has_not_come_changes_nothing() -> None:
     assert pace.announced_with("create-cluster", later(days=900), NOW, []) == []
     # Clocks differ.
     assert pace.announced_with("create-cluster", later(seconds=2), NOW, []) == ["create-cluster"]
+
+
+def test_a_deadline_is_noticed_when_it_comes() -> None:
+    """However long the end is still away by what was seen before."""
+    pace = Pace(unit_seconds=60, expected={"create-cluster": 36_000}, announced=["create-cluster"]).until(NOW, 5)
+    assert pace.pause("create-cluster", NOW, NOW) == 4 * 3600
+    assert pace.pause("create-cluster", NOW, later(hours=4)) == 3600
+    assert pace.pause("create-cluster", NOW, later(hours=4, minutes=59, seconds=59.5)) == 1
+    assert pace.pause("create-cluster", NOW, later(hours=6)) == 1

@@ -85,6 +85,7 @@ def test_its_cluster_is_deleted_with_proof(rds: FakeRds, clock: Clock, operation
     assert progress["answer"] == "done"
     assert (record().cluster_resource_id, record().removed_here["resource_id"]) == (None, made["DbClusterResourceId"])
     assert record().removed["gone_at"] > record().removed["began_at"] == iso(NOW)
+    assert 600 <= record().took["delete-cluster"] < 1800, "the next operation of this source knows how long it takes"
 
 
 @pytest.mark.parametrize("status", ["creating", "modifying", "backing-up"])
@@ -131,6 +132,7 @@ def test_without_a_cluster_nothing_is_deleted(
     if asked_at is not None:
         answer = looked_at_twice(clock, answer)
     assert (answer["answer"], answer["skipped"], rds.changes()) == ("done", "no cluster was made", [])
+    assert record().cluster_asked_at is None, "nothing is left to look for"
 
 
 @pytest.mark.parametrize("is_known", [True, False])

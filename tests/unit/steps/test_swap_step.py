@@ -597,3 +597,27 @@ def test_a_rollback_to_what_may_not_have_its_name_back_begins_nothing(
 )
 def test_everything_that_a_swap_does_has_words_for_people(kind: str) -> None:
     assert doing(kind, TARGET, TEMPORARY) != kind
+
+
+def test_a_committed_swap_that_ends_back_keeps_that_the_restored_cluster_may_have_been_open(
+    rds: FakeRds, state: OperationState
+) -> None:
+    """Somebody has deleted the restored cluster meanwhile: the replaced one gets its name back."""
+    step()
+    state.remember(door_opening_at=NOW.isoformat())
+    found = stored_now(state)
+    record = replace(
+        found.record, end="back", turned_at=NOW, committed_at=NOW, gone=("new",), proven="old",
+        first_look=FirstLook(("settled",), NOW),
+    )  # fmt: skip
+    within = Within(has_live_name=True, certificates_of=["old-1"])
+    keep_swap(replace(found, record=record, within={"old": within}), state)
+    del rds.clusters[TEMPORARY]
+    for thing in (rds.clusters[TARGET], rds.instances["old-1"]):
+        thing["VpcSecurityGroups"] = in_groups(["sg-old"])
+    rds.clusters[TARGET]["TagList"] = [*OWN_TAGS, {"Key": ROLE_TAG, "Value": "live"}]
+    with pytest.raises(StepFailed):
+        step(120)
+    kept = state.recall()
+    assert kept is not None
+    assert (kept.swap_end, kept.door_opening_at) == ("back", NOW.isoformat())

@@ -146,6 +146,7 @@ def test_a_finding_fails_the_step_is_kept_and_is_no_baseline(sql: Any) -> None:
     assert found is not None
     assert (found.failed, found.checks[0].name) == (1, "no nameless people")
     assert record().verified_at is None
+    assert record().verification["failed"] == 1, "what the command shows"
     assert kept_baseline(SNAPSHOT, "") is None
     # Somebody has corrected it: a resumed operation looks again.
     sql("UPDATE public.people SET name = 'John' WHERE name IS NULL")
