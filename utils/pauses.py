@@ -26,15 +26,18 @@ SHORT_UNITS = 10 / 3
 SHORT = (1, 1.15, 1.3)
 BEFORE_END = (0.775, 0.85, 0.925)
 FROM_END = tuple(1 + 0.04 * number for number in range(10))
-# The same where an event of RDS has announced the end before: it ends the pause, and looks are there for lost events.
-# What takes long is looked at on the way, in case it has failed without an event.
-ANNOUNCED = (1.2, 1.35)
+# The same where an event of RDS has announced the end before: it ends the pause, and looks are there for lost events,
+# so that the first one is when AWS seldom takes that long. What takes long is looked at on the way, in case it has
+# failed without an event.
+ANNOUNCED = (4 / 3, 1.5)
 ON_THE_WAY = 0.6
 # After an event that came before the end: as long as it is ago, and in units at least that.
 AFTER_EVENT_UNITS = 1 / 2
 # From which PercentProgress on it predicts the end better than anything else, and when that is trusted to the full.
 TELLING_PERCENT, NEARLY_DONE_PERCENT = 10, 90
 SHORT_OF_PREDICTION = 0.93
+# It is trusted to the full as well where it predicts what was seen before, within so much of it: two witnesses agree.
+AGREES_WITHIN, AGREEING_PERCENT = 0.35, 50
 # How much of the time that has passed a prediction may add at most: RDS only estimates.
 TRUSTED_AHEAD = 0.25
 
@@ -60,7 +63,7 @@ def seconds_to_wait(
     shortest = max(SHORTEST_UNITS * unit_seconds, shortest_seconds)
     before_window = BEFORE_END[0] * expected_seconds - elapsed_seconds if expected_seconds is not None else 0
     if TELLING_PERCENT <= percent < 100:
-        pause = _until_predicted_end(elapsed_seconds, percent, before_window)
+        pause = _until_predicted_end(elapsed_seconds, percent, expected_seconds, before_window)
     elif expected_seconds is not None:
         parts = _parts_announced(expected_seconds) if is_announced else _parts(expected_seconds / unit_seconds)
         pause = _until_next_look(elapsed_seconds, unit_seconds, [part * expected_seconds for part in parts], shortest)
@@ -73,12 +76,18 @@ def seconds_to_wait(
     return max(round(min(pause, longest)), 1)
 
 
-def _until_predicted_end(elapsed_seconds: float, percent: int, before_window: float) -> float:
+def _until_predicted_end(
+    elapsed_seconds: float, percent: int, expected_seconds: float | None, before_window: float
+) -> float:
     """Return the time until shortly before the end that the percentage predicts, as far as that is to be trusted.
 
     Up to the first look at what was seen before (`before_window`) it is, and beyond that for some time only.
     """
     left = elapsed_seconds * (100 - percent) / percent
+    if expected_seconds is not None and percent >= AGREEING_PERCENT:
+        deviates = abs(elapsed_seconds + left - expected_seconds)
+        if deviates <= AGREES_WITHIN * expected_seconds:
+            return left
     predicted = left if percent >= NEARLY_DONE_PERCENT else SHORT_OF_PREDICTION * left
     return min(predicted, max(TRUSTED_AHEAD * elapsed_seconds, before_window))
 

@@ -34,7 +34,7 @@ def lambda_handler(task: SnapshotCheckTask | LookAtSourceTask) -> Plan | SourceS
     request = read_request(task.request)
     execution = task.execution
     state = state_of(operation_id_of(request, execution), execution)
-    known = state.recall(beside=likely_durations(request, execution))
+    known = state.recall(*likely_durations(request, execution))
     if known is not None and is_another_runs(known, execution):
         refuse_if_repeated(request, known, execution)
         return go_on(task, request, state, known)

@@ -35,7 +35,7 @@ from utils.redaction import without_secrets
 from utils.state.durations import SourceDurations, durations_key
 from utils.state.executions import STOPPED
 from utils.state.lock import TargetLock
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState, iso, plan_key
 from utils.state.verification import kept_verification
 
 # A table's item has 400 KiB, and a character up to four bytes.
@@ -378,7 +378,11 @@ def _warnings_of(task: NotificationTask) -> list[str]:
 
 def end_of_execution(task: NotificationTask) -> OperationEnd:
     """Return the end of this execution's operation."""
-    found = task.plan.snapshot if task.plan is not None and task.plan.rolls_back is None else None
-    beside = durations_key(Arn.parse(found.arn).place, found.cluster_identifier) if found is not None else None
+    plan, beside = task.plan, []
+    if plan is not None:
+        beside.append(plan_key(plan.operation_id, task.execution.execution_id, plan))
+    if plan is not None and plan.rolls_back is None:
+        found = plan.snapshot
+        beside.append(durations_key(Arn.parse(found.arn).place, found.cluster_identifier))
     state, record, named = operation_at_end(task.request, task.execution, stopped=task.stopped, beside=beside)
     return OperationEnd(task, state, record, named)

@@ -9,7 +9,7 @@ that this execution has really begun or resumed.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from utils.contracts.payloads import Execution
@@ -59,7 +59,7 @@ def operation_id_of(request: RestoreRequest, execution: Execution) -> str:
     return operation_id
 
 
-def operation_at_end(request: Any, execution: Execution, *, stopped: bool, beside: str | None = None) -> Identity:
+def operation_at_end(request: Any, execution: Execution, *, stopped: bool, beside: Sequence[str] = ()) -> Identity:
     """Return the operation that an execution which has ended has to close. `beside`: as `OperationState.recall` has it.
 
     Another execution's record of the same id is not ours to close. An execution that ended before it had an operation
@@ -70,7 +70,7 @@ def operation_at_end(request: Any, execution: Execution, *, stopped: bool, besid
     given = None if asked.get("rollback") else asked.get("operation_id")
     for operation_id in _possible_ids(asked.get("scheduled_at"), given, execution):
         state = state_of(operation_id, execution)
-        record = state.recall(beside)
+        record = state.recall(*beside)
         if record is not None and stopped and not _is_of(record, execution) and not state.shut_out(record.execution_id):
             record = state.recall()
         if record is not None and _is_of(record, execution):

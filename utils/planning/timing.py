@@ -36,13 +36,13 @@ def timed(plan: Plan, record: OperationRecord | None = None) -> Plan:
     )
 
 
-def likely_durations(request: RestoreRequest, execution: Execution) -> str | None:
-    """Return the key of what is known of the requested source, which is read early; None where its name is unknown."""
+def likely_durations(request: RestoreRequest, execution: Execution) -> list[str]:
+    """Return the key of what is known of the requested source, which is read early; none where its name is unknown."""
     if request.source_cluster_id is None or request.snapshot_identifier is not None:
-        return None
+        return []
     own = Arn.parse(execution.execution_id)
     place = source_region(request, own.region), source_account(request, own.account_id)
-    return durations_key(place, request.source_cluster_id.lower())
+    return [durations_key(place, request.source_cluster_id.lower())]
 
 
 def planned_phases(plan: Plan, record: OperationRecord | None) -> Iterator[str]:

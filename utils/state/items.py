@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from utils.aws import client
@@ -29,10 +30,11 @@ def read_items(table: str, keys: Iterable[str]) -> dict[str, Item]:
     return {item["operation_id"]["S"]: item for item in answer["Responses"].get(table, [])}
 
 
-def read_beside(table: str, key: str, other: str) -> Item | None:
-    """Return an item, and have `read_once` know another one, which is read in the same call."""
-    items = read_items(table, [key, other])
-    asked_once(lambda: items.get(other), *_question(table, other))
+def read_beside(table: str, key: str, *others: str) -> Item | None:
+    """Return an item, and have `read_once` know others, which are read in the same call."""
+    items = read_items(table, [key, *others])
+    for other in others:
+        asked_once(partial(items.get, other), *_question(table, other))
     return items.get(key)
 
 

@@ -2,7 +2,7 @@
 
 The state item outlives the execution: it holds what proves ownership later (resource ids recorded when they were made)
 and how far the operation came. It is written often, and DynamoDB bills each write by the whole item's size, so the plan
-and the request are in an item of their own (`plan#<operation>#<number>`). That one is never changed: each execution
+and the request are in an item of their own (`plan#<operation>#<hash>`). That one is never changed: each execution
 that plans or resumes writes another, and the state item names the one that counts. The audit table is append-only; its
 sort key is the time and a suffix that makes it unique. Secrets enter none of them.
 """
@@ -10,6 +10,7 @@ sort key is the time and a suffix that makes it unique. Secrets enter none of th
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
@@ -27,7 +28,7 @@ from utils.contracts.plan import DoorPhase
 from utils.contracts.route import FINAL, SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
 from utils.state.attempts import AT_WORK, NONE_ENDED, OWN, ended
-from utils.state.items import read_beside, read_item, read_items
+from utils.state.items import read_beside, read_item, read_items, read_once
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -426,13 +427,13 @@ class OperationState:
         """Record facts of the closing step, which alone may write once the operation is closed."""
         self._write(facts, OWN, self._attempt)
 
-    def recall(self, beside: str | None = None) -> OperationRecord | None:
+    def recall(self, *beside: str) -> OperationRecord | None:
         """Return the operation's record, read consistently: a step acts on what the step before it wrote.
 
-        `beside`: another item of the table, of which `read_once` knows then.
+        `beside`: other items of the table, of which `read_once` knows then.
         """
         table, key = self._state_table, self.operation_id
-        item = read_item(table, key) if beside is None else read_beside(table, key, beside)
+        item = read_beside(table, key, *beside) if beside else read_item(table, key)
         return self.with_plan(_record_of(item)) if item else None
 
     def recall_beside(self, key: str) -> tuple[OperationRecord | None, Item | None]:
@@ -445,7 +446,9 @@ class OperationState:
         """Return a record with its plan and the request's parameters."""
         if record.plan_item is None:
             return replace(record, plan_read=record.plan_read or {})
-        stored = _values_of(read_item(self._state_table, record.plan_item) or {})
+        table, key = self._state_table, record.plan_item
+        # Such an item never changes; one that was not there beside the record has been written since.
+        stored = _values_of(read_once(table, key) or read_item(table, key) or {})
         return replace(record, plan_read=stored.get("plan", {}), parameters=stored.get("parameters", {}))
 
     def _write_plan(self, parameters: object, plan: object) -> dict[str, Any]:
@@ -453,7 +456,7 @@ class OperationState:
 
         Parameters that were not given are omitted, as most are.
         """
-        key, planned = f"plan#{self.operation_id}#{uuid.uuid4().hex[:12]}", plain(plan)
+        key, planned = plan_key(self.operation_id, self.execution_id, plan), plain(plan)
         item = {
             "operation_id": key,
             "execution_id": self.execution_id,
@@ -566,6 +569,15 @@ def iso(moment: dt.datetime) -> str:
 def epoch(moment: dt.datetime) -> int:
     """Return the time in whole seconds since 1970, as DynamoDB's TTL reads it."""
     return int(moment.timestamp())
+
+
+def plan_key(operation_id: str, execution_id: str, plan: object) -> str:
+    """Return under which key an execution stores a plan. Another plan has another key, and that of another execution.
+
+    Whoever has the plan can so read its item together with the operation's.
+    """
+    content = msgspec.json.encode([execution_id, plan], order="sorted")
+    return f"plan#{operation_id}#{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def plain(value: object) -> Any:

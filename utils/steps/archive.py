@@ -61,16 +61,18 @@ def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecor
     settled = _delete_or_keep(task, task.copy, record, state, target)
     if settled.answer == "wait" or settled.warnings:
         return settled
-    facts: dict[str, object] = {}
-    # What was taken back before this is in the record by now.
-    now_known = state.recall() or record
-    if settled.deleted_snapshot_arn is not None:
-        facts["route_times"] = now_known.route_times | {task.copy.final.deleted: iso(task.run.now)}
-    if task.run.cleaning_up and task.archive_snapshot != "keep":
-        # A resumed run goes the snapshot's way again.
-        facts["copy_clean_up_at"] = iso(task.run.now)
-    if facts:
-        state.remember(made_snapshots=_without_copy(now_known), **facts)
+    is_deleted = settled.deleted_snapshot_arn is not None
+    cleans_up = task.run.cleaning_up and task.archive_snapshot != "keep"
+    if is_deleted or cleans_up:
+        # What was taken back before this is in the record by now.
+        now_known = state.recall() or record
+        facts: dict[str, object] = {"made_snapshots": _without_copy(now_known)}
+        if is_deleted:
+            facts["route_times"] = now_known.route_times | {task.copy.final.deleted: iso(task.run.now)}
+        if cleans_up:
+            # A resumed run goes the snapshot's way again.
+            facts["copy_clean_up_at"] = iso(task.run.now)
+        state.remember(**facts)
     return settled
 
 

@@ -36,7 +36,7 @@ def learned(aws: LocalAws, place: Stage) -> Run:
         pytest.param(lambda run: calls_by_operation(run.calls).total(), 120, id="calls"),
         pytest.param(lambda run: calls_of_evidence(run.calls), 12, id="calls-of-evidence"),
         pytest.param(lambda run: write_units(run.calls), 58, id="write-units"),
-        pytest.param(lambda run: run.followed.state_transitions, 41, id="transitions"),
+        pytest.param(lambda run: run.followed.state_transitions, 39, id="transitions"),
     ],
 )
 def test_a_learned_run_asks_no_more_than_it_may(learned: Run, number: Callable[[Run], float], most: int) -> None:

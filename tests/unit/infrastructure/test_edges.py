@@ -113,8 +113,13 @@ EDGES: dict[str, list[Edge]] = {
         fails_into("Clean Up?"),
     ],
     "Verify Data?": [
-        when("$.plan.verification", "IsNull", True, "Check Instances?"),
-        otherwise("Compare with Source?"),
+        when("$.plan.verification", "IsNull", False, "Compare with Source?"),
+        when("$.plan.masking", "IsNull", False, "Check Instances"),
+        when("$.plan.replaces", "IsNull", False, "Check Instances"),
+        when("$.plan.delete_source", "BooleanEquals", True, "Check Instances"),
+        when("$.plan.drill", "BooleanEquals", True, "Check Instances"),
+        when("$.restore.all_up", "BooleanEquals", True, "Open Cluster"),
+        otherwise("Check Instances"),
     ],
     "Compare with Source?": [
         when("$.plan.verification.source", "IsNull", False, "Look at Source"),
@@ -127,26 +132,17 @@ EDGES: dict[str, list[Edge]] = {
         fails_into("Clean Up?"),
     ],
     "Data Verified?": [
-        when("$.verification.answer", "StringEquals", "done", "Check Instances?"),
+        when("$.verification.answer", "StringEquals", "done", "Check Instances"),
         otherwise("Wait for Verification"),
     ],
     "Wait for Verification": [goes("Compare with Source?")],
-    "Check Instances?": [
-        when("$.plan.masking", "IsNull", False, "Check Instances"),
-        when("$.plan.verification", "IsNull", False, "Check Instances"),
-        when("$.plan.replaces", "IsNull", False, "Check Instances"),
-        when("$.plan.delete_source", "BooleanEquals", True, "Check Instances"),
-        when("$.plan.drill", "BooleanEquals", True, "Check Instances"),
-        when("$.restore.all_up", "BooleanEquals", True, "Open Cluster"),
-        otherwise("Check Instances"),
-    ],
     "Check Instances": [
         goes("Instances Ready?"),
         catches("CapacityShortage", "$.error", "Send Failure Notification"),
         fails_into("Clean Up?"),
     ],
     "Instances Ready?": [
-        when("$.instances.answer", "StringEquals", "done", "Drill?"),
+        when("$.instances.answer", "StringEquals", "done", "Drill or Replacement?"),
         when("$.instances.answer", "StringEquals", "advance", "Restore Snapshot"),
         otherwise("Wait for Instances"),
     ],
@@ -156,7 +152,11 @@ EDGES: dict[str, list[Edge]] = {
         fails_into("Wait for Instances by Time", "$.woken"),
     ],
     "Wait for Instances by Time": [goes("Check Instances")],
-    "Drill?": [when("$.plan.drill", "BooleanEquals", True, "End Drill"), otherwise("Replace Target?")],
+    "Drill or Replacement?": [
+        when("$.plan.drill", "BooleanEquals", True, "End Drill"),
+        when("$.plan.replaces", "IsNull", True, "Open Cluster"),
+        otherwise("Swap Cluster"),
+    ],
     "End Drill": [goes("Wait for End of Drill"), fails_into("Send Failure Notification")],
     "Wait for End of Drill": [goes("Check End of Drill")],
     "Check End of Drill": [goes("Drill Ended?"), fails_into("Send Failure Notification")],
@@ -166,7 +166,6 @@ EDGES: dict[str, list[Edge]] = {
         otherwise("Wait for End of Drill"),
     ],
     "Remove Copy of Drill": [goes("Send Success Notification"), fails_into("Send Failure Notification")],
-    "Replace Target?": [when("$.plan.replaces", "IsNull", True, "Open Cluster"), otherwise("Swap Cluster")],
     "Swap Cluster": [goes("Swapped?"), fails_into("Finish Swap")],
     "Swapped?": [
         when("$.swap.answer", "StringEquals", "done", "Open Cluster"),
@@ -695,21 +694,21 @@ def test_only_delete_source_being_true_leads_to_the_deletion() -> None:
         assert "deletion.$" not in STATES[name]["Parameters"]
 
 
-@pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?", "Check Instances?"])
+@pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?", "Verify Data?"])
 def test_nobody_is_let_in_before_users_and_locks_are_done(before: str) -> None:
     opening = {name for name in STATES if function(name) == "OpenCluster"}
     assert opening == {"Open Cluster"}
     assert not {"Open Cluster", "Swap Cluster"} & reached_from("Receive Request", without=before)
     assert {name for name, _ in into("Open Cluster")} == {
-        *("Check Instances?", "Replace Target?", "Swapped?", "Wait for Opening")
+        *("Verify Data?", "Drill or Replacement?", "Swapped?", "Wait for Opening")
     }
-    assert {name for name, _ in into("Replace Target?")} == {"Drill?"}
-    assert {name for name, _ in into("Drill?")} == {"Instances Ready?"}
+    assert {name for name, _ in into("Swap Cluster")} == {"Drill or Replacement?", "Wait for Swap"}
+    assert {name for name, _ in into("Drill or Replacement?")} == {"Instances Ready?"}
 
 
 def test_only_a_drill_ends_with_its_cluster_deleted_and_it_lets_nobody_in() -> None:
     doors = [(name, edge) for each in DRILL for name, edge in into(each) if name not in DRILL]
-    assert doors == [("Drill?", when("$.plan.drill", "BooleanEquals", True, "End Drill"))]
+    assert doors == [("Drill or Replacement?", when("$.plan.drill", "BooleanEquals", True, "End Drill"))]
     assert not {"Open Cluster", "Swap Cluster", "Delete RDS"} & reached_by({"drill": True, "rolls_back": None})
     for before in ("Setup DB Users", "Check Instances", "End Drill", "Drill Ended?", "Remove Copy of Drill"):
         assert "Restored" not in reached_by({"drill": True, "rolls_back": None}, without=before)
@@ -728,11 +727,10 @@ def test_instances_are_looked_at_again_after_a_masking_and_before_another_cluste
     for before in ("Check Instances", "Instances Ready?"):
         assert not {"Open Cluster", "Swap Cluster"} & reached_by(plan, without=before)
     seen = when("$.restore.all_up", "BooleanEquals", True, "Open Cluster")
-    assert [edge for name, edge in into("Open Cluster") if name == "Check Instances?"] == [seen]
-    assert into("Check Instances?") == [
-        ("Verify Data?", when("$.plan.verification", "IsNull", True, "Check Instances?")),
-        ("Data Verified?", when("$.verification.answer", "StringEquals", "done", "Check Instances?")),
-    ]
+    assert [edge for name, edge in into("Open Cluster") if name == "Verify Data?"] == [seen]
+    assert into("Verify Data?") == [("Setup DB Users", goes("Verify Data?"))]
+    verified = when("$.verification.answer", "StringEquals", "done", "Check Instances")
+    assert edges(STATES["Data Verified?"]) == [verified, otherwise("Wait for Verification")]
 
 
 def test_a_swap_that_has_failed_or_was_stopped_is_finished_before_anything_is_cleaned_up() -> None:
@@ -776,7 +774,7 @@ def test_only_a_plan_that_rolls_back_leads_to_a_rollback_and_that_leads_to_nothi
     "before",
     [
         *("Check Snapshot Exists", "Check Restore Status", "Restore Done?", "Setup DB Users"),
-        *("Check Instances", "Instances Ready?", "Replace Target?", "Open Cluster", "Cluster Open?"),
+        *("Check Instances", "Instances Ready?", "Drill or Replacement?", "Open Cluster", "Cluster Open?"),
     ],
 )
 def test_a_source_is_deleted_only_after_its_copy_was_proved_usable(before: str) -> None:
@@ -797,9 +795,10 @@ def test_a_plan_with_a_masking_policy_reaches_users_and_the_door_only_through_th
 
 def test_a_plan_with_checks_reaches_the_swap_and_the_door_only_when_they_have_come_to_their_end() -> None:
     """The one way around them is a plan that has none."""
-    (around,) = [edge for edge, end in leads("Verify Data?") if end == "Check Instances?"]
-    assert around == when("$.plan.verification", "IsNull", True, "Check Instances?")
-    for after in ("Swap Cluster", "Open Cluster"):
+    assert edges(STATES["Verify Data?"])[0] == when("$.plan.verification", "IsNull", False, "Compare with Source?")
+    for after in ("Swap Cluster", "Open Cluster", "Check Instances"):
+        assert after not in reached_by({"verification": {}}, without="Data Verified?")
+        assert after in reached_by({"verification": None}, without="Data Verified?")
         assert after not in reached_from("Verify Data", without="Data Verified?") - reached_from("Restore Snapshot")
         assert after not in reached_from("Receive Request", without="Verify Data?")
 
@@ -843,9 +842,8 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     waits = {name for name in STATES if name.startswith("Wait ")}
     waiting = {name for name in asking if edges(STATES[name])[-1][-1] in waits}
     assert asking - waiting == {
-        *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Verify Data?", "Check Instances?"),
-        *("Compare with Source?", "Drill?", "Replace Target?"),
-        *("Delete Source RDS?", "Clean Up?"),
+        *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Verify Data?", "Compare with Source?"),
+        *("Drill or Replacement?", "Delete Source RDS?", "Clean Up?"),
     }
 
 

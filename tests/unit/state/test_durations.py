@@ -57,7 +57,7 @@ def test_what_was_read_beside_an_operations_record_is_not_read_again(account: No
     tables.meta.events.register("before-call.dynamodb", lambda model, **_: asked.append(model.name), unique_id="asked")
     key = durations_key((REGION, ACCOUNT), SOURCE)
     with asking_once():
-        assert OperationState(OPERATION, EXECUTION, NOW).recall(beside=key) is None
+        assert OperationState(OPERATION, EXECUTION, NOW).recall(key) is None
         assert expected() == {"create-cluster": 1200.0, "open-door": 40.0}
     tables.meta.events.unregister("before-call.dynamodb", unique_id="asked")
     assert asked == ["BatchGetItem"]

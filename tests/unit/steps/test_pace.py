@@ -77,7 +77,7 @@ def test_what_is_seen_after_a_pause_has_ended_before(paused: int, seconds: float
 
 def test_where_an_event_has_announced_the_end_before_the_first_look_is_after_it() -> None:
     pace = Pace(unit_seconds=60, expected=KNOWN, announced=["create-cluster"])
-    assert pace.pause("create-cluster", NOW, NOW) == 1200
+    assert pace.pause("create-cluster", NOW, NOW) == 1333
     assert pace.pause("create-instances", NOW, NOW) == 388
 
 
