@@ -8,12 +8,11 @@ from utils.logins.application import ApplicationSecret
 from utils.logins.roles import RoleNames
 from utils.logins.secret_choice import application_secret_of, with_secrets
 from utils.postgres.setup import set_up_roles, shortened
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import iso
+from utils.steps.locked_logins import remember_locked
 from utils.steps.login_proof import master_login, prove_and_promote, server_for
 from utils.steps.restore import note_seen
 from utils.steps.unmasked import refuse_unmasked
-
-MAX_REMEMBERED = 500  # names fit into the operation's state beside everything else
 
 
 @step("setup-db-users", SetupUsersTask)
@@ -55,9 +54,3 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     )
     work.state.remember(users_ready_at=iso(task.run.now), users=users)
     return with_secrets(users, record)
-
-
-def remember_locked(names: list[str], record: OperationRecord, state: OperationState) -> None:
-    """Record which logins were locked, as far as there is room, and how many: those of an earlier attempt as well."""
-    count = record.locked_count + len(set(names).difference(record.locked_logins))
-    state.remember(locked_logins=names[:MAX_REMEMBERED], locked_count=count)
