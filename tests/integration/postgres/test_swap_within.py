@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 import utils.aws
+from scripts.local_aws.postgres import servers as local_postgres
 from scripts.local_aws.postgres.gateway import Place
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.server import LocalAws
@@ -36,7 +37,9 @@ RECORD = SwapRecord(live_name="target", old=OLD, new=NEW, began_at=NOW)
 
 @pytest.fixture(scope="module")
 def cluster(servers: Servers) -> Iterator[Cluster]:
-    running = started(servers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(local_postgres._SETTINGS, "max_prepared_transactions", "4")
+        running = started(servers)
     ((address,),) = running.as_master("orders", "select host(inet_client_addr())")
     running.postgres.name_member(cast(Place, types.SimpleNamespace(address=address)), MEMBER)
     yield running
@@ -126,6 +129,18 @@ def test_sessions_are_ended_counted_and_the_members_noted(swapping: Swapping, cl
     assert swapping.within().sessions_ended == [MEMBER]
     assert (swapping.stored.sessions_ended, swapping.stored.no_login) == (1, False)
     assert swapping.do(swapping.errand("end-sessions")).ended == 0, "a second one has the effect of one"
+
+
+def test_the_prepared_transactions_that_stay_are_counted(swapping: Swapping, cluster: Cluster) -> None:
+    somebody = a_client(cluster)
+    # psycopg2 has begun a transaction with its first statement.
+    for statement in ("create table kept ()", "prepare transaction 'kept'"):
+        somebody.cursor().execute(statement)
+    swapping.do(swapping.errand("end-sessions"))
+    assert swapping.stored.prepared_transactions == 1
+    cluster.as_master("orders", "rollback prepared 'kept'")
+    swapping.do(swapping.errand("end-sessions"))
+    assert swapping.stored.prepared_transactions == 0
 
 
 def test_a_member_that_does_not_answer_proves_nothing(swapping: Swapping) -> None:
