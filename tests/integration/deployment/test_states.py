@@ -11,6 +11,7 @@ from scripts.local_aws.cloudformation.stacks import StackRecord
 from scripts.local_aws.server import LocalAws
 from tests.integration.deployment.conftest import Type
 from tests.integration.local_aws.conftest import wait_until
+from tests.integration.tiers import one_and_the_rest
 
 BROKEN = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/broken", "RetentionInDays": 8}}
 
@@ -32,15 +33,17 @@ def failed(aws: LocalAws) -> Iterator[StackRecord]:
 
 @pytest.mark.parametrize(
     ("state", "words"),
-    [
-        ("ROLLBACK_COMPLETE", "./scripts/deploy.sh --delete --stack-name failed --region us-east-1"),
-        ("ROLLBACK_FAILED", "./scripts/deploy.sh --delete --stack-name failed"),
-        ("DELETE_FAILED", "Read its events, then retry: ./scripts/deploy.sh --delete --stack-name failed"),
-        ("UPDATE_ROLLBACK_FAILED", "aws cloudformation continue-update-rollback --stack-name failed"),
-        ("CREATE_IN_PROGRESS", "Wait until that is over"),
-        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "Wait until that is over"),
-        ("DELETE_IN_PROGRESS", "Wait until that is over"),
-    ],
+    one_and_the_rest(
+        [
+            ("ROLLBACK_COMPLETE", "./scripts/deploy.sh --delete --stack-name failed --region us-east-1"),
+            ("ROLLBACK_FAILED", "./scripts/deploy.sh --delete --stack-name failed"),
+            ("DELETE_FAILED", "Read its events, then retry: ./scripts/deploy.sh --delete --stack-name failed"),
+            ("UPDATE_ROLLBACK_FAILED", "aws cloudformation continue-update-rollback --stack-name failed"),
+            ("CREATE_IN_PROGRESS", "Wait until that is over"),
+            ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "Wait until that is over"),
+            ("DELETE_IN_PROGRESS", "Wait until that is over"),
+        ]
+    ),
 )
 def test_a_state_that_takes_no_deployment_is_told_with_what_comes_next(
     aws: LocalAws, deploy: Type, failed: StackRecord, state: str, words: str

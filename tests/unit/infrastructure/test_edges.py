@@ -30,6 +30,11 @@ def when(variable: str, operator: str, value: object, target: str) -> Edge:
     return ("Choice", variable, operator, type(value), value, target)
 
 
+def done_and(answer: str, variable: str, operator: str, value: object, target: str) -> Edge:
+    """Return the rule that a step is done and the plan says something."""
+    return ("Both", (answer, "StringEquals", str, "done"), (variable, operator, type(value), value), target)
+
+
 def otherwise(target: str) -> Edge:
     return ("Default", target)
 
@@ -56,23 +61,22 @@ EDGES: dict[str, list[Edge]] = {
         when("$.plan.finishes_drill", "BooleanEquals", True, "Name the Stopped Drill"),
         when("$.plan.rolls_back", "IsNull", False, "Roll Back"),
         when("$.plan.copy_needed", "BooleanEquals", True, "Copy Snapshot"),
-        otherwise("Export Snapshot?"),
+        when("$.plan.archive_snapshot", "StringEquals", "export", "Begin Export"),
+        otherwise("Restore Snapshot"),
     ],
     "Copy Snapshot": [goes("Copy Complete?"), fails_into("Clean Up?")],
     "Copy Complete?": [
-        when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"),
+        done_and("$.copy.answer", "$.plan.archive_snapshot", "StringEquals", "export", "Begin Export"),
+        when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"),
         otherwise("Wait for Copy"),
     ],
     "Wait for Copy": [goes("Check Copy Status")],
     "Check Copy Status": [goes("Copy Ready?"), fails_into("Clean Up?")],
     "Copy Ready?": [
-        when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"),
+        done_and("$.copy.answer", "$.plan.archive_snapshot", "StringEquals", "export", "Begin Export"),
+        when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"),
         when("$.copy.answer", "StringEquals", "advance", "Copy Snapshot"),
         otherwise("Wait for Copy"),
-    ],
-    "Export Snapshot?": [
-        when("$.plan.archive_snapshot", "StringEquals", "export", "Begin Export"),
-        otherwise("Restore Snapshot"),
     ],
     "Begin Export": [goes("Restore Snapshot"), fails_into("Clean Up?")],
     "Restore Snapshot": [
@@ -92,11 +96,11 @@ EDGES: dict[str, list[Edge]] = {
         fails_into("Clean Up?"),
     ],
     "Restore Done?": [
-        when("$.restore.answer", "StringEquals", "done", "Mask Data?"),
+        done_and("$.restore.answer", "$.plan.masking", "IsNull", True, "Setup DB Users"),
+        when("$.restore.answer", "StringEquals", "done", "Transform Data"),
         when("$.restore.answer", "StringEquals", "advance", "Restore Snapshot"),
         otherwise("Wait for Restore"),
     ],
-    "Mask Data?": [when("$.plan.masking", "IsNull", True, "Setup DB Users"), otherwise("Transform Data")],
     "Transform Data": [
         goes("Data Masked?"),
         catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
@@ -196,16 +200,13 @@ EDGES: dict[str, list[Edge]] = {
     "Wait to Finish Swap": [goes("Finish Swap")],
     "Open Cluster": [goes("Cluster Open?"), fails_into("Send Failure Notification")],
     "Cluster Open?": [
-        when("$.opening.answer", "StringEquals", "done", "Delete Source RDS?"),
+        done_and("$.opening.answer", "$.plan.delete_source", "BooleanEquals", True, "Delete RDS"),
+        done_and("$.opening.answer", "$.plan.copy", "IsNull", False, "Archive Snapshot"),
+        done_and("$.opening.answer", "$.plan.export", "IsNull", False, "Archive Snapshot"),
+        when("$.opening.answer", "StringEquals", "done", "Send Success Notification"),
         otherwise("Wait for Opening"),
     ],
     "Wait for Opening": [goes("Open Cluster")],
-    "Delete Source RDS?": [
-        when("$.plan.delete_source", "BooleanEquals", True, "Delete RDS"),
-        when("$.plan.copy", "IsNull", False, "Archive Snapshot"),
-        when("$.plan.export", "IsNull", False, "Archive Snapshot"),
-        otherwise("Send Success Notification"),
-    ],
     "Delete RDS": [goes("Wait for Deletion"), fails_into("Send Failure Notification")],
     "Wait for Deletion": [
         goes("Check Delete Status"),
@@ -485,15 +486,28 @@ REST: dict[str, dict[str, Any]] = {
 CHOICE = {"Type": "Choice"}
 
 
+Condition = tuple[str, str, type, object]
+
+
+def comparison(rule: dict[str, Any], beside: set[str]) -> Condition:
+    """Return what a rule compares with what. Raises ValueError for one that has more or less than one comparison."""
+    compared = set(rule) - beside
+    if len(compared) != 1:
+        raise ValueError(f"{rule} isn't one comparison")
+    (operator,) = compared
+    return rule.get("Variable", ""), operator, type(rule[operator]), rule[operator]
+
+
 def edges(state: dict[str, Any]) -> list[Edge]:
     """Return the state's edges as the definition has them. Raises ValueError for a rule that no row could show."""
     found = [goes(state["Next"])] if "Next" in state else []
     for rule in state.get("Choices", []):
-        compared = set(rule) - {"Variable", "Next"}
-        if len(compared) != 1:
-            raise ValueError(f"{rule} isn't one comparison")
-        (operator,) = compared
-        found.append(when(rule.get("Variable", ""), operator, rule[operator], rule.get("Next", "")))
+        if "And" not in rule:
+            found.append(("Choice", *comparison(rule, {"Variable", "Next"}), rule.get("Next", "")))
+        elif set(rule) == {"And", "Next"}:
+            found.append(("Both", *(comparison(each, {"Variable"}) for each in rule["And"]), rule["Next"]))
+        else:
+            raise ValueError(f"{rule} says more than that its conditions hold together")
     found += [otherwise(state["Default"])] if "Default" in state else []
     for catcher in state.get("Catch", []):
         if set(catcher) != {"ErrorEquals", "ResultPath", "Next"}:
@@ -649,16 +663,32 @@ def reached_by(plan: dict[str, Any], *, without: str = "") -> set[str]:
 
 
 def open_to(plan: dict[str, Any], ways: list[Edge]) -> Iterator[Edge]:
-    """The edges that such a plan leaves open: of the rules that it decides, the first that fits hides all after it."""
+    """The edges that such a plan leaves open: of the rules, the first that fits hides all after it."""
+    hidden = set[Condition]()
     for way in ways:
-        field = str(way[1]).removeprefix("$.plan.")
-        if way[0] != "Choice" or field not in plan:
+        if way[0] not in ("Choice", "Both"):
             yield way
             continue
-        _, _, operator, _, value, _ = way
-        if (plan[field] is None if operator == "IsNull" else plan[field]) == value:
-            yield way
+        conditions = [way[1:-1]] if way[0] == "Choice" else way[1:-1]
+        holding = [holds(each, plan) for each in conditions]
+        undecided = [each for each, held in zip(conditions, holding, strict=True) if held is None]
+        if False in holding or hidden & {*undecided}:
+            continue
+        yield way
+        if not undecided:
             return
+        if len(undecided) == 1:
+            # A rule after this one that asks the same is asked only where it does not hold.
+            hidden.add(undecided[0])
+
+
+def holds(condition: Condition, plan: dict[str, Any]) -> bool | None:
+    """Whether a condition holds for such a plan; None where the plan does not say."""
+    variable, operator, _, value = condition
+    field = variable.removeprefix("$.plan.")
+    if field not in plan:
+        return None
+    return bool((plan[field] is None if operator == "IsNull" else plan[field]) == value)
 
 
 def into(target: str) -> list[tuple[str, Edge]]:
@@ -686,7 +716,8 @@ def test_only_delete_source_being_true_leads_to_the_deletion() -> None:
     waits = {"Wait for Deletion", "Wait for Deletion by Time"}
     loop = {"Delete RDS", "Check Delete Status", "Source Deleted?"} | waits
     doors = [(name, edge) for each in loop for name, edge in into(each) if name not in loop]
-    assert doors == [("Delete Source RDS?", when("$.plan.delete_source", "BooleanEquals", True, "Delete RDS"))]
+    asked = done_and("$.opening.answer", "$.plan.delete_source", "BooleanEquals", True, "Delete RDS")
+    assert doors == [("Cluster Open?", asked)]
     # The same function cleans up, but what it deletes there is never the source: it isn't told of one.
     deleting = {name for name in STATES if function(name) == "DeleteRds"}
     assert deleting == {"Delete RDS", "Clean Up Cluster", "End Drill"}
@@ -785,12 +816,12 @@ def test_a_source_is_deleted_only_after_its_copy_was_proved_usable(before: str) 
 
 def test_a_plan_with_a_masking_policy_reaches_users_and_the_door_only_through_the_masking_gate() -> None:
     """The one way around it is a plan that has none."""
-    (around,) = [edge for edge, end in leads("Mask Data?") if end == "Setup DB Users"]
-    assert around == when("$.plan.masking", "IsNull", True, "Setup DB Users")
-    assert otherwise("Transform Data") in edges(STATES["Mask Data?"])
-    for after in ("Setup DB Users", "Open Cluster"):
-        assert after not in reached_from("Transform Data", without="Data Masked?") - reached_from("Restore Snapshot")
-        assert after not in reached_from("Receive Request", without="Mask Data?")
+    (around,) = [edge for edge, end in leads("Restore Done?") if end == "Setup DB Users"]
+    assert around == done_and("$.restore.answer", "$.plan.masking", "IsNull", True, "Setup DB Users")
+    for after in ("Setup DB Users", "Swap Cluster", "Open Cluster"):
+        assert after in reached_by({"masking": {}})
+        assert after not in reached_by({"masking": {}}, without="Data Masked?")
+        assert after in reached_by({"masking": None}, without="Data Masked?")
 
 
 def test_a_plan_with_checks_reaches_the_swap_and_the_door_only_when_they_have_come_to_their_end() -> None:
@@ -823,35 +854,41 @@ def test_nothing_that_failed_goes_on_to_delete_the_source() -> None:
 
 def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     """Whatever else it answers, also what nobody has thought of, is waited for and asked again."""
-    assert into("Mask Data?") == [("Restore Done?", when("$.restore.answer", "StringEquals", "done", "Mask Data?"))]
+    assert into("Transform Data") == [
+        ("Restore Done?", when("$.restore.answer", "StringEquals", "done", "Transform Data")),
+        ("Wait for Masking", goes("Transform Data")),
+    ]
     assert into("Setup DB Users") == [
-        ("Mask Data?", when("$.plan.masking", "IsNull", True, "Setup DB Users")),
+        ("Restore Done?", done_and("$.restore.answer", "$.plan.masking", "IsNull", True, "Setup DB Users")),
         ("Data Masked?", when("$.masking.answer", "StringEquals", "done", "Setup DB Users")),
     ]
     for ready in ("Copy Complete?", "Copy Ready?"):
-        over = [each for each in into("Export Snapshot?") if each[0] == ready]
-        assert over == [(ready, when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"))]
+        over = [edge for edge, end in leads(ready) if end not in ("Wait for Copy", "Copy Snapshot")]
+        assert over == [
+            done_and("$.copy.answer", "$.plan.archive_snapshot", "StringEquals", "export", "Begin Export"),
+            when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"),
+        ]
     assert into("Send Success Notification") == [
         # Of a drill.
         ("Remove Copy of Drill", goes("Send Success Notification")),
         # Without a copy and an export.
-        ("Delete Source RDS?", otherwise("Send Success Notification")),
+        ("Cluster Open?", when("$.opening.answer", "StringEquals", "done", "Send Success Notification")),
         ("Archive Done?", when("$.archive.answer", "StringEquals", "done", "Send Success Notification")),
     ]
     asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
     waits = {name for name in STATES if name.startswith("Wait ")}
     waiting = {name for name in asking if edges(STATES[name])[-1][-1] in waits}
     assert asking - waiting == {
-        *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Verify Data?", "Compare with Source?"),
-        *("Drill or Replacement?", "Delete Source RDS?", "Clean Up?"),
+        *("Copy Needed?", "Verify Data?", "Compare with Source?", "Drill or Replacement?", "Clean Up?"),
     }
 
 
 def test_the_snapshot_is_put_away_only_after_the_deletion_is_over() -> None:
     """A copy that goes before, while the source is going too, would be the last one."""
     assert {name for name, _ in into("Archive Snapshot")} == {
-        "Delete Source RDS?", "Source Deleted?", "Wait for Archive",
+        "Cluster Open?", "Source Deleted?", "Wait for Archive",
     }  # fmt: skip
+    assert "Archive Snapshot" not in reached_by({"delete_source": True}, without="Source Deleted?")
     assert "Archive Snapshot" not in reached_from("Delete RDS", without="Source Deleted?")
 
 

@@ -131,6 +131,7 @@ def test_a_rate_begins_at_once_and_an_end_date_ends_it(aws: LocalAws, nightly: N
     assert len(nightly.moments()) == 3
 
 
+@pytest.mark.full
 def test_a_start_date_is_waited_for(aws: LocalAws, nightly: Nightly) -> None:
     begin = aws.clock.now().replace(microsecond=0) + dt.timedelta(days=2)
     nightly.create("rate(1 day)", StartDate=begin)
@@ -151,6 +152,7 @@ def test_a_disabled_one_fires_nothing_until_it_is_enabled(aws: LocalAws, nightly
     assert nightly.moments() == nights(begin, 2, 1)
 
 
+@pytest.mark.full
 def test_an_update_moves_it_and_a_deletion_ends_it(aws: LocalAws, nightly: Nightly) -> None:
     nightly.create("cron(0 2 * * ? *)")
     begin = aws.clock.now()
@@ -162,6 +164,7 @@ def test_an_update_moves_it_and_a_deletion_ends_it(aws: LocalAws, nightly: Night
     assert len(nightly.moments()) == 1
 
 
+@pytest.mark.full
 def test_an_event_may_come_twice(aws: LocalAws, nightly: Nightly) -> None:
     begin = aws.clock.now()
     aws.faults.add(schedule=nightly.name, seconds=600)
