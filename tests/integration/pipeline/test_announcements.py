@@ -47,6 +47,7 @@ def announced(pipeline: Pipeline, run: Run) -> set[str]:
     return {each["S"] for each in item["announced"]["L"]}
 
 
+@pytest.mark.full
 def test_once_events_have_announced_its_ends_a_run_looks_seldom_and_loses_no_time(
     pipeline: Pipeline, source: str
 ) -> None:
