@@ -321,14 +321,16 @@ def phases_of(record: OperationRecord, now: dt.datetime) -> list[tuple[str, dt.d
 
     The deletion of a drill's cluster is its last: the steps of a clean-up do not record when they are entered. An
     export begins beside the restore. It is a phase of its own from when nothing else is done: the door is open, and the
-    source is gone that was to be deleted.
+    source is gone that was to be deleted. Either may have been so before this execution, which has found it then.
     """
     times = dict(record.step_times)
     if times.get("archive-snapshot", LATEST) < times.get("restore-snapshot", ""):
         del times["archive-snapshot"]
-        alone_since = record.door_open_at if "delete-rds" not in times else record.source_gone_at
-        if alone_since is not None:
-            times["archive-snapshot"] = alone_since
+        last, is_over = (
+            ("delete-rds", record.source_gone_at) if "delete-rds" in times else ("open-cluster", record.door_open_at)
+        )
+        if last in times and is_over is not None:
+            times["archive-snapshot"] = max(is_over, *times.values())
     if record.is_drill and record.removed_here.get("ready_at") and record.seen(record.removed["began_at"]):
         times["delete-rds"] = record.removed["began_at"]
     names = [(name, dt.datetime.fromisoformat(times[step])) for step, name in PHASES.items() if step in times]

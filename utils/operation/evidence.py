@@ -278,7 +278,7 @@ def _isolation(plan: Plan, known: Known, record: OperationRecord) -> Isolation:
         opened_at=moment(record.door_open_at),
         security_groups=[] if record.is_drill else plan.cluster.vpc_security_group_ids,
         inherited_logins=plan.inherited_logins,
-        locked_logins=record.locked_count if exists else int(record.removed_here.get("locked_logins", 0)),
+        locked_logins=record.logins_locked if exists else int(record.removed_here.get("locked_logins", 0)),
         masking_policy=f"{plan.masking.policy}, version {plan.masking.version_id}" if plan.masking else None,
         masked_at=moment(masked),
     )

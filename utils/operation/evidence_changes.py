@@ -90,7 +90,7 @@ def _of_the_cluster(plan: Plan, record: OperationRecord) -> Iterator[Change]:
             at=moment(known),
             proof=f"the gate of policy {plan.masking.policy}, version {plan.masking.version_id}, has passed",
         )
-    locked = record.locked_count if exists else int(removed.get("locked_logins", 0))
+    locked = record.logins_locked if exists else int(removed.get("locked_logins", 0))
     if locked:
         yield Change(
             what="locked",

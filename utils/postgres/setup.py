@@ -131,6 +131,8 @@ def set_up_roles(
     admitted = {database: present for database, present in admitted.items() if database in schemas}
     roles, closed = _proved(cluster, made, admitted)
     inherited = _inherited(cluster, made, locked, lock)
+    if inherited.locked != locked:
+        on_locked(inherited.locked)
     warnings += _settings_left_behind(cluster, made)
     unfinished = [*failed, *closed, *(f"{name}: {why}" for name, why in left_out.items())]
     # What matters most comes first: only so many are passed on.

@@ -222,6 +222,11 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
         return self.removed if self.seen(last) is not None else {}
 
     @property
+    def logins_locked(self) -> int:
+        """How many logins were locked. An older version has recorded their names alone."""
+        return max(self.locked_count, len(self.locked_logins))
+
+    @property
     def door(self) -> DoorPhase:
         """How far the cluster's door is open. Only the pipeline is admitted before the users are set up."""
         if self.users_ready_at is None:

@@ -153,7 +153,7 @@ def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt
     No copy is complete at once, every other call is: once the last of what was opened is taken back, all is done.
     """
     last, unit = situation.due[-1] if situation.due else None, pace.unit_seconds
-    pause = 5 * unit if last is None else 1
+    pause = pace.within(5 * unit, now) if last is None else 1
     if last is not None and last.is_copy:
         pause = pace.pause(last.name, now, now)
     elif situation.shared_at is not None:

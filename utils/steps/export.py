@@ -50,8 +50,11 @@ def cancel_export(export: SnapshotExport, record: OperationRecord, target: Auror
         )
     if task is None or task.source_arn != export.source_arn:
         return False
-    # The answer to an earlier call may have been lost.
-    return exports.cancel(task) if task.is_running else task.is_cancelled
+    if task.is_running and exports.cancel(task):
+        return True
+    # The answer to an earlier call may have been lost, and a client repeats such a call by itself.
+    now = exports.task(export.identifier) if task.is_running else task
+    return now is not None and now.is_cancelled
 
 
 def export_progress(

@@ -10,5 +10,5 @@ MAX_REMEMBERED = 500
 
 def remember_locked(names: list[str], record: OperationRecord, state: OperationState) -> None:
     """Record which logins were locked, as far as there is room, and how many: those of an earlier attempt as well."""
-    count = record.locked_count + len(set(names).difference(record.locked_logins))
+    count = record.logins_locked + len(set(names).difference(record.locked_logins))
     state.remember(locked_logins=names[:MAX_REMEMBERED], locked_count=count)

@@ -286,10 +286,11 @@ def after_opening(
             "Look at the cluster's events in RDS, then resume this operation."
         )
     phase, since = _working_on(situation.due, record, now)
+    bounded = pace.until(record.entered("open-cluster"), round(DEADLINE.total_seconds() / 3600))
     return Opening(
         answer="wait",
         waiting_for=situation.waiting_for,
-        wait_seconds=pause_of(situation, pace, phase, since, now),
+        wait_seconds=pause_of(situation, bounded, phase, since, now),
         open_since=record.door_open_at,
         expected_end=pace.expected_end(phase, since, now),
     )

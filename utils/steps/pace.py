@@ -73,8 +73,12 @@ class Pace(Struct, frozen=True, kw_only=True):
             is_announced=self.hears and phase in self.announced and bool(phase_named(phase).announced_by),
             event_ago_seconds=None if event_at is None else abs(now - event_at).total_seconds(),
         )
-        left = math.inf if self.gives_up_at is None else math.ceil((self.gives_up_at - now).total_seconds())
-        return int(max(min(pause, left), 1))
+        return self.within(pause, now)
+
+    def within(self, pause: int, now: dt.datetime) -> int:
+        """Return the pause, shortened to when the step gives up. After that it is as long as ever."""
+        left = 0 if self.gives_up_at is None else math.ceil((self.gives_up_at - now).total_seconds())
+        return min(pause, left) if left > 0 else pause
 
     def announced_with(
         self, phase: str, event_at: dt.datetime | None, now: dt.datetime, before: Collection[str]

@@ -47,7 +47,7 @@ def _known(record: OperationRecord, ready_at: str | None) -> dict[str, Any]:
         "masking_findings": record.masking.get("findings", []),
         "verified_at": record.verified_at,
         "verification": record.verification if "held" in record.verification else {},
-        "locked_logins": record.locked_count,
+        "locked_logins": record.logins_locked,
         "differences": record.differences,
         "settings_compared_at": record.settings_compared_at,
     }

@@ -394,7 +394,9 @@ def after_action(
 ) -> RestoreProgress:
     """Return what Restore Snapshot hands to the wait after it. What was refused for now is due again then."""
     phase, since = _working_on(situation.due, record, now, refusal)
-    lacks_room = refusal is not None and refusal.shortage
+    pause = pause_of(situation, pace, phase, since, now)
+    if refusal is not None and refusal.shortage:
+        pause = pace.within(PAUSE_FOR_ROOM * pace.unit_seconds, now)
     return RestoreProgress(
         answer="wait",
         action=phase,
@@ -402,7 +404,7 @@ def after_action(
         started_at=record.entered("restore-snapshot"),
         action_at=since,
         seen_at=now,
-        wait_seconds=PAUSE_FOR_ROOM * pace.unit_seconds if lacks_room else pause_of(situation, pace, phase, since, now),
+        wait_seconds=pause,
         expected_end=pace.expected_end(phase, since, now),
     )
 

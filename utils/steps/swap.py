@@ -358,8 +358,7 @@ def stale_certificate(s: Situation) -> Due | None:
     if s.winner.restarted == "none" and s.recorded.restart_that_renews != "stopped-and-started":
         return s.do(Action.REBOOT_MEMBERS, s.winning)
     if s.winner.restarted != "stopped-and-started":
-        stop = s.do(Action.STOP, s.winning)
-        return replace(stop, record=replace(stop.record, restart_that_renews="stopped-and-started"))
+        return s.do(Action.STOP, s.winning)
     return s.give_up("stale-certificate") if _must_be_proven(s) else None
 
 

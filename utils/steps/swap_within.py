@@ -108,6 +108,9 @@ class Errands:
         if left:
             return swap, findings
         within = replace(_within(swap, errand.side), has_live_name=not lacking, certificates_of=sorted(errand.members))
+        restarted = swap.restarted.get(errand.side, "none")
+        if not lacking and restarted != "none":
+            swap = replace(swap, record=replace(swap.record, restart_that_renews=restarted))
         return _with(swap, errand.side, within), findings
 
     def _prove(self, errand: SwapErrand, swap: StoredSwap) -> tuple[StoredSwap, SwapFindings]:

@@ -164,6 +164,16 @@ def test_a_certificate_has_the_name_or_is_stale(swapping: Swapping, name: str | 
     assert (swapping.within().has_live_name, swapping.within().certificates_of) == (has, [MEMBER])
 
 
+@pytest.mark.parametrize("has", [True, False])
+def test_the_restart_that_has_renewed_a_certificate_is_the_one_that_is_tried_first(
+    swapping: Swapping, has: bool
+) -> None:
+    stored = replace(swapping.stored, restarted={"old": "stopped-and-started"})
+    keep_swap(stored, OperationState(OPERATION, EXECUTION, NOW))
+    swapping.do(swapping.errand("look-at-certificates", host=swapping.host if has else "elsewhere.example"))
+    assert swapping.stored.record.restart_that_renews == ("stopped-and-started" if has else "rebooted")
+
+
 def test_one_member_with_a_stale_certificate_is_enough_and_one_that_is_away_is_waited_for(swapping: Swapping) -> None:
     both = {MEMBER: swapping.host, "another": "127.255.255.253"}
     assert swapping.do(swapping.errand("look-at-certificates", members=both)).left

@@ -607,11 +607,12 @@ def test_a_clean_up_says_no_more_of_the_route_than_it_has_done() -> None:
 
 def test_an_export_that_began_beside_the_restore_is_a_phase_once_nothing_else_is_done() -> None:
     beside = {**STEP_TIMES, "archive-snapshot": "2026-03-10T03:10:05.000Z"}
+    beside["open-cluster"] = "2026-03-10T03:51:00.000Z"
     del beside["copy-snapshot"]
     opened = "2026-03-10T03:51:10.000Z"
     took = outcome.phase_seconds(a_record(step_times=beside, door_open_at=opened), END)
-    assert list(took) == ["check and plan", "restore", "users", "archive"]
-    assert took["users"] == 60
+    assert list(took) == ["check and plan", "restore", "users", "opening", "archive"]
+    assert took["opening"] == 10
     assert all(each > 0 for each in took.values())
     # Before that, and until the source is gone that is deleted, it has none of its own.
     deleting = {**beside, "delete-rds": "2026-03-10T03:51:20.000Z"}
@@ -623,6 +624,20 @@ def test_an_export_that_began_beside_the_restore_is_a_phase_once_nothing_else_is
     took = outcome.phase_seconds(deleted, END)
     assert (list(took)[-2:], took["deletion"]) == (["deletion", "archive"], 10)
     assert took["archive"] > 0
+    # An earlier execution has opened the door, or seen the source gone; a swap has opened it before the last look.
+    yesterday = "2026-03-09T03:51:30.000Z"
+    for times, known in (
+        (beside, {"door_open_at": yesterday}),
+        (beside, {"door_open_at": "2026-03-10T03:50:50.000Z"}),
+        (deleting, {"door_open_at": yesterday, "source_gone_at": yesterday}),
+    ):
+        took = outcome.phase_seconds(a_record(step_times=times, **known), END)
+        assert list(took)[-1] == "archive"
+        assert all(each >= 0 for each in took.values())
+        assert sum(took.values()) == (END - dt.datetime.fromisoformat(times["snapshot-check"])).total_seconds()
+    # It has failed before it came so far.
+    early = {name: at for name, at in beside.items() if name not in ("setup-db-users", "open-cluster")}
+    assert list(outcome.phase_seconds(a_record(step_times=early, door_open_at=yesterday), END))[-1] == "restore"
 
 
 def test_a_clean_up_that_kept_something_says_why() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.fakes.groups import FakeKeys
 from tests.unit.fakes.rds import FakeRds
+from tests.unit.fakes.service import Refusal
 from tests.unit.support import (
     ACCOUNT,
     EXECUTION,
@@ -309,6 +310,22 @@ def test_an_export_that_ends_while_it_is_being_cancelled_is_left_as_it_is(
     rds.refuse("CancelExportTask", "InvalidExportTaskStateFault", "it is complete")
     assert archive(exporting(run=a_run(cleaning_up=True)))["answer"] == "done"
     assert (restored.recall() or a_record()).export_cancelled_at is None, "it is complete"
+
+
+def test_an_export_whose_cancellation_the_client_has_repeated_is_known_to_be_cancelled(
+    rds: FakeRds, restored: OperationState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call's answer was lost, and the client's own repetition is refused: it is being cancelled."""
+    cancel = rds._cancel_export_task
+
+    def repeated(given: dict[str, Any]) -> None:
+        cancel(given)
+        raise Refusal("InvalidExportTaskStateFault")
+
+    archive(exporting(begins_export=True))
+    monkeypatch.setattr(rds, "_cancel_export_task", repeated)
+    archive(exporting(run=a_run(cleaning_up=True)))
+    assert (restored.recall() or a_record()).export_cancelled_at is not None
 
 
 def test_a_resumed_operation_exports_under_a_new_name_once_the_old_one_has_failed(rds: FakeRds, account: None) -> None:

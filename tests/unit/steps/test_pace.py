@@ -161,4 +161,5 @@ def test_a_deadline_is_noticed_when_it_comes() -> None:
     assert pace.pause("create-cluster", NOW, NOW) == 4 * 3600
     assert pace.pause("create-cluster", NOW, later(hours=4)) == 3600
     assert pace.pause("create-cluster", NOW, later(hours=4, minutes=59, seconds=59.5)) == 1
-    assert pace.pause("create-cluster", NOW, later(hours=6)) == 1
+    # Where the step still asks after it, at least what it has just begun gets the time that it takes.
+    assert pace.pause("create-cluster", NOW, later(hours=6)) > 60

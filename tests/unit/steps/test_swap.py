@@ -396,15 +396,6 @@ def test_the_first_row_that_applies_is_due(
     assert set(details) <= {found.side, found.reason, found.new_name}
 
 
-def test_a_reboot_that_has_not_renewed_a_certificate_is_not_tried_again() -> None:
-    stale = {"certificate_has_live_name": False}
-    new = live_new(**SHUT, **stale, restarted="rebooted")
-    found = due(seen(fenced_old(), new), a_swap(began_at=NOW), NOW)
-    assert (found.action.value, found.record.restart_that_renews) == ("stop", "stopped-and-started")
-    renamed_since = live_new(**SHUT, **stale)
-    assert due(seen(fenced_old(), renamed_since), found.record, NOW).action.value == "stop"
-
-
 def test_a_second_look_keeps_the_time_of_the_first() -> None:
     """Polls that come sooner do not put off the moment when two looks agree."""
     first = FirstLook(("settled",), NOW - APART / 2)
