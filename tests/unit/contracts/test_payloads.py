@@ -266,7 +266,8 @@ def test_a_field_that_is_no_longer_handed_on_is_seen() -> None:
 
 @pytest.mark.parametrize("name", [name for name, state in STATES.items() if state["Type"] == "Choice"])
 def test_a_choice_compares_what_is_there_with_what_it_can_be(name: str) -> None:
-    for choice in STATES[name]["Choices"]:
+    rules = [each for choice in STATES[name]["Choices"] for each in choice.get("And", [choice])]
+    for choice in rules:
         comparison = next(key for key in choice if key not in ("Variable", "Next"))
         if comparison == "IsNull":
             # Of a path that leads nowhere it fails, as `lookup` does; and it decides only where there may be nothing.
