@@ -238,12 +238,14 @@ class LookAtSourceTask(Struct, frozen=True, kw_only=True):
 class SourceSeen(Struct, frozen=True, kw_only=True):
     """The instances of the source cluster, as RDS lists them for its name and resource id; or `why` it is not there.
 
-    `at` distinguishes one look from another: a step that is retried is given the one before it again.
+    `at` distinguishes one look from another: a step that is retried is given the one before it again. `is_unseen`: RDS
+    has shown no cluster of that name, which one look does not prove.
     """
 
     at: dt.datetime
     members: list[str] = []
     why: str | None = None
+    is_unseen: bool = False
 
 
 class VerifyTask(Struct, frozen=True, kw_only=True):

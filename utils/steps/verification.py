@@ -26,6 +26,8 @@ from utils.postgres.verification.verify import verify_slice
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.pieces import Pieces, kept_pieces
 from utils.state.policy_text import kept_policy
+from utils.state.unseen import APART
+from utils.state.unseen import PAUSE_SECONDS as LOOK_AGAIN_SECONDS
 from utils.state.verification import keep_baseline, keep_progress, keep_verification, kept_baseline
 from utils.steps.pace import Pace, took
 from utils.steps.slices import DEADLINE, PAUSE_SECONDS, time_left
@@ -58,6 +60,8 @@ def verify_cluster(
     policy = _policy(task)
     found = _found_so_far(record)
     source = _source(task, server.ca_bundle, state.now)
+    if source is not None and _is_unsure(task.source_seen, found):
+        return _not_yet(found, record, state, pace, LOOK_AGAIN_SECONDS)
     seen_at = task.source_seen.at if task.source_seen is not None else None
     if found.looked_at is not None:
         if seen_at == found.looked_at:
@@ -120,6 +124,15 @@ def _source(task: VerifyTask, ca_bundle: str, now: dt.datetime) -> LiveSource | 
     )
 
 
+def _is_unsure(seen: SourceSeen | None, found: Found) -> bool:
+    """Return whether RDS does not show the source, and no look long enough ago has missed it. That is noted."""
+    if seen is None or not seen.is_unseen or NOT_ENTERED in found.done:
+        found.unseen_since = None
+        return False
+    found.unseen_since = found.unseen_since or seen.at
+    return seen.at - found.unseen_since < APART
+
+
 def _found_so_far(record: OperationRecord) -> Found:
     """Return what the slices before this one have found. What can no longer be read is looked at again."""
     if "pieces" not in record.verification:
@@ -128,7 +141,9 @@ def _found_so_far(record: OperationRecord) -> Found:
     return Found() if content is None else msgspec.json.decode(content, type=Found)
 
 
-def _not_yet(found: Found, record: OperationRecord, state: OperationState, pace: Pace) -> VerifyProgress:
+def _not_yet(
+    found: Found, record: OperationRecord, state: OperationState, pace: Pace, pause_seconds: int = PAUSE_SECONDS
+) -> VerifyProgress:
     since = record.entered("verify-data")
     tables = sum(len(each.tables) for each in found.databases.values())
     waiting_for = f"the verification: {tables} tables and {len(found.results)} other checks so far"
@@ -141,7 +156,7 @@ def _not_yet(found: Found, record: OperationRecord, state: OperationState, pace:
     expected_end = pace.expected_end(VERIFICATION, since, state.now)
     pieces = keep_progress(msgspec.json.encode(found), state)
     state.remember(verification={"pieces": pieces}, expected_end=expected_end)
-    return VerifyProgress(answer="wait", waiting_for=waiting_for, wait_seconds=PAUSE_SECONDS, expected_end=expected_end)
+    return VerifyProgress(answer="wait", waiting_for=waiting_for, wait_seconds=pause_seconds, expected_end=expected_end)
 
 
 def _concluded(

@@ -67,6 +67,7 @@ class Found(Struct, kw_only=True):
 
     `strangers` are instances to which the source's address led, and which RDS had not listed as its instances.
     `looked_at`: all checks are done, after a look at the source then; another one says whether it has stayed the same.
+    `unseen_since`: RDS has not shown the source since a look then.
     """
 
     databases: dict[str, DatabaseFound] = field(default_factory=dict)
@@ -75,6 +76,7 @@ class Found(Struct, kw_only=True):
     newest_row_at: dt.datetime | None = None
     strangers: list[str] = field(default_factory=list)
     looked_at: dt.datetime | None = None
+    unseen_since: dt.datetime | None = None
 
     def drop_comparison(self) -> None:
         """Forget all that was compared with the source: it may have been another cluster."""

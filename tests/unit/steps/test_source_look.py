@@ -59,6 +59,7 @@ def test_another_cluster_of_its_name_and_none_have_no_instances(
     seen: dict[str, Any] = check(task)
     assert seen["members"] == []
     assert said in seen["why"]
+    assert seen["is_unseen"] is (id_now is None), "whether another look has to say the same"
 
 
 def test_a_cluster_of_another_account_is_looked_at_through_the_role_as_while_planning(

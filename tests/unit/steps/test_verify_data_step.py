@@ -357,6 +357,28 @@ def test_a_source_that_another_cluster_has_replaced_before_or_after_the_checks_w
     assert found.compared_with_source is None
 
 
+UNSEEN = SourceSeen(at=NOW, why="there is no cluster 'prod-orders' in us-east-1", is_unseen=True)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_source_that_one_look_does_not_show_is_looked_for_again(against_source: VerifyTask, checked: bool) -> None:
+    if checked:
+        assert looked(against_source, 1)["answer"] == "wait"
+    answer = looked(against_source, 2, UNSEEN)
+    assert (answer["answer"], answer["wait_seconds"]) == ("wait", 60)
+    assert looked(against_source, 2, UNSEEN)["answer"] == "wait", "the same look, after a lost answer"
+    if not checked:
+        assert looked(against_source, 3)["answer"] == "wait", "the checks"
+    assert looked(against_source, 4)["answer"] == "done"
+    assert record().verification["compared_with_source"] == "prod-orders"
+
+
+def test_a_source_that_two_looks_do_not_show_was_not_compared(against_source: VerifyTask) -> None:
+    assert looked(against_source, 1, UNSEEN)["answer"] == "wait"
+    with pytest.raises(ChecksFailed, match=NOT_RUN + "there is no cluster 'prod-orders' in us-east-1"):
+        looked(against_source, 2, UNSEEN)
+
+
 def test_a_retry_after_a_lost_answer_does_not_take_the_look_before_the_checks_for_the_one_after_them(
     against_source: VerifyTask,
 ) -> None:
