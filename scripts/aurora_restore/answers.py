@@ -168,7 +168,8 @@ class Shown(Struct, frozen=True, kw_only=True):
     """One operation: did it work, how old is the data now, what exists now, how it went.
 
     `worked` is null while that is open, and for a plan. `kept` is null where the operation has replaced no cluster that
-    is still kept. `ended_drill` is null unless the execution of a drill has died.
+    is still kept. `ended_drill` is null unless the execution of a drill has died. `swap_finished_by` is the execution
+    that finishes a swap which another one has left, null where none does.
     `application_secret` has the application's logins. `masked_at` is when the masking passed its gate, null before and
     where nothing is masked. `plan` and `parameters` are as the pipeline publishes them.
     """
@@ -180,6 +181,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     cluster: ClusterNow | None
     kept: KeptCluster | None
     ended_drill: EndedDrill | None = None
+    swap_finished_by: str | None = None
     application_secret: str | None
     differences: list[str]
     expected_end: list[str]

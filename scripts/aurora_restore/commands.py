@@ -177,10 +177,11 @@ def watch(called: Called, operation: str, every: float, timeout: float | None, v
     return Answer(shown, first_screen(shown), exit_code=exit_code_of(shown), next=next_commands(shown))
 
 
+@click.option("--keep-backups", is_flag=True, help="Leave the source's automated backups, as a refusal asks for.")
 @_yes
 @_every
 @_operation
-def resume(called: Called, operation: str, every: float, yes: bool) -> Answer:
+def resume(called: Called, operation: str, every: float, yes: bool, keep_backups: bool) -> Answer:
     """Resume an operation that failed or was stopped: it keeps what it had done."""
     record = Operations(called.stack).find(operation)
     shown = explain(called.stack, record, _now())
@@ -193,7 +194,7 @@ def resume(called: Called, operation: str, every: float, yes: bool) -> Answer:
             next_commands=next_commands(shown),
         )
     called.confirm(record.plan.destroys, "The operation deletes or replaces", yes=yes)
-    execution = start_checked(called.stack, resuming_request(record), None, every)
+    execution = start_checked(called.stack, resuming_request(record, keep_backups=keep_backups), None, every)
     return _started(called, record.operation_id, execution.arn, "Resumed.")
 
 
@@ -217,7 +218,7 @@ def rollback(called: Called, operation: str, every: float, yes: bool, keep_hours
 @_yes
 @_operation
 def stop(called: Called, operation: str, yes: bool) -> Answer:
-    """Stop an operation. Nothing is cleaned up; it can be resumed. What a drill has left is deleted."""
+    """Stop an operation. Nothing is cleaned up; it can be resumed. Another execution ends a drill or a swap."""
     record = _found(called, operation)
     execution = _described(called, record.execution_id)
     if not execution.is_running:
@@ -234,13 +235,15 @@ def stop(called: Called, operation: str, yes: bool) -> Answer:
     called.ask(f"{danger}Stop operation {record.operation_id} ({target}; {called.stack.where})?", yes=yes)
     executions.stop(called.stack, execution.arn, "by aurora-restore stop")
     shows, resumes = f"aurora-restore show {record.operation_id}", f"aurora-restore resume {record.operation_id}"
-    is_drill = record.plan.kind == "drill"
+    is_drill, is_swapping = record.plan.kind == "drill", record.is_swapping
     what = "Another execution deletes what the drill has left" if is_drill else "Nothing is cleaned up"
+    if is_swapping:
+        what = "Another execution finishes the swap, and cleans up after it as on_failure says"
     return Answer(
         Stopped(operation_id=record.operation_id, execution_arn=execution.arn),
         [record.operation_id],
         [called.stack.where, f"Stopped. {what}; the message of its end says what exists."],
-        next=[shows] if is_drill else [shows, resumes],
+        next=[shows] if is_drill or is_swapping else [shows, resumes],
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -19,6 +21,9 @@ from .words import age, duration, moment, one_line
 
 # The pipeline's tags (utils/aurora_utils/resources.py): the part that a cluster plays for its target, and its end.
 ROLE_TAG, EXPIRY_TAG = "aurora-restore:role", "aurora-restore:expires-at"
+# What a refusal says where RDS keeps automated backups from being deleted (utils/request/next_command.py), and the
+# option of `resume` that leaves them.
+KEEP_BACKUPS, KEEPING = "Leave delete_automated_backups out", "--keep-backups"
 _BY_EXECUTION: dict[str, Status] = {"ABORTED": "STOPPED", "TIMED_OUT": "TIMED_OUT", "FAILED": "FAILED"}
 _BY_RECORD: dict[str, Status] = {
     "planned": "PLANNED",
@@ -90,6 +95,7 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
         cluster=_cluster_now(stack, record),
         kept=kept_cluster(stack, record),
         ended_drill=_ended_drill(stack, record, summary),
+        swap_finished_by=record.swap_finisher if summary.status != "RUNNING" else None,
         application_secret=(record.raw_plan.get("target_secrets") or {}).get("application")
         or stack.outputs.get("AppSecretArn"),
         differences=record.differences,
@@ -130,9 +136,29 @@ def next_commands(shown: Shown) -> list[str]:
         return []
     if shown.ended_drill is not None and shown.ended_drill.finished_by is not None:
         return [f"aurora-restore show {operation}"]
-    if short in ("FAILED", "STOPPED", "TIMED_OUT"):
-        return [f"aurora-restore resume {operation}"]
-    return []
+    if shown.swap_finished_by is not None:
+        return [f"aurora-restore show {operation}"]
+    if short not in ("FAILED", "STOPPED", "TIMED_OUT"):
+        return []
+    if not shown.plan:
+        return [_again(shown)]
+    keeps = f" {KEEPING}" if any(KEEP_BACKUPS in each for each in shown.reasons) else ""
+    return [f"aurora-restore resume {operation}{keeps}"]
+
+
+def _again(shown: Shown) -> str:
+    """Return the command that starts an operation which asks for the same, or resumes the one that was to be resumed.
+
+    Of one that had no plan, its record has the request as a text.
+    """
+    asked = {name: value for name, value in shown.parameters.items() if value is not None}
+    if "request" in asked:
+        asked = json.loads(asked["request"])
+    if asked.get("resume") and asked.get("operation_id"):
+        return f"aurora-restore resume {shlex.quote(str(asked['operation_id']))}"
+    if not asked.get("rollback"):
+        asked = {name: value for name, value in asked.items() if name not in ("operation_id", "resume", "scheduled_at")}
+    return f"aurora-restore start --input {shlex.quote(json.dumps(asked))}" if asked else "aurora-restore start"
 
 
 def first_screen(shown: Shown) -> Iterator[str]:
@@ -236,6 +262,8 @@ def _sentence(record: Record, summary: Summary, reasons: list[str]) -> str:
     step = record.state or "the first step"
     is_finished = record.finisher is not None and record.execution_id == record.drill_ended_by["execution_id"]
     cleaned_up = "Another execution deletes what it has left." if is_finished else "Nothing was cleaned up."
+    if record.swap_finisher is not None:
+        cleaned_up = "Another execution finishes the swap."
     why = f"{step}: {reasons[0]}" if reasons else f"It ended in {step}; the message of its end says why."
     if summary.kind == "rollback" and summary.status == "SUCCEEDED":
         return f"{target} leads to the cluster again that it led to before, and its door is open."
@@ -379,6 +407,11 @@ def _what_now(shown: Shown, status: Status) -> Iterator[str]:
         yield "Nothing."
     elif shown.ended_drill is not None:
         yield from _after_ended_drill(shown.ended_drill)
+    elif shown.swap_finished_by is not None:
+        yield "Change neither of the two clusters. This execution finishes the swap, and its message says how:"
+        yield shown.swap_finished_by
+    elif status in ("FAILED", "STOPPED", "TIMED_OUT") and not shown.plan:
+        yield "Nothing was created. Fix the cause, and start it again:"
     elif status in ("FAILED", "STOPPED", "TIMED_OUT"):
         yield "Fix the cause, and resume it. To give it up instead, the message of its end has the commands."
     yield from next_commands(shown)
@@ -397,7 +430,7 @@ def _policy_lines(shown: Shown) -> Iterator[str]:
     policy, version = one_line(str(masking.get("policy", ""))), one_line(str(masking.get("version_id", "")))
     yield f"A resume masks by the version of policy {policy} that was planned: {version}."
     yield "With a corrected policy, set the stack's MaskingPolicies to its new version, and start a new operation:"
-    yield "aurora-restore start"
+    yield _again(shown)
     if shown.cluster is not None and shown.cluster.exists:
         yield "The cluster has the target's name until you delete it: the message of the end has the commands."
 

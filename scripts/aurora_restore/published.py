@@ -282,6 +282,17 @@ class Record(Struct, frozen=True, kw_only=True):
         return f"{machine}:{self.finished_by}" if self.finished_by is not None and self.is_drill_ended else None
 
     @property
+    def is_swapping(self) -> bool:
+        """Whether an exchange of names has begun and not ended."""
+        return self.swap_began_at is not None and self.swap_end is None
+
+    @property
+    def swap_finisher(self) -> str | None:
+        """Return the ARN of the execution that finishes the swap which another one has left; None where none does."""
+        machine = self.execution_id.rpartition(":")[0]
+        return f"{machine}:{self.finished_by}" if self.finished_by is not None and self.is_swapping else None
+
+    @property
     def has_left_something(self) -> bool:
         """Return whether a cluster or a copy may still exist that it has asked for: what is gone is forgotten."""
         return bool(self.cluster_asked_at or self.cluster_resource_id or self.made_snapshots)
@@ -294,7 +305,7 @@ class Record(Struct, frozen=True, kw_only=True):
     @property
     def is_in_danger_if_stopped(self) -> bool:
         """Whether the deletion of the source has begun, or an exchange of names that has not ended."""
-        return self.source_deletion_at is not None or (self.swap_began_at is not None and self.swap_end is None)
+        return self.source_deletion_at is not None or self.is_swapping
 
 
 class ExpiringReplaced(Struct, frozen=True, kw_only=True):

@@ -143,9 +143,14 @@ def planned_again(stack: Stack, kept: KeptPlan, every_seconds: float) -> str:
     return str(raw["operation_id"])
 
 
-def resuming_request(record: Record) -> dict[str, Any]:
-    """Return the request that resumes an operation: it repeats what deletes, and leaves the rest to the operation."""
-    repeated = {name: record.parameters[name] for name in DELETING if record.parameters.get(name) is not None}
+def resuming_request(record: Record, *, keep_backups: bool = False) -> dict[str, Any]:
+    """Return the request that resumes an operation: it repeats what deletes, and leaves the rest to the operation.
+
+    `keep_backups`: the source's automated backups are not deleted with it, as the operation was asked to.
+    """
+    left_out = {"delete_automated_backups"} if keep_backups else set[str]()
+    names = [name for name in DELETING if name not in left_out and record.parameters.get(name) is not None]
+    repeated = {name: record.parameters[name] for name in names}
     return {"operation_id": record.operation_id, "resume": True, **repeated}
 
 

@@ -118,7 +118,7 @@ def kept(
         "",
         "Look at it:",
         f"  aws rds describe-db-clusters --db-cluster-identifier {name} {here}",
-        "If it is to be kept for good, nothing more is needed.",
+        *_if_it_is_to_stay(cluster, why),
         *_if_it_may_go(entry, cluster, why, now, here),
     ]
     return compose(f"KEPT: {name} was to expire", lines)
@@ -126,6 +126,18 @@ def kept(
 
 def _costs(cluster: Cluster, members: Sequence[Instance]) -> str:
     return f"while it exists, {cost_now(cluster, members)}"
+
+
+def _if_it_is_to_stay(cluster: Cluster, why: str) -> Iterator[str]:
+    """Yield what keeps the cluster for good: a reason that passes does not."""
+    if why.startswith("is stopped"):
+        yield "RDS starts a stopped cluster after seven days, and then it is deleted. To keep it for good:"
+    elif why.startswith("has been extended"):
+        yield "It is deleted after that. To keep it for good:"
+    else:
+        yield "If it is to be kept for good, nothing more is needed."
+        return
+    yield f"  {keep_command(cluster.arn, Arn.parse(cluster.arn).region)}"
 
 
 def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.datetime, here: str) -> Iterator[str]:

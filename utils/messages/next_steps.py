@@ -13,6 +13,7 @@ from utils.aurora_utils.resources import Cluster, Snapshot
 from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import SourceDeletion
+from utils.errors import ChecksFailed
 from utils.foreign_text import one_line
 from utils.messages.failure import cause_lines, door_of, is_shut, is_unmasked
 from utils.messages.remains import Remains
@@ -58,6 +59,10 @@ def next_lines(
         yield from _after_refusal(cause_lines(error), repeated, execution_id, asked_before)
         return
     if record is None or not record.plan:
+        if repeated.get("resume") and isinstance(repeated.get("operation_id"), str):
+            yield "Fix the cause, then resume the operation again, of which this execution has changed nothing:"
+            yield from resume_command(execution_id, _shown_whole(repeated, request), repeated["operation_id"])
+            return
         yield "Fix the cause, then start again:"
         yield from start_command(execution_id, anew(repeated))
         return
@@ -68,7 +73,7 @@ def next_lines(
         yield from _ended_drill_lines(record, {**as_asked(record), **repeated}, remains, execution_id)
         return
     if record.plan.get("rolls_back"):
-        yield from _rollback_lines(record, execution_id)
+        yield from _rollback_lines(record, remains, execution_id)
         return
     keeps_backups = KEEP_BACKUPS in " ".join(cause_lines(error))
     # What was asked for at first is the whole of it: a request to resume may omit everything.
@@ -78,6 +83,10 @@ def next_lines(
             each.pop("delete_automated_backups", None)
     if remains.lost is not None:
         yield from _lost_lines(record, asked, remains, execution_id)
+    elif error.error == ChecksFailed.__name__:
+        yield from _checks_lines(record, request, repeated, asked, remains, execution_id)
+    elif record.plan.get("replaces") and remains.target_is_another:
+        yield from _target_taken_lines(record, asked, remains, execution_id)
     else:
         yield from _resume_lines(record, request, repeated, remains, execution_id, keeps_backups=keeps_backups)
     if remains.source is not None and remains.deletion is not None:
@@ -88,12 +97,46 @@ def next_lines(
         yield from _giving_up_lines(record, asked, remains, execution_id)
 
 
-def _rollback_lines(record: OperationRecord, execution_id: str) -> Iterator[str]:
+def _rollback_lines(record: OperationRecord, remains: Remains, execution_id: str) -> Iterator[str]:
     if record.swap_end == "forward":
         yield "Nothing: the rollback is complete, only its report failed."
         return
-    yield "Fix the cause, then resume this operation:"
+    if remains.target is not None and remains.target.restored is None:
+        yield f"RDS does not show the cluster that was kept ({remains.target.restored_id}). If it is gone, there is"
+        yield "nothing to go back to, and resuming is refused: restore an older snapshot by a new operation. Otherwise"
+        yield "fix the cause, then resume this operation:"
+    else:
+        yield "Fix the cause, then resume this operation:"
     yield from resume_command(execution_id, {}, record.operation_id)
+
+
+def _checks_lines(
+    record: OperationRecord,
+    request: Any,
+    repeated: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    remains: Remains,
+    execution_id: str,
+) -> Iterator[str]:
+    """Yield what to do where checks did not hold: a resumed operation checks the same data by the same policy."""
+    yield "A resumed operation restores the same snapshot, and checks it by the same version of the policy. Once the"
+    yield "source's data or the policy are corrected, or with on_findings 'report', start a new one:"
+    if remains.cluster is None:
+        yield from start_command(execution_id, anew(asked))
+        return
+    yield "(by the commands below, which delete this operation's cluster first)"
+    yield "If something else was the cause, or the data of the restored cluster were corrected, resume this operation:"
+    yield from resume_command(execution_id, _shown_whole(repeated, request), record.operation_id)
+
+
+def _target_taken_lines(
+    record: OperationRecord, asked: Mapping[str, Any], remains: Remains, execution_id: str
+) -> Iterator[str]:
+    """Yield what to do where the target's name no longer leads to the cluster that was to be replaced."""
+    target = one_line(record.plan["target_cluster_id"])
+    yield f"This operation cannot be resumed: {target} no longer leads to the cluster that it was to replace. If that"
+    yield "cluster is gone, the restored one may be all that is left. Start a new operation:"
+    yield from start_command(execution_id, anew(asked))
 
 
 def _swapping_lines(record: OperationRecord, remains: Remains, execution_id: str) -> Iterator[str]:
@@ -136,6 +179,9 @@ def _after_refusal(
     if START_ANEW in said or TAKE_ANOTHER in said:
         repeated = anew({**asked_before, **repeated})
         yield "The command starts a new operation."
+        if asked_before and not repeated.get("replace_target"):
+            yield "It is refused while the earlier operation's cluster has the target's name: then name another"
+            yield "target_cluster_id, or delete that cluster first, if nobody uses it."
     if TAKE_ANOTHER in said:
         repeated = with_another_snapshot(repeated)
         yield "It uses the newest snapshot that is available, or the one that you name as snapshot_identifier."

@@ -35,6 +35,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     source: SourceLeft | None = None
     # What the operation would have to be resumed from and is gone: resuming it would be refused.
     lost: Lost | None = None
+    # The target's name leads to another cluster than the one that was to be replaced: resuming would be refused.
+    target_is_another: bool = False
     # Nothing was created yet, and the snapshot is another account's, which cannot be looked at from here.
     snapshot_is_out_of_sight: bool = False
     may_appear: bool = False

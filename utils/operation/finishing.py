@@ -17,11 +17,18 @@ from utils.aws import client, error_code
 from utils.contracts.payloads import Execution
 from utils.names import fingerprint
 
+_PREFIX = "finish-"
+
 
 def finishing_name(operation_id: str, execution: Execution) -> str:
     """Return the name of the execution that finishes what this attempt of an execution has left."""
     attempt = f"{execution.execution_id} {execution.redrive_count}"
-    return f"finish-{fingerprint(operation_id)}-{hashlib.sha256(attempt.encode()).hexdigest()[:8]}"
+    return f"{_PREFIX}{fingerprint(operation_id)}-{hashlib.sha256(attempt.encode()).hexdigest()[:8]}"
+
+
+def is_finishing(execution_id: str) -> bool:
+    """Return whether an execution, by the name in its ARN, is one that finishes what another has left."""
+    return execution_id.rpartition(":")[2].startswith(_PREFIX)
 
 
 def finishing_arn(operation_id: str, execution: Execution) -> str:

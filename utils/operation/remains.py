@@ -59,6 +59,7 @@ def with_remains(known: Remains, record: OperationRecord, execution_id: str, cau
         if copy is not None and owns_recorded_copy(copy, record):
             known = replace(known, copy=copy)
         known = replace(known, lost=_lost(record, known, cause), target=_target_now(record, aurora, execution_id))
+        known = replace(known, target_is_another=_is_another(record, aurora))
         if known.lost is None and _resumes_from_snapshot(record, known) and not _is_own_snapshot(record):
             known = replace(known, snapshot_is_out_of_sight=True)
     except (ClientError, BotoCoreError) as error:
@@ -123,6 +124,15 @@ def _target_now(record: OperationRecord, aurora: AuroraReader, execution_id: str
         because=swap.turned_because if swap is not None else "",
         undone=swap.record.refused if swap is not None else (),
     )
+
+
+def _is_another(record: OperationRecord, aurora: AuroraReader) -> bool:
+    """Return whether the target's name leads to another cluster than the one that is to be replaced, before a swap."""
+    planned = record.plan.get("replaces")
+    if not planned or record.swap_began_at is not None:
+        return False
+    holder = aurora.cluster(record.plan["target_cluster_id"])
+    return holder is not None and holder.resource_id != planned["resource_id"]
 
 
 def _unseen_cluster(record: OperationRecord, now: dt.datetime) -> str:

@@ -25,6 +25,7 @@ from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
 from utils.logins.masking_salt import is_salt_lost, salt_secret_name
+from utils.operation.finishing import is_finishing
 from utils.preflight.creation import creation_problems
 from utils.preflight.export import destination_problems
 from utils.preflight.kept import busy_problems, kept_problems, unmasked_problems
@@ -167,10 +168,12 @@ def _refuse_unless_ended(record: OperationRecord, execution: Execution) -> None:
     if not are_of_one_machine(record.execution_id, execution.execution_id):
         raise RequestRefused(f"{known}, of another state machine ({record.execution_id}). {START_ANEW}")
     if not has_ended(record.execution_id):
+        running = f"{known}, which is still running: {record.execution_id}."
+        if is_finishing(record.execution_id):
+            raise RequestRefused(f"{running} It finishes what was stopped: wait until it ends, and do not stop it.")
         raise RequestRefused(
-            f"{known}, which is still running: {record.execution_id}. Wait until it ends, or stop it: aws "
-            f"stepfunctions stop-execution --execution-arn {record.execution_id} "
-            f"--region {Arn.parse(record.execution_id).region}"
+            f"{running} Wait until it ends, or stop it: aws stepfunctions stop-execution --execution-arn "
+            f"{record.execution_id} --region {Arn.parse(record.execution_id).region}"
         )
 
 

@@ -226,8 +226,8 @@ def _refusal(verification: Verification, findings: list[str], *, only_differs: b
             f"{verification.failed} checks of policy {verification.policy!r} did not hold, and {verification.not_run} "
             f"could not be run; {verification.held} held. The door of the restored cluster stays shut:",
             *findings,
-            "Correct the data in the source, or the policy, then start again. With on_findings 'report' the operation "
-            "continues, and reports them.",
+            "Correct the data in the source, or the policy, then start a new operation: this one keeps its snapshot "
+            "and its policy. With on_findings 'report' a new one continues, and reports them.",
             *accepting,
         ]
     )

@@ -37,8 +37,10 @@ from scripts.aurora_restore.published import (
     SourceDeletion,
 )
 from scripts.aurora_restore.stack import Stack
+from scripts.aurora_restore.starting import resuming_request
 from tests.unit.support import a_plan
 from utils.aurora_utils import resources
+from utils.request.next_command import KEEP_BACKUPS
 from utils.state.operation import OperationRecord, plain, unstored
 
 BEGAN = dt.datetime(2026, 11, 27, 2, 13, tzinfo=dt.UTC)
@@ -425,3 +427,44 @@ def test_the_plan_of_a_drill_opens_nothing_and_deletes_what_it_makes() -> None:
     assert [each.split()[:3] for each in lines if "nobody is let in" in each] == [
         ["DELETE", "cluster", plan.cluster.identifier]
     ]
+
+
+def test_who_starts_again_asks_for_the_same_and_not_for_the_stacks_defaults() -> None:
+    asked = {"target_cluster_id": "dev-x", "masking_policy": "gdpr", "operation_id": "one", "snapshot_date": None}
+    lines = list(first_screen(shown("failed", execution("FAILED", "StepFailed"), plan=MASKS, parameters=asked)))
+    again = 'aurora-restore start --input \'{"target_cluster_id": "dev-x", "masking_policy": "gdpr"}\''
+    assert any(line.endswith(again) for line in lines)
+    assert not any(line.endswith("aurora-restore start") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("asked", "command"),
+    [
+        ({"operation_id": "night-1", "resume": True}, "aurora-restore resume night-1"),
+        ({"target_cluster_id": "dev-x"}, 'aurora-restore start --input \'{"target_cluster_id": "dev-x"}\''),
+    ],
+)
+def test_an_operation_that_never_had_a_plan_cannot_be_resumed(asked: dict[str, Any], command: str) -> None:
+    without = shown("failed", execution("FAILED", "StepFailed"), plan={}, parameters={"request": json.dumps(asked)})
+    assert next_commands(without) == [command]
+    assert any("Nothing was created. Fix the cause, and start it again:" in line for line in first_screen(without))
+
+
+def test_backups_that_rds_keeps_are_left_by_the_resume() -> None:
+    assert KEEP_BACKUPS.startswith(explained.KEEP_BACKUPS)
+    kept = shown("failed", execution("FAILED", "StepFailed"), reasons=[f"AWS Backup has them. {KEEP_BACKUPS}"])
+    assert next_commands(kept) == ["aurora-restore resume one --keep-backups"]
+    asked = replace(record("failed"), parameters={"delete_source": True, "delete_automated_backups": True})
+    assert resuming_request(asked)["delete_automated_backups"] is True
+    assert "delete_automated_backups" not in resuming_request(asked, keep_backups=True)
+
+
+def test_a_swap_that_another_execution_finishes_is_left_to_it() -> None:
+    left = replace(record("failed"), swap_began_at="2026-11-27T02:13:00.000Z", finished_by="finish-0123-4567")
+    assert left.swap_finisher == ARN.replace(":one", ":finish-0123-4567")
+    assert replace(left, swap_end="back").swap_finisher is None
+    found = shown("running", execution("ABORTED"), CLUSTER, swap_finished_by=left.swap_finisher)
+    assert next_commands(found) == ["aurora-restore show one"]
+    lines = list(first_screen(found))
+    assert any("Change neither of the two clusters." in line for line in lines)
+    assert not any("resume" in line for line in lines)

@@ -211,6 +211,25 @@ def test_what_is_kept_is_reported_once_and_fails_nothing(sweeps: Sweeps, rds: Fa
     assert sweeps.sweep()["deleted"] == [DRILL]
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"Status": "stopped"}, "RDS starts a stopped cluster after seven days, and then it is deleted."),
+        ({"DeletionProtection": True}, "If it is to be kept for good, nothing more is needed."),
+    ],
+)
+def test_a_reason_that_passes_does_not_keep_a_cluster_for_good(
+    sweeps: Sweeps, rds: FakeRds, changes: dict[str, Any], said: str
+) -> None:
+    cluster = sweeps.restored()
+    sweeps.warn_and_expire()
+    cluster.update(changes)
+    assert sweeps.sweep()["kept"] == [DRILL]
+    message = sweeps.last_message()
+    assert said in message
+    assert ("aws rds remove-tags-from-resource" in message) is ("stopped" in changes.values())
+
+
 def test_a_cluster_that_has_lost_its_tags_is_reported_and_never_deleted(sweeps: Sweeps, rds: FakeRds) -> None:
     cluster = sweeps.restored()
     sweeps.warn_and_expire()

@@ -779,3 +779,37 @@ def test_what_is_still_open_in_another_account_is_said_with_the_command_that_clo
 def test_what_could_not_be_taken_back_stands_in_the_message_of_success() -> None:
     archive = Archived(deleted_snapshot_arn=None, why="kept", warnings=["Snapshot tuesday is still shared."])
     assert "Warning    Snapshot tuesday is still shared." in success(archive=archive).body.splitlines()
+
+
+# What to do next is what the pipeline accepts then
+
+
+def test_a_resume_that_failed_before_it_had_the_operation_is_repeated_and_nothing_else_is_started() -> None:
+    """It would be a new operation by the stack's defaults: another refresh of the live target, perhaps."""
+    asked = {"operation_id": "night-1", "resume": True}
+    for error in ("StepFailed", "TemporaryFailure", "ExecutionAborted"):
+        body = failure(error, request=asked, plan={}).body
+        assert '--input \'{"operation_id": "night-1", "resume": true}\'' in body
+        assert "--input '{}'" not in body
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_checks_that_did_not_hold_lead_to_a_new_operation_and_to_a_resume_only_where_data_can_be_corrected(
+    rds: FakeRds, is_kept: bool
+) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    remains = Remains(cluster=Aurora(REGION).cluster(TARGET)) if is_kept else Remains()
+    body = failure(
+        "ChecksFailed", "1 checks did not hold.", remains=remains, parameters={"target_cluster_id": TARGET}
+    ).body
+    assert "A resumed operation restores the same snapshot, and checks it by the same version" in body
+    assert ('"resume": true' in body) is is_kept
+    assert f'--input \'{{"target_cluster_id": "{TARGET}"}}\'' in body
+
+
+def test_a_refresh_whose_target_is_another_cluster_by_now_is_not_said_to_be_resumed() -> None:
+    plan = {"target_cluster_id": TARGET, "replaces": {"resource_id": "cluster-OLD"}}
+    body = failure(remains=Remains(target_is_another=True), plan=plan, parameters={"replace_target": True}).body
+    assert f"This operation cannot be resumed: {TARGET} no longer leads to the cluster that it was to replace." in body
+    assert '"resume": true' not in body
+    assert "--input '{\"replace_target\": true}'" in body

@@ -490,6 +490,16 @@ def test_rule_6_an_operation_whose_run_is_at_work_isnt_resumed(machine: FakeMach
         check(again())
 
 
+def test_an_execution_that_finishes_a_swap_or_a_drill_is_waited_for_and_not_to_be_stopped(machine: FakeMachine) -> None:
+    finishing = f"{EXECUTION.rpartition(':')[0]}:finish-0123456789ab-01234567"
+    state = OperationState(OPERATION, finishing, NOW)
+    state.open("snapshot-check", RestoreRequest(target_cluster_id=TARGET), a_plan(), "running")
+    machine.statuses[finishing] = "RUNNING"
+    with pytest.raises(RequestRefused, match="wait until it ends, and do not stop it") as refused:
+        check(again())
+    assert "stop-execution" not in str(refused.value)
+
+
 @pytest.mark.parametrize(("status", "reason"), [("succeeded", "has succeeded"), ("planned", "a dry run")])
 def test_what_has_ended_well_isnt_resumed(machine: FakeMachine, status: Any, reason: str) -> None:
     failed(machine).close(status)
