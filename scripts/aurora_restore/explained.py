@@ -141,24 +141,29 @@ def next_commands(shown: Shown) -> list[str]:
     if short not in ("FAILED", "STOPPED", "TIMED_OUT"):
         return []
     if not shown.plan:
-        return [_again(shown)]
+        return list(_again(shown))
     keeps = f" {KEEPING}" if any(KEEP_BACKUPS in each for each in shown.reasons) else ""
     return [f"aurora-restore resume {operation}{keeps}"]
 
 
-def _again(shown: Shown) -> str:
-    """Return the command that starts an operation which asks for the same, or resumes the one that was to be resumed.
+def _again(shown: Shown) -> Iterator[str]:
+    """Yield the command that starts an operation which asks for the same, or resumes the one that was to be resumed.
 
-    Of one that had no plan, its record has the request as a text.
+    Of one that had no plan, its record has the request as a text, which may be cut: then there is no command.
     """
-    asked = {name: value for name, value in shown.parameters.items() if value is not None}
-    if "request" in asked:
-        asked = json.loads(asked["request"])
+    asked: Any = {name: value for name, value in shown.parameters.items() if value is not None}
+    try:
+        asked = json.loads(asked["request"]) if "request" in asked else asked
+    except ValueError:
+        return
+    if not isinstance(asked, dict):
+        return
     if asked.get("resume") and asked.get("operation_id"):
-        return f"aurora-restore resume {shlex.quote(str(asked['operation_id']))}"
+        yield f"aurora-restore resume {shlex.quote(str(asked['operation_id']))}"
+        return
     if not asked.get("rollback"):
         asked = {name: value for name, value in asked.items() if name not in ("operation_id", "resume", "scheduled_at")}
-    return f"aurora-restore start --input {shlex.quote(json.dumps(asked))}" if asked else "aurora-restore start"
+    yield f"aurora-restore start --input {shlex.quote(json.dumps(asked))}" if asked else "aurora-restore start"
 
 
 def first_screen(shown: Shown) -> Iterator[str]:
@@ -430,7 +435,7 @@ def _policy_lines(shown: Shown) -> Iterator[str]:
     policy, version = one_line(str(masking.get("policy", ""))), one_line(str(masking.get("version_id", "")))
     yield f"A resume masks by the version of policy {policy} that was planned: {version}."
     yield "With a corrected policy, set the stack's MaskingPolicies to its new version, and start a new operation:"
-    yield _again(shown)
+    yield from _again(shown)
     if shown.cluster is not None and shown.cluster.exists:
         yield "The cluster has the target's name until you delete it: the message of the end has the commands."
 

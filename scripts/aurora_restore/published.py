@@ -283,7 +283,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def is_swapping(self) -> bool:
-        """Whether an exchange of names has begun and not ended."""
+        """Return whether an exchange of names has begun and not ended."""
         return self.swap_began_at is not None and self.swap_end is None
 
     @property

@@ -26,6 +26,7 @@ from utils.aurora_utils.resources import (
 from utils.contracts.plan import ReplacedDeletion
 from utils.contracts.swap import SwapRecord
 from utils.foreign_text import one_line
+from utils.messages.expiry import IS_EXTENDED, IS_STOPPED
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.operation import OperationRecord
 
@@ -105,7 +106,7 @@ def decide(
     expires = max(tagged, dt.datetime.fromisoformat(recorded))
     is_extended = tagged > dt.datetime.fromisoformat(recorded)
     if (asked or _was_asked(entry, now)) and is_extended:
-        return _kept(f"has been extended by its tag {EXPIRY_TAG} until {expiry_text(tagged)}")
+        return _kept(f"{IS_EXTENDED} until {expiry_text(tagged)}")
     why = why_kept(entry, record, cluster, instances)
     if why is None and (deletion := entry.deletion_of_others) is not None:
         why = why_others_stay(deletion, record, cluster, instances) if lets_others_go else _NO_LONGER_ALLOWED
@@ -164,7 +165,7 @@ def why_kept(
     if cluster.replicas:
         return f"feeds the replicas {', '.join(cluster.replicas)}"
     if cluster.is_stopped:
-        return "is stopped, and RDS deletes no stopped cluster"
+        return IS_STOPPED
     return None
 
 

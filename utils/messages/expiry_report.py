@@ -12,7 +12,7 @@ from utils.arns import Arn
 from utils.aurora_utils.resources import EXPIRY_TAG, Cluster, Instance
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.cluster import cost_now
-from utils.messages.expiry import extend_command, keep_command, later_than, spoken
+from utils.messages.expiry import IS_EXTENDED, IS_STOPPED, extend_command, keep_command, later_than, spoken
 from utils.messages.outcome import Message, compose
 from utils.names import name_for
 from utils.state.expiry import ExpiringCluster, expiry_text
@@ -130,9 +130,9 @@ def _costs(cluster: Cluster, members: Sequence[Instance]) -> str:
 
 def _if_it_is_to_stay(cluster: Cluster, why: str) -> Iterator[str]:
     """Yield what keeps the cluster for good: a reason that passes does not."""
-    if why.startswith("is stopped"):
+    if why == IS_STOPPED:
         yield "RDS starts a stopped cluster after seven days, and then it is deleted. To keep it for good:"
-    elif why.startswith("has been extended"):
+    elif why.startswith(IS_EXTENDED):
         yield "It is deleted after that. To keep it for good:"
     else:
         yield "If it is to be kept for good, nothing more is needed."

@@ -223,7 +223,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
 
     @property
     def logins_locked(self) -> int:
-        """How many logins were locked. An older version has recorded their names alone."""
+        """Return how many logins were locked. An older version has recorded their names alone."""
         return max(self.locked_count, len(self.locked_logins))
 
     @property

@@ -450,6 +450,12 @@ def test_an_operation_that_never_had_a_plan_cannot_be_resumed(asked: dict[str, A
     assert any("Nothing was created. Fix the cause, and start it again:" in line for line in first_screen(without))
 
 
+@pytest.mark.parametrize("text", ['{"target_cluster_id": "a request that was c', "[1]"])
+def test_a_request_that_cannot_be_read_leaves_no_command(text: str) -> None:
+    without = shown("failed", execution("FAILED", "StepFailed"), plan={}, parameters={"request": text})
+    assert next_commands(without) == []
+
+
 def test_backups_that_rds_keeps_are_left_by_the_resume() -> None:
     assert KEEP_BACKUPS.startswith(explained.KEEP_BACKUPS)
     kept = shown("failed", execution("FAILED", "StepFailed"), reasons=[f"AWS Backup has them. {KEEP_BACKUPS}"])

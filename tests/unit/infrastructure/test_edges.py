@@ -683,7 +683,7 @@ def open_to(plan: dict[str, Any], ways: list[Edge]) -> Iterator[Edge]:
 
 
 def holds(condition: Condition, plan: dict[str, Any]) -> bool | None:
-    """Whether a condition holds for such a plan; None where the plan does not say."""
+    """Return whether a condition holds for such a plan; None where the plan does not say."""
     variable, operator, _, value = condition
     field = variable.removeprefix("$.plan.")
     if field not in plan:
