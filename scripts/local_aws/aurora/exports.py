@@ -1,7 +1,7 @@
 """Exports of snapshots to S3: started, described, cancelled.
 
-The codes for the sixth export at a time and for a second one of the same snapshot are not verified: here both are
-InvalidExportSourceState, each with a text of its own.
+The sixth export at a time is refused with the code and text that people quote, though no model of the API has it. The
+code for a second one of the same snapshot is not verified: here it is InvalidExportSourceState.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _source(region: AuroraBackend, arn: str) -> Snapshot:
         rules.refuse("InvalidExportSourceState", message)
     most = region.world.quotas.export_tasks_in_progress
     if len(running) >= most:
-        rules.refuse("InvalidExportSourceState", f"You have reached the limit of {most} export tasks in progress.")
+        rules.refuse("ExportTaskLimitReachedFault", f"You have reached the limit of {most} concurrent export tasks")
     return snapshot
 
 

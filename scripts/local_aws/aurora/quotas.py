@@ -30,12 +30,11 @@ def check_manual_snapshots(region: AuroraBackend) -> None:
 
 
 def check_copies(region: AuroraBackend) -> None:
-    """Refuse one copy too many to one region. That AWS uses this code for it is not verified; its text differs."""
+    """Refuse one copy too many to one region, as RDS does (https://github.com/pbudzon/aws-maintenance/issues/19)."""
     most = region.world.quotas.copies_in_progress
     copying = [each for each in region.cluster_snapshots.values() if each.status == "copying"]
     if len(copying) >= most:
-        message = f"You have reached the limit of {most} DB cluster snapshot copies in progress to one region."
-        rules.refuse("SnapshotQuotaExceeded", message)
+        rules.refuse("SnapshotQuotaExceeded", f"Cannot copy more than {most} snapshots across regions")
 
 
 def _manual_snapshots(region: AuroraBackend) -> int:

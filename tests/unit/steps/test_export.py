@@ -220,8 +220,9 @@ def test_an_export_has_its_time_from_its_own_beginning(rds: FakeRds, restored: O
         archive(exporting(hours=26))
 
 
-def test_room_for_an_export_is_waited_for(rds: FakeRds, restored: OperationState) -> None:
-    rds.refuse("StartExportTask", "InvalidExportSourceState", "five at a time")
+@pytest.mark.parametrize("code", ["ExportTaskLimitReachedFault", "InvalidExportSourceState"])
+def test_room_for_an_export_is_waited_for(rds: FakeRds, restored: OperationState, code: str) -> None:
+    rds.refuse("StartExportTask", code, "five at a time")
     answer = archive(exporting())
     assert answer["answer"] == "wait"
     assert "five at a time" in answer["why"]

@@ -259,7 +259,7 @@ def test_one_export_of_a_snapshot_and_five_in_all_at_a_time(aws: LocalAws, empty
     other = arn_of(aws, take_snapshot(aws, snapshot(aws, empty)["DBClusterIdentifier"]))
     aws.aurora.quotas = dataclasses.replace(before, export_tasks_in_progress=1)
     try:
-        with refused("InvalidExportSourceState", "limit of 1"):
+        with refused("ExportTaskLimitReachedFault", "limit of 1"):
             rds.start_export_task(**request_for(SourceArn=other))
     finally:
         aws.aurora.quotas = before
