@@ -59,6 +59,12 @@ _JOBS = sql.SQL("""
 _ALTER_JOB = sql.SQL("SELECT cron.alter_job(job_id := %(job)s, active := false)")
 _STILL_ACTIVE = sql.SQL("SELECT active FROM cron.job WHERE jobid = %(job)s")
 _UPDATE_JOB = sql.SQL("UPDATE cron.job SET active = false WHERE jobid = %(job)s")
+# Its own subscriptions are neither read nor disabled: what prevents them is a group that does not preload the library.
+_PGLOGICAL = sql.SQL("SELECT 1 FROM pg_extension WHERE extname = 'pglogical'")
+_UNREAD_PGLOGICAL = (
+    "pglogical's subscriptions, which run where shared_preload_libraries has pglogical, and the logins in "
+    "pglogical.node_interface"
+)
 
 
 class Background(Struct, frozen=True, kw_only=True):
@@ -94,6 +100,8 @@ def background_work(opened: Session, quarantine: bool) -> Background:
     refuse_dangerous_triggers(opened)
     unknown: list[str] = []
     found = [*_jobs(opened, quarantine, unknown), *_subscriptions(opened, quarantine)]
+    if opened.rows(_PGLOGICAL):
+        unknown.append(_UNREAD_PGLOGICAL)
     dropped, kept = drop_user_mappings(opened) if quarantine else ([], [])
     return Background(
         active=[each.description for each in found if each.state != "disabled"],

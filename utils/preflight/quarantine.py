@@ -3,7 +3,8 @@
 They start with the instance, minutes before our first login. Only its parameter groups prevent it: subscriptions need a
 worker (max_logical_replication_workers), and pg_cron has to be preloaded. According to pg_cron's source,
 cron.max_running_jobs = 0 is read as 1, so it prevents nothing; cron.launch_active_jobs = off does, from version 1.6
-on.
+on. pglogical's subscriptions are no subscriptions of PostgreSQL's: where pglogical is preloaded, its supervisor starts
+a background worker for each of them, which only max_worker_processes limits (pglogical.c, pglogical_worker.c).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ WORKERS = "max_logical_replication_workers"
 LIBRARIES = "shared_preload_libraries"
 LAUNCH = "cron.launch_active_jobs"
 _OFF = ("0", "off", "false", "no")
+# Libraries whose background workers do what the data say.
+_AT_WORK = frozenset({"pg_cron", "pglogical"})
 MAX_GROUP_NAME = 255
 
 
@@ -55,13 +58,16 @@ def _what_would_start(values: Mapping[str, str | None]) -> Iterator[str]:
     workers = values.get(WORKERS)
     if workers != "0":
         yield f"subscriptions ({WORKERS} is {workers or 'the default, above 0'})"
-    loaded = values.get(LIBRARIES) or ""
-    if "pg_cron" in _libraries(loaded) and (values.get(LAUNCH) or "on").lower() not in _OFF:
-        yield f"pg_cron ({LIBRARIES} is {loaded!r})"
+    libraries, shown = preloaded(values), f"({LIBRARIES} is {values.get(LIBRARIES)!r})"
+    if "pg_cron" in libraries and (values.get(LAUNCH) or "on").lower() not in _OFF:
+        yield f"pg_cron {shown}"
+    if "pglogical" in libraries:
+        yield f"pglogical's subscriptions {shown}"
 
 
-def _libraries(loaded: str) -> list[str]:
-    return [each.strip().strip("\"'") for each in loaded.split(",") if each.strip()]
+def preloaded(values: Mapping[str, str | None]) -> list[str]:
+    """Return the libraries that a parameter group loads with the server."""
+    return [each.strip().strip("\"'") for each in (values.get(LIBRARIES) or "").split(",") if each.strip()]
 
 
 def _making_another(cluster: ClusterPlan, values: Mapping[str, str | None], region: str) -> str:
@@ -81,9 +87,9 @@ def _making_another(cluster: ClusterPlan, values: Mapping[str, str | None], regi
             f"--target-db-cluster-parameter-group-description quarantine --region {region}"
         )
     changes = [f"ParameterName={WORKERS},ParameterValue=0,ApplyMethod=pending-reboot"]
-    libraries = _libraries(values.get(LIBRARIES) or "")
-    if "pg_cron" in libraries:
-        kept = ",".join(each for each in libraries if each != "pg_cron") or "pg_stat_statements"
+    libraries = preloaded(values)
+    if not _AT_WORK.isdisjoint(libraries):
+        kept = ",".join(each for each in libraries if each not in _AT_WORK) or "pg_stat_statements"
         changes.append(f"ParameterName={LIBRARIES},ParameterValue='{kept}',ApplyMethod=pending-reboot")
     listed = " ".join(f'"{change}"' for change in changes)
     return (

@@ -46,6 +46,14 @@ def test_no_number_of_running_jobs_keeps_pg_cron_from_running_one(group: dict[st
     assert len(problems()) == 1
 
 
+@pytest.mark.parametrize("libraries", ["pglogical", "rdsutils,pglogical"])
+def test_pglogical_may_not_be_preloaded(group: dict[str, str | None], libraries: str) -> None:
+    """Its workers are no logical replication workers of PostgreSQL's, so that no number of those prevents them."""
+    group |= {"shared_preload_libraries": libraries, "max_logical_replication_workers": "0"}
+    (problem,) = problems()
+    assert f"lets pglogical's subscriptions (shared_preload_libraries is {libraries!r}) start" in problem
+
+
 @pytest.mark.parametrize(("launch", "fine"), [("off", True), ("0", True), ("on", False), ("1", False), (None, False)])
 def test_pg_cron_may_be_preloaded_when_it_launches_nothing(
     group: dict[str, str | None], launch: str | None, fine: bool
@@ -62,7 +70,10 @@ def test_subscriptions_may_have_no_workers(group: dict[str, str | None], workers
 
 
 def test_another_group_is_made_from_the_one_that_wont_do(group: dict[str, str | None]) -> None:
-    group |= {"shared_preload_libraries": "auto_explain,pg_cron,pgaudit", "max_logical_replication_workers": "4"}
+    group |= {
+        "shared_preload_libraries": "auto_explain,pg_cron,pglogical,pgaudit",
+        "max_logical_replication_workers": "4",
+    }
     (problem,) = problems()
     assert problem.endswith(
         "aws rds copy-db-cluster-parameter-group --source-db-cluster-parameter-group-identifier quiet "
