@@ -33,6 +33,7 @@ from utils.preflight.limits import deletion_limit_problems, planned_limit_proble
 from utils.preflight.masking import resumed_masking_problems
 from utils.preflight.quarantine import quarantine_problems
 from utils.preflight.secrets import secret_problems
+from utils.preflight.tle_hooks import tle_hook_problems
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, OF_REPLACED, RestoreRequest
 from utils.request.next_command import START_ANEW, TAKE_ANOTHER
 from utils.request.reading import refuse_if_any
@@ -374,6 +375,7 @@ def _problems_since(
         )
     if plan.quarantine:
         yield from quarantine_problems(plan.cluster, target.region)
+    yield from tle_hook_problems(plan.cluster, target.region)
 
 
 def _is_as_recorded(made: Cluster, record: OperationRecord, plan: Plan) -> bool:

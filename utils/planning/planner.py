@@ -53,6 +53,7 @@ from utils.preflight.replaceable import previous_name_problems, replaceable_prob
 from utils.preflight.secrets import secret_problems
 from utils.preflight.snapshot import snapshot_problems
 from utils.preflight.taken_names import target_name_problems
+from utils.preflight.tle_hooks import tle_hook_problems
 from utils.preflight.verification import plan_verification
 from utils.request.fields import RestoreRequest
 from utils.request.reading import refusal, refuse_if_any
@@ -119,6 +120,7 @@ def plan_restore(
             *secret_problems(snapshot.master_username, cluster, secrets, execution.now),
             *export_problems(export, target.region),
             *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
+            *tle_hook_problems(cluster, target.region),
             *masking_problems,
             *check_problems,
             *comparison_problems,

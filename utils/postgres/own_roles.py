@@ -16,6 +16,7 @@ from utils.logins.master import new_password
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.databases import DatabaseCluster, owner_of
 from utils.postgres.session import Session
+from utils.postgres.tle_hooks import refuse_tle_hooks
 
 # Those of one slice, and what an earlier one has left running.
 _CONNECTIONS = 10
@@ -49,6 +50,7 @@ def open_own_role(cluster: DatabaseCluster, name: str) -> OwnLogin:
                 f"The role {login.name!r}, which is the pipeline's own, has rights, members or settings of its own. "
                 "Drop it in the source, then start again."
             )
+        refuse_tle_hooks(maintenance)
         verifier = encrypt_password(login.password, login.name, scope=maintenance.connection, algorithm="scram-sha-256")
         maintenance.run(
             sql.SQL("{} ROLE {} LOGIN CONNECTION LIMIT {} PASSWORD {} VALID UNTIL 'infinity'").format(

@@ -35,6 +35,7 @@ from utils.postgres.grants import grant_in_database
 from utils.postgres.inherited_logins import InheritedLogins, inherited_logins, lock_inherited_logins
 from utils.postgres.role_attributes import reset_what_came_along, settings_left_behind
 from utils.postgres.session import CONNECT_TIMEOUT_SECONDS, Server, Session, can_log_in
+from utils.postgres.tle_hooks import refuse_tle_hooks
 
 MAX_IN_FAILURE = 5
 # An execution whose data outgrow 256 KiB dies where no Catch can see it; a cluster may hold a role for each customer.
@@ -210,6 +211,7 @@ def _ensure_role(maintenance: Session, cluster: DatabaseCluster, role: RoleWante
     """
     exists = maintenance.rows(sql.SQL("SELECT 1 FROM pg_roles WHERE rolname = %s"), (role.name,))
     if not exists or not _has_our_password(cluster, role):
+        refuse_tle_hooks(maintenance)
         verifier = encrypt_password(role.password, role.name, scope=maintenance.connection, algorithm="scram-sha-256")
         why = maintenance.why_not(
             sql.SQL("{verb} ROLE {name} LOGIN PASSWORD {verifier} VALID UNTIL 'infinity'").format(

@@ -54,6 +54,8 @@ _PARAMETERS = {
         _Parameter("max_wal_senders", "20", allowed="5-262143"),
         _Parameter("max_worker_processes", "GREATEST({DBInstanceVCPU*2},8)", allowed="0-262143"),
         _Parameter("password_encryption", None, "string", "md5,scram-sha-256", static=False),
+        _Parameter("pgtle.enable_clientauth", "off", "string", "off,on,require", static=False),
+        _Parameter("pgtle.enable_password_check", "off", "string", "off,on,require", static=False),
         _Parameter("rds.babelfish_status", "off", "string", "on,off,datatypesonly"),
         _Parameter("rds.extensions", "aws_lambda,aws_s3,pg_cron", "list", source="system", modifiable=False),
         _Parameter("rds.force_ssl", "0", "boolean", "0,1", static=False),

@@ -17,8 +17,11 @@ from scripts.local_aws.postgres.servers import Servers
 from tests.integration.postgres.test_roles import MASTER, Cluster, started
 from tests.integration.postgres.test_roles_further import a_role, set_up
 from tests.integration.tiers import one_and_the_rest
+from utils.contracts.tle_hooks import TLE_HOOKS
 from utils.errors import StepFailed, TemporaryFailure
 from utils.postgres import databases, session
+from utils.postgres.databases import enter_cluster
+from utils.postgres.own_roles import open_own_role
 from utils.postgres.session import can_log_in
 from utils.postgres.setup import prove_login
 
@@ -35,6 +38,29 @@ def connected(cluster: Cluster, user: str, password: str, **how: Any) -> Any:
     return psycopg2.connect(
         host=server.host, port=server.port, user=user, password=password, **({"dbname": "orders"} | how)
     )
+
+
+# pg_tle's hooks. The library is not here, so that a setting of the server's own stands for theirs.
+
+
+def test_no_password_is_set_where_the_servers_configuration_runs_functions_of_the_data_then(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utils.postgres.tle_hooks.TLE_HOOKS", ("array_nulls",))
+    before = cluster.superuser("postgres", "select rolname, rolpassword from pg_authid order by 1")
+    with pytest.raises(StepFailed, match="the parameter group has array_nulls = on"):
+        set_up(cluster)
+    with pytest.raises(StepFailed, match="No password was set"):
+        open_own_role(enter_cluster(cluster.server, cluster.master), "aurora_restore_masking_1")
+    assert cluster.superuser("postgres", "select rolname, rolpassword from pg_authid order by 1") == before
+
+
+def test_a_role_or_a_database_cannot_pretend_that_a_hook_is_on(cluster: Cluster) -> None:
+    for hook in TLE_HOOKS:
+        cluster.superuser(
+            "postgres", f"alter role boss set {hook} = 'on'", f"alter database postgres set {hook} = 'on'"
+        )
+    set_up(cluster)
 
 
 # Logins
