@@ -115,16 +115,6 @@ in_memory() {
   TMPDIR="$fast" "$@"
 }
 
-# Ctrl-C ends pytest by an exit status, after which the shell would go on.
-one_after_the_other() {
-  local result=0
-  trap 'exit 130' INT TERM
-  tests tests/integration/postgres || result=1
-  # A short path: that of the certificates in it has to fit into a parameter of the template.
-  tests tests/integration/commands --basetemp "$fast/commands" || result=1
-  return $result
-}
-
 # every_second FIRST FILE...: a file a line, from the one of this number on.
 every_second() {
   local first=$1 number
@@ -177,7 +167,7 @@ if [ "$tier" = full ]; then
 else
   begin_lane "pytest: whole runs" in_memory tests tests/integration/pipeline
 fi
-begin_lane "pytest: database roles, then commands" in_memory one_after_the_other
+begin_lane "pytest: database roles" in_memory tests tests/integration/postgres
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions \
   --config scripts/checks/deptry.toml
 check "deptry: what aurora-restore promises to need" "$bin/deptry" scripts/aurora_restore
@@ -202,6 +192,8 @@ check "secrets: none in the repository" .venv-linters/bin/python -m scripts.chec
 check "pytest: unit" in_memory tests tests/unit
 check "pytest: embedded AWS, deployment, pages" in_memory tests tests/integration \
   --ignore=tests/integration/pipeline --ignore=tests/integration/postgres --ignore=tests/integration/commands
+# A short path: that of the certificates in it has to fit into a parameter of the template.
+check "pytest: commands" in_memory tests tests/integration/commands --basetemp "$fast/commands"
 end_lanes
 if [ "$tier" = full ]; then
   check "grants: some run needs each of them" "$bin/python" -m tests.integration.pipeline.grants "$GRANTS_USED"
