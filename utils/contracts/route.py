@@ -70,6 +70,9 @@ _API_CALLS: dict[Effect, str] = {
     "unshare": "rds:ModifyDBClusterSnapshotAttribute",
     "remove": "rds:DeleteDBClusterSnapshot",
 }
+# What a step has done, in the word of the evidence.
+Done = Literal["created", "shared", "unshared", "deleted"]
+_DONE: dict[Effect, Done] = {"copy": "created", "share": "shared", "unshare": "unshared", "remove": "deleted"}
 
 
 class RouteStep(Struct, frozen=True, kw_only=True):
@@ -118,6 +121,11 @@ class RouteStep(Struct, frozen=True, kw_only=True):
     def api_call(self) -> str:
         """Return the call to RDS that the step makes, named as IAM names its permission."""
         return _API_CALLS[self.effect]
+
+    @property
+    def done(self) -> Done:
+        """Return what the step does to its snapshot, as the evidence has it afterwards."""
+        return _DONE[self.effect]
 
     @property
     def planned(self) -> str:

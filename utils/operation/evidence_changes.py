@@ -44,10 +44,9 @@ def _was_made(copy: RouteStep, record: OperationRecord) -> bool:
 
 
 def _of_step(step: RouteStep, at: str | None, proof: str) -> Change:
-    did: dict[str, Any] = {"copy": "created", "share": "shared", "unshare": "unshared", "remove": "deleted"}
     shared = f", with account {step.shared_with}" if step.shared_with else ""
     return Change(
-        what=did[step.effect],
+        what=step.done,
         on=step.snapshot_arn,
         resource_id=None,
         at=moment(at),
