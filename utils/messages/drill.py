@@ -20,8 +20,9 @@ def drilled_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
     if plan.masking is not None and record.removed["masked_at"] is not None:
         yield "Masked", f"by policy {plan.masking.policy}, version {plan.masking.version_id}, at {known['masked_at']}"
     yield "Door", f"never opened: only the pipeline got into {plan.cluster.door_security_group_id}"
-    yield "Gone", f"{known['resource_id']}: its deletion began at {known['began_at']}, and RDS reported none of that id"
-    yield "", f"at {known.get('gone_at', 'no time')}; with it went its instances and its automated backups"
+    yield "Gone", f"{known['resource_id']}, with its instances and its automated backups: deleted from"
+    seen = f"RDS reported none of that id at {known['gone_at']}" if "gone_at" in known else "its end was not recorded"
+    yield "", f"{known['began_at']} on; {seen}"
 
 
 # How an execution has ended, by the status that Step Functions gives it.
