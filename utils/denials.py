@@ -39,11 +39,11 @@ def denial_advice(call: str, message: str, request_id: str) -> str:
     if "resource control policy" in message or "resource control policies" in message:
         return _ask_the_organization("resource control policy", message, _account(resource, "the resource's account"))
     if "permissions boundary" in message:
-        return f"Whoever owns the permissions boundary of {role} has to allow {action} in it."
+        return f"The owner of the permissions boundary of {role} has to allow {action} in it."
     if "session policy" in message:
-        return f"Whoever assumes {role} has to allow {action} in the session policy."
+        return f"The caller that assumes {role} has to allow {action} in the session policy."
     if "VPC endpoint policy" in message:
-        return f"Whoever owns the VPC has to allow {action} in the policy of its endpoint for {service}."
+        return f"The owner of the VPC has to allow {action} in the policy of its endpoint for {service}."
     if "resource-based polic" in message or _OWN_WORDS_OF_KMS in message:
         return _open_the_resource(service, action, resource, principal, message)
     if "Encoded authorization failure message" in message:

@@ -7,6 +7,7 @@ unit in their name.
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import json
 from typing import Any, Generic, Literal, TypeVar
 
@@ -264,6 +265,9 @@ BY_COMMAND: dict[str, Any] = {
 def schema() -> str:
     """Return the JSON Schema of what each command prints with `--json`, as it is committed."""
     roots, parts = msgspec.json.schema_components(BY_COMMAND.values(), ref_template="#/$defs/{name}")
+    for part in parts.values():
+        if "description" in part:
+            part["description"] = inspect.cleandoc(part["description"])
     commands = dict(zip(BY_COMMAND, roots, strict=True))
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", "commands": commands, "$defs": parts}
     return json.dumps(made, indent=2) + "\n"

@@ -427,7 +427,7 @@ def _what_now(shown: Shown, status: Status) -> Iterator[str]:
 def _policy_lines(shown: Shown) -> Iterator[str]:
     """Yield what a resume masks by, as long as the masking has not passed its gate.
 
-    Whoever has corrected the policy would otherwise resume, and be refused (utils/preflight/masking.py).
+    An operator who has corrected the policy would otherwise resume, and be refused (utils/preflight/masking.py).
     """
     masking = shown.plan.get("masking")
     if not masking or shown.masked_at is not None or shown.operation.kind == "rollback":

@@ -88,7 +88,7 @@ def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
 def word_faults(tree: ast.Module) -> Iterator[str]:
     for line, text in texts(tree):
         for pattern, instead in AVOIDED.items():
-            if found := re.search(pattern, text):
+            if found := re.search(pattern, text, re.IGNORECASE):
                 yield f"{line}: {found[0]!r} ({instead}) in: {text[max(found.start() - 50, 0) : found.end() + 40]}"
 
 

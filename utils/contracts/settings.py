@@ -90,7 +90,7 @@ SETTINGS: tuple[Setting, ...] = (
         words="PostgreSQL {}",
         from_source="required",
         restore=Sent(
-            "EngineVersion", f"{_AT_RESTORE}. Left out, RDS takes the region's default version, not the snapshot's"
+            "EngineVersion", f"{_AT_RESTORE}. Without it RDS takes the region's default version, not the snapshot's"
         ),
         of_cluster="EngineVersion",
     ),
@@ -147,7 +147,7 @@ SETTINGS: tuple[Setting, ...] = (
         default=[],
         restore=Sent(
             "VpcSecurityGroupIds",
-            f"{_AT_RESTORE}. Left out, RDS takes the VPC's default group. Here: the door's",
+            f"{_AT_RESTORE}. Without it RDS takes the VPC's default group. Here: the door's",
             composed=True,
         ),
         of_cluster="VpcSecurityGroups",

@@ -1,4 +1,4 @@
-"""Tell which source clusters a stack may log in to, and by which secrets, as its parameter SourceReaderSecrets says.
+"""Decide which source clusters a stack may log in to, and by which secrets, as its parameter SourceReaderSecrets says.
 
 They are separated by commas: cluster-arn=secret-arn. The cluster is named by its whole ARN, because one of the same
 name in another account or region is another cluster, which must not be sent this login.

@@ -1,6 +1,6 @@
 """One cluster that expires: a warning before, and its deletion under the target's lock.
 
-Whatever changes the cluster or its secrets comes after three proofs in the same run of the function: the lock on the
+Each change of the cluster or its secrets comes after three proofs in the same run of the function: the lock on the
 target is ours, the register and the operation's record, or that of its swap, name the cluster's resource id, and its
 tags say that it is the operation's, or was replaced, and expires (`utils.expiry.due`). Everything is read again once
 the lock is held, because what was read before it may be an hour old for another execution. Each step may be repeated,

@@ -1,7 +1,7 @@
 """Decide what is due with a cluster that expires. Calls nothing; what exists and what is recorded decide alone.
 
 A cluster is deleted only where everything says so: the register and what the operation has recorded, by the resource
-id, its tags, its name, and the clock. Whatever somebody has changed since is taken as a wish to keep it, which is
+id, its tags, its name, and the clock. What somebody has changed since is taken as a wish to keep it, which is
 reported. A cluster that another one has replaced is proved by that swap instead of by the operation that restored it.
 """
 

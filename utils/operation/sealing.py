@@ -88,7 +88,7 @@ def seal_end(
 ) -> Witness:
     """Write the evidence that `collect` returns, add it to the chain, renew the index, send the event. Never raises.
 
-    Whatever goes wrong here, an oddity in the data or a fault of ours, the operation's end is still reported to people.
+    If something goes wrong here, in the data or by a fault of ours, the operation's end is still reported to people.
     """
     sealed: Sealed | None = None
     evidence: Evidence | None = None

@@ -69,7 +69,7 @@ _RUNS_CODE = sql.SQL("""(o.relkind IN ('r', 'p', 'm') AND o.oid IN (
 
 
 def take_ownership(opened: Session, role: RoleWanted) -> list[str]:
-    """Make the role the owner of its schemas here and of what is in them, and return what it does not own.
+    """Give the role its schemas here and what is in them, and return what it does not own.
 
     The caller is a member of the old owners and of the new one.
     """

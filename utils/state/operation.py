@@ -579,7 +579,7 @@ def epoch(moment: dt.datetime) -> int:
 def plan_key(operation_id: str, execution_id: str, plan: object) -> str:
     """Return under which key an execution stores a plan. Another plan has another key, and that of another execution.
 
-    Whoever has the plan can so read its item together with the operation's.
+    A reader that has the plan can so read its item together with the operation's.
     """
     content = msgspec.json.encode([execution_id, plan], order="sorted")
     return f"plan#{operation_id}#{hashlib.sha256(content).hexdigest()[:12]}"

@@ -57,8 +57,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     ) -> int:
         """Return how many seconds to wait before the next look at a phase that began at `since`.
 
-        `event_at`: when RDS has last announced its end, or a failure, of which there is nothing to be seen yet. Whoever
-        may end a wait chooses it: one far ahead counts like one long ago.
+        `event_at`: when RDS has last announced its end, or a failure, of which there is nothing to be seen yet. A
+        caller that may end a wait chooses it: one far ahead counts like one long ago.
         """
         first_look = phase_named(phase).first_look * self.unit_seconds / USUAL_UNIT
         elapsed = (now - since).total_seconds()
@@ -128,7 +128,7 @@ def reported_failure(woken: Any, since: dt.datetime) -> dt.datetime | None:
 
 
 def _read(woken: Any) -> Woken:
-    """Return what a wait has ended with. Whoever may end a wait chooses that, so it is trusted with nothing else."""
+    """Return what a wait has ended with. Its caller chooses that, so it is trusted with nothing else."""
     try:
         return msgspec.convert(woken, Woken)
     except msgspec.ValidationError:

@@ -1,6 +1,6 @@
 """One step of a swap: observe both clusters, write down what is due, and make its one call.
 
-What has to be done from within the VPC is an errand, which another function does. Whatever dies on the way is simply
+What has to be done from within the VPC is an errand, which another function does. What dies on the way is simply
 run again: both clusters are observed again, and the same row of the table is due, or the next one.
 """
 

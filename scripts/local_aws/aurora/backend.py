@@ -122,7 +122,7 @@ class Aurora(World):
             return arn
 
     def add_to_global_cluster(self, global_cluster: str, name: str, region: str) -> None:
-        """Make a cluster a secondary of a global database that exists."""
+        """Add a cluster as a secondary to a global database that exists."""
         with self.lock:
             there = self.region(region)
             global_databases.join(there.global_clusters[global_cluster], there.cluster(name))

@@ -171,8 +171,8 @@ class Place(Struct, frozen=True, kw_only=True):
         """Run statements and their mark as the master user in one transaction, also when this process is gone.
 
         What they call of the data's runs as the masking role, which owns the tables. An index of a big table takes
-        longer than a slice. So all of it is one DO, which PostgreSQL finishes and commits without a client. Whoever
-        comes next waits at the lock, and finds it `done`. Raises OutOfTime where it still runs when the slice ends.
+        longer than a slice. So all of it is one DO, which PostgreSQL finishes and commits without a client. The
+        next slice waits at the lock, and finds it `done`. Raises OutOfTime where it still runs when the slice ends.
         """
         member = as_text(sql.Identifier(self.masker.name))
         text = as_text(_AS_MEMBER.format(member=member, text=as_text(statements)))

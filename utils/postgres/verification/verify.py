@@ -301,7 +301,7 @@ class _Database:
         self._found.done.add(f"{self._name}/keys")
 
     def _compare_with_source(self) -> None:
-        """Set this database against the same one of the source. Whatever is wrong there stops nothing here."""
+        """Set this database against the same one of the source. What is wrong there stops nothing here."""
         rules, key = self._policy.source, f"{self._name}/source"
         if self._source is None or rules is None or self._name not in self._source.databases or key in self._found.done:
             return
