@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import re
+import tomllib
 
 import pytest
 
@@ -48,6 +49,17 @@ def test_the_house_has_a_sentence_for_each_package() -> None:
     assert [name for name in described if not (PROJECT / name).exists()] == []
 
 
+def test_the_picture_of_the_house_has_each_package_that_has_its_place() -> None:
+    page = (PROJECT / "documentation" / "architecture" / "overview.md").read_text()
+    picture = page.split("flowchart TD")[1].split("```")[0]
+    drawn = set(re.findall(r'\["(\w+):', picture))
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [each["layers"] for each in contracts if each.get("containers") == ["utils"]]
+    *packages, modules = layers
+    assert {name.strip() for layer in packages for name in layer.split("|")} == drawn - {"lambda_functions"}
+    assert {name.strip() for name in modules.split(":")}.isdisjoint(drawn)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(PROJECT)) for page in PAGES])
 def test_links_lead_somewhere(page: pathlib.Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
@@ -79,5 +91,5 @@ def test_the_tutorials_executions_are_those_that_a_test_types() -> None:
 def test_the_readmes_first_screen_says_what_it_is_and_that_aws_has_not_seen_it() -> None:
     screen = "\n".join(README.splitlines()[:40])
     assert "```mermaid" in screen
-    assert screen.index("./scripts/run_local.sh") < screen.index("./scripts/deploy.sh")
+    assert screen.index("./scripts/run_local.sh") < screen.index("sam build && sam deploy")
     assert "not yet run against AWS" in screen
