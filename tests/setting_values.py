@@ -79,6 +79,15 @@ def reported_by_instance() -> dict[str, Any]:
     return {member: value for each in found for member, value in each.items()}
 
 
+def another(value: Any) -> Any:
+    """Return another value of the same type, which need not be one that RDS takes."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, list):
+        return [another(value[0])]
+    return f"{value}-other" if isinstance(value, str) else value + 1
+
+
 def as_text(name: str) -> str:
     """Return the unusual value as the stack's parameter has it."""
     value = UNUSUAL[name]

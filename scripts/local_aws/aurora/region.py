@@ -228,6 +228,8 @@ class AuroraBackend(BaseBackend):
 Operation = Callable[[AuroraBackend, rules.Parameters], dict[str, Any]]
 OPERATIONS: dict[str, Operation] = {}
 """Every operation of the RDS API that exists here, by its name in the API."""
+KNOWN_PARAMETERS: dict[str, frozenset[str]] = {}
+"""The parameters that each of them knows."""
 
 
 def operation(name: str, *known: str) -> Callable[[Operation], Operation]:
@@ -246,6 +248,7 @@ def operation(name: str, *known: str) -> Callable[[Operation], Operation]:
                 return function(region, parameters)
 
         OPERATIONS[name] = call
+        KNOWN_PARAMETERS[name] = frozenset(names)
         return function
 
     return register

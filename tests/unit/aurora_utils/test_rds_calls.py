@@ -331,7 +331,12 @@ def test_every_parameter_is_sent_as_awss_own_handlers_send_it(
         rds.add_cluster(TARGET, TagList=OWN_TAGS)
         rds.add_instance(some_instances(1)[0].identifier, TARGET)
     call(Aurora(REGION), EVERYTHING)
-    assert set(rds.asked(operation)) == set(known), "every parameter has its line, and every line is sent"
+    asked = rds.asked(operation)
+    assert set(asked) == set(known), "every parameter has its line, and every line is sent"
+    for setting in SETTINGS:
+        for sent in (setting.restore, setting.first_change, setting.instance):
+            if sent is not None and not sent.composed and known.get(sent.parameter) == sent.source:
+                assert asked[sent.parameter] == getattr(EVERYTHING, setting.name)
 
 
 def test_what_is_sent_exists_in_the_api(rds: FakeRds) -> None:

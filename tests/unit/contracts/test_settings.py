@@ -8,6 +8,10 @@ from typing import Any
 import botocore.session
 import pytest
 
+import scripts.local_aws.aurora.clusters
+import scripts.local_aws.aurora.instances
+import scripts.local_aws.aurora.modifications  # noqa: F401 -- each of the three registers its operations
+from scripts.local_aws.aurora.region import KNOWN_PARAMETERS
 from utils.contracts.plan import ClusterPlan
 from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Call, Setting
 from utils.request.fields import FIELD_HELP, FIELDS
@@ -30,12 +34,14 @@ def test_no_setting_stands_twice() -> None:
 
 def test_the_plan_has_every_setting_and_names_what_it_has_beside_them() -> None:
     names = {each.name for each in SETTINGS}
-    assert set(ClusterPlan.__struct_fields__) == (names - OF_THE_INSTANCES) | NO_SETTINGS
+    assert set(ClusterPlan.__struct_fields__) == (names - OF_THE_INSTANCES) | NO_SETTINGS, (
+        "give each setting its field in utils/contracts/plan.py; what is no setting stands in NO_SETTINGS here"
+    )
 
 
 @every_setting
 def test_a_request_has_a_field_for_it(setting: Setting) -> None:
-    assert setting.name in FIELDS
+    assert setting.name in FIELDS, f"give {setting.name} its field in utils/request/fields.py"
 
 
 @every_setting
@@ -53,6 +59,14 @@ def test_its_parameters_exist_in_the_calls_that_carry_it(setting: Setting) -> No
         if sent is not None:
             assert sent.parameter in MODEL.operation_model(call).input_shape.members
             assert sent.source.startswith(("CFN", "TF", "API"))
+
+
+@every_setting
+def test_the_embedded_aurora_takes_it(setting: Setting) -> None:
+    for call in CALLS:
+        if (sent := setting.sent_in(call)) is not None:
+            where = "scripts/local_aws/aurora/settings_table.py"
+            assert sent.parameter in KNOWN_PARAMETERS[call], f"give {sent.parameter} its row in {where}"
 
 
 @every_setting

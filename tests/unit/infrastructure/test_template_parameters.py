@@ -56,7 +56,9 @@ def test_defaults_and_examples_are_values_that_the_parameter_takes(name: str) ->
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda each: str(each.name))
 def test_each_setting_has_a_parameter_that_takes_its_values(setting: Setting) -> None:
     """And no others, where the field of the request names them all."""
-    rules = PARAMETERS[setting.parameter_of_the_stack]
+    name = setting.parameter_of_the_stack
+    assert name in PARAMETERS, f"give the template its parameter {name}, in the console's form as well"
+    rules = PARAMETERS[name]
     assert taken(as_text(setting.name), rules)
     (kind,) = [each for each in get_args(get_args(FIELDS[setting.name].type)[0]) if each is not type(None)]
     if get_origin(kind) is Literal:
@@ -69,7 +71,9 @@ def test_each_setting_has_a_parameter_that_takes_its_values(setting: Setting) ->
 def test_each_settings_parameter_reaches_the_function_that_reads_the_request(setting: Setting) -> None:
     variables = source()["Resources"]["SnapshotCheckFunction"]["Properties"]["Environment"]["Variables"]
     text, named = variables["REQUEST_DEFAULTS"]["Fn::Sub"]
-    (value,) = re.findall(rf"^{setting.name}=\$\{{(\w+)\}}$", text, re.MULTILINE)
+    found = re.findall(rf"^{setting.name}=\$\{{(\w+)\}}$", text, re.MULTILINE)
+    assert len(found) == 1, f"give {setting.name} its line in the template's REQUEST_DEFAULTS"
+    (value,) = found
     assert setting.parameter_of_the_stack in json.dumps(named.get(value, value))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.setting_values import reported_of
+from tests.setting_values import UNUSUAL, another, reported_of
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import ACCOUNT, KEY_ID, OPERATION, OWN_TAGS, REGION, TARGET, a_cluster_plan, some_instances
 from utils.aurora_utils import Aurora
@@ -28,13 +28,6 @@ PLAN = a_cluster_plan(
     serverless_v2_max_capacity=8.0,
 )
 
-# Otherwise than `reported_of` has them.
-USUAL: dict[str, Any] = {
-    "serverless_v2_seconds_until_auto_pause": 300,
-    "ca_certificate_identifier": "rds-ca-rsa2048-g1",
-    "monitoring_interval_seconds": 60,
-    "preferred_maintenance_window": "mon:05:00-mon:05:30",
-}
 FIRST, SECOND, THIRD = (each.identifier for each in some_instances(3))
 
 
@@ -123,14 +116,14 @@ def test_whatever_differs_in_an_instance_is_told_with_its_name(
 @pytest.mark.parametrize("setting", [each for each in SETTINGS if each.of_cluster], ids=lambda each: str(each.name))
 def test_each_setting_that_a_cluster_reports_is_compared(made: FakeRds, setting: Setting) -> None:
     made.clusters[TARGET] |= reported_of(setting, setting.of_cluster or "")
-    plan = replace(PLAN, **USUAL)
+    plan = replace(PLAN, **{setting.name: another(UNUSUAL[setting.name])})
     assert [each for each in found(plan) if each.startswith(f"{setting.name}: asked for")]
 
 
 @pytest.mark.parametrize("setting", [each for each in SETTINGS if each.of_instance], ids=lambda each: str(each.name))
 def test_each_setting_that_an_instance_reports_is_compared(made: FakeRds, setting: Setting) -> None:
     made.instances[SECOND] |= reported_of(setting, setting.of_instance or "")
-    plan = replace(PLAN, **USUAL)
+    plan = replace(PLAN, **{setting.name: another(UNUSUAL[setting.name])})
     assert [each for each in found(plan) if each.startswith(f"instance {SECOND}: {setting.name}: asked for")]
 
 
