@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from scripts.local_run.routes_table import Case, read_cases
+from scripts.local_run.routes_table import PAGE, Case, read_cases
 from tests.unit.support import ACCOUNT, OWNER, REGION, SOURCE_REGION
 from utils.arns import Arn
+from utils.contracts.route import KINDS
 from utils.names import OWN_DEFAULT_KEY
 from utils.planning.route import RouteFacts, plan_route
 
@@ -44,6 +47,13 @@ def case_of(name: str) -> RouteFacts:
 def test_a_route_is_as_documented(case: Case) -> None:
     assert [step.name for step in plan_route(facts_of(case))] == case.calls[:-1]
     assert case.calls[-1] == "restore"
+
+
+def test_every_step_is_on_a_documented_route_and_has_its_row_among_the_calls() -> None:
+    assert {name for case in CASES for name in case.calls} - {"restore"} == set(KINDS), f"give it a route in {PAGE}"
+    calls = PAGE.read_text().split("## What each call is")[1]
+    explained = {name for row in re.findall(r"^\| (`.*?) \|", calls, re.MULTILINE) for name in re.findall(r"\w+", row)}
+    assert explained == set(KINDS), f"give it its row among the calls of {PAGE}"
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-us-gov", "aws-cn"])
