@@ -32,7 +32,7 @@ def test_every_member_of_rdss_model_has_its_line_and_no_other(shape: str, table:
 def test_what_a_setting_carries_is_not_left_behind_as_well(
     settings: Mapping[str, Any], others: Mapping[str, Any]
 ) -> None:
-    assert settings.keys() & others.keys() == set(), "the setting's row says it: take the member's line out"
+    assert settings.keys() & others.keys() == set(), "the setting's row says it: remove the line of the member"
 
 
 @pytest.mark.parametrize("table", [OF_CLUSTER, OF_INSTANCE], ids=["cluster", "instance"])

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from scripts.checks.handlers import DIRECTORY, FOLDERS
 from scripts.checks.reach import imports, source_of
 
-UTILS = sorted((DIRECTORY.parent / "utils").rglob("*.py"))
 PAGE = 60
 FORBIDDEN = {"boto3", "botocore", "lambda_functions", "moto", "os", "psycopg2", "scripts", "tests"}
 """What a handler leaves to utils, or must never need: SDK and driver, its environment, other handlers, development."""
@@ -70,12 +68,3 @@ def test_only_the_steps_that_talk_sql_reach_the_driver() -> None:
         "aurora-restore-transform-data",
         "aurora-restore-verify-data",
     ]
-
-
-@pytest.mark.parametrize("path", UTILS, ids=lambda path: path.relative_to(DIRECTORY.parent).as_posix())
-def test_sql_is_never_put_together_by_hand(path: Path) -> None:
-    """What goes into sql.SQL is trusted; names and values enter by sql.Identifier, sql.Literal and parameters alone."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("sql.SQL", "SQL"):
-            (text,) = node.args
-            assert not isinstance(text, ast.JoinedStr | ast.BinOp | ast.Call), f"{path.name}:{node.lineno}"
