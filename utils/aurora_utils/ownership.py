@@ -1,4 +1,4 @@
-"""Whether what exists is this operation's own. Nothing else decides it, and nothing is changed or deleted without it.
+"""Whether a cluster, an instance or a snapshot is this operation's own: none is changed or deleted without it.
 
 Two things prove it together: the tag that the operation gives to what it creates, and what was recorded when it was
 created. A name proves nothing, and others may set a tag too. The record is missing only where the step that created the

@@ -37,7 +37,7 @@ class SourceLeft(Struct, frozen=True, kw_only=True):
         return not self.is_whole and not self.there and not self.others
 
 
-def look_at_source(deletion: SourceDeletion, source: AuroraReader) -> SourceLeft:
+def what_is_left_of_source(deletion: SourceDeletion, source: AuroraReader) -> SourceLeft:
     """Return what is left of the source cluster, which its resource id identifies: it may have been renamed."""
     planned = deletion.instance_identifiers or []
     cluster = source.cluster_with_id(deletion.cluster_resource_id)

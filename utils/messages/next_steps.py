@@ -86,7 +86,7 @@ def next_lines(
     elif error.error == ChecksFailed.__name__:
         yield from _checks_lines(record, request, repeated, asked, remains, execution_id)
     elif record.plan.get("replaces") and remains.target_is_another:
-        yield from _target_taken_lines(record, asked, remains, execution_id)
+        yield from _target_taken_lines(record, asked, execution_id)
     else:
         yield from _resume_lines(record, request, repeated, remains, execution_id, keeps_backups=keeps_backups)
     if remains.source is not None and remains.deletion is not None:
@@ -129,9 +129,7 @@ def _checks_lines(
     yield from resume_command(execution_id, _shown_whole(repeated, request), record.operation_id)
 
 
-def _target_taken_lines(
-    record: OperationRecord, asked: Mapping[str, Any], remains: Remains, execution_id: str
-) -> Iterator[str]:
+def _target_taken_lines(record: OperationRecord, asked: Mapping[str, Any], execution_id: str) -> Iterator[str]:
     """Yield what to do where the target's name no longer leads to the cluster that was to be replaced."""
     target = one_line(record.plan["target_cluster_id"])
     yield f"This operation cannot be resumed: {target} no longer leads to the cluster that it was to replace. If that"

@@ -16,7 +16,7 @@ from utils.arns import Arn
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
 from utils.aurora_utils.resources import ROLE_TAG
-from utils.aurora_utils.source_left import look_at_source
+from utils.aurora_utils.source_left import what_is_left_of_source
 from utils.aws import as_step_error
 from utils.contracts.plan import SourceDeletion
 from utils.contracts.route import RouteStep
@@ -45,7 +45,8 @@ def with_remains(known: Remains, record: OperationRecord, execution_id: str, cau
     known = replace(known, on_the_way=left_on_the_way(record), deletion=deletion)
     try:
         if deletion is not None:
-            source, resource_id = look_at_source(deletion, AuroraReader(deletion.region)), deletion.cluster_resource_id
+            source = what_is_left_of_source(deletion, AuroraReader(deletion.region))
+            resource_id = deletion.cluster_resource_id
             is_proved = not source.is_gone or record.source_gone_at is not None or is_gone(record, resource_id, now)
             known = replace(known, source=source if is_proved else None)
         aurora = AuroraReader(environment.region())

@@ -32,9 +32,9 @@ from utils.planning.like_source import source_settings
 from utils.planning.not_taken_over import not_taken_over
 from utils.planning.replaced_deletion import end_of_replaced_problems, plan_end_of_replaced
 from utils.planning.replacement import (
-    admin_secret_of,
     cluster_to_replace,
     plan_replacement,
+    planned_admin_secret,
     renamed_for,
     replacement_problems,
 )
@@ -93,7 +93,7 @@ def plan_restore(
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
     export = plan_export(request, cluster, snapshot.cluster_identifier, operation_id)
     secrets = plan_secrets(target_id, execution, cluster.master_login)
-    admin_secret = admin_secret_of(secrets)
+    admin_secret = planned_admin_secret(secrets)
     obstacles = replaceable_problems(replaced, admin_secret, target, execution.now) if replaced else ()
     refuse_if_any([*replacement_problems(request, target_id), *obstacles])
     replaces = plan_replacement(request, replaced, operation_id, admin_secret, execution)

@@ -89,7 +89,7 @@ def plan_replacement(
     )
 
 
-def admin_secret_of(secrets: TargetSecrets | None) -> str:
+def planned_admin_secret(secrets: TargetSecrets | None) -> str:
     """Return the admin secret of the target: the stack's, or one of the target's own."""
     return (secrets.admin if secrets else None) or environment.text("ADMIN_SECRET_ARN")
 

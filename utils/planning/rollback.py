@@ -20,7 +20,7 @@ from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.contracts.stack_limits import StackLimits, target_problems
 from utils.errors import RequestRefused
 from utils.planning.calls import planned_calls
-from utils.planning.replacement import admin_secret_of, login_of, plan_replacement
+from utils.planning.replacement import login_of, plan_replacement, planned_admin_secret
 from utils.preflight.kept import busy_problems, kept_problems, unmasked_problems
 from utils.preflight.replaceable import previous_name_problems, replaceable_problems
 from utils.request.fields import RestoreRequest
@@ -58,7 +58,7 @@ def plan_rollback(
     live, kept = target.cluster(target_id), target.cluster_with_id(replaced.resource_id)
     if live is None or live.resource_id != record.cluster_resource_id:
         raise RequestRefused(_not_the_live_one(record, target_id, live))
-    admin = admin_secret_of(earlier.target_secrets)
+    admin = planned_admin_secret(earlier.target_secrets)
     refuse_if_any(
         [
             *kept_problems(kept, replaced.resource_id, replaced.other_names, target),

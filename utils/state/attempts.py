@@ -16,7 +16,7 @@ from utils.errors import StepFailed
 NONE_ENDED = -1
 # The closing step may come again, and EventBridge may deliver twice, but neither closes what was redriven since.
 OWN = "execution_id = :mine AND (attribute_not_exists(redrive_count) OR redrive_count <= :redrive)"
-AT_WORK = f"{OWN} AND (attribute_not_exists(ended_redrive_count) OR ended_redrive_count < :redrive)"
+ATTEMPT_AT_WORK = f"{OWN} AND (attribute_not_exists(ended_redrive_count) OR ended_redrive_count < :redrive)"
 
 
 def ended(operation_id: str, execution_id: str) -> StepFailed:

@@ -9,7 +9,7 @@ from utils.arns import state_machine_of
 from utils.aws import client, none_when
 
 # Of the statuses that an execution may have, those in which its steps may still run.
-AT_WORK = frozenset({"PENDING_REDRIVE", "RUNNING"})
+UNFINISHED = frozenset({"PENDING_REDRIVE", "RUNNING"})
 # Ends at which a step may have been at work, which nobody waited for.
 STOPPED = frozenset({"ABORTED", "TIMED_OUT"})
 
@@ -24,4 +24,4 @@ def has_ended(execution_id: str) -> bool:
     answer = none_when(
         "ExecutionDoesNotExist", lambda: client("stepfunctions").describe_execution(executionArn=execution_id)
     )
-    return answer is None or answer["status"] not in AT_WORK
+    return answer is None or answer["status"] not in UNFINISHED

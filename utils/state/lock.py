@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from utils import environment
 from utils.aws import client, error_code
-from utils.state.attempts import AT_WORK, OWN, ended
+from utils.state.attempts import ATTEMPT_AT_WORK, OWN, ended
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.operation import OperationState, epoch, iso
 
@@ -42,7 +42,7 @@ SPARE_SECONDS = 3600
 # Longer than an execution can be redriven after its end (RedriveExecution: 14 days).
 KEPT_SECONDS = 15 * 24 * 3600
 _NEVER_TAKEN, _LEFT = "attribute_not_exists(operation_id)", "execution_id <> :mine AND attribute_exists(released_at)"
-_OURS = f"{_NEVER_TAKEN} OR ({AT_WORK})"
+_OURS = f"{_NEVER_TAKEN} OR ({ATTEMPT_AT_WORK})"
 _FREE = f"{_OURS} OR ({_LEFT})"
 _FREE_OR_OF_THE_DEAD = f"{_FREE} OR execution_id = :dead"
 

@@ -27,7 +27,7 @@ from utils.contracts.evidence import Sealed
 from utils.contracts.plan import DoorPhase
 from utils.contracts.route import FINAL, SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
-from utils.state.attempts import AT_WORK, NONE_ENDED, OWN, ended
+from utils.state.attempts import ATTEMPT_AT_WORK, NONE_ENDED, OWN, ended
 from utils.state.items import read_beside, read_item, read_items, read_once
 
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ class OperationState:
             self._tables.put_item(
                 TableName=self._state_table,
                 Item={name: attribute(value) for name, value in item.items()},
-                ConditionExpression=f"attribute_not_exists(operation_id) OR ({OWN if closed else AT_WORK})",
+                ConditionExpression=f"attribute_not_exists(operation_id) OR ({OWN if closed else ATTEMPT_AT_WORK})",
                 ExpressionAttributeValues=self._attempt,
             )
         except ClientError as error:
@@ -367,7 +367,7 @@ class OperationState:
                 "earlier_executions": [*record.earlier_executions, *([former] if former else [])],
                 **facts,
             },
-            f"({_HANDED_OVER}) OR ({AT_WORK})" if former else AT_WORK,
+            f"({_HANDED_OVER}) OR ({ATTEMPT_AT_WORK})" if former else ATTEMPT_AT_WORK,
             self._attempt | ({":former": {"S": former}, ":successor": {"S": self._successor}} if former else {}),
         )
 
@@ -396,7 +396,7 @@ class OperationState:
         Raises StepFailed once the operation was closed.
         """
         self.entering = step
-        return _record_of(self._write({}, AT_WORK, self._attempt))
+        return _record_of(self._write({}, ATTEMPT_AT_WORK, self._attempt))
 
     def is_at_work(self, record: OperationRecord) -> bool:
         """Return whether a record that was just read is of this attempt, which is running."""
@@ -408,7 +408,7 @@ class OperationState:
 
         Raises StepFailed once the operation was closed.
         """
-        self._write(facts, AT_WORK, self._attempt)
+        self._write(facts, ATTEMPT_AT_WORK, self._attempt)
 
     def note(self, **facts: Any) -> None:
         """Have facts recorded with the next write of this call, which at its end is made for them if there was none."""

@@ -6,7 +6,7 @@ from botocore.exceptions import ClientError
 
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster, in_order_of_deletion
-from utils.aurora_utils.source_left import look_at_source
+from utils.aurora_utils.source_left import what_is_left_of_source
 from utils.aws import as_step_error
 from utils.contracts.plan import SourceDeletion
 from utils.errors import TemporaryFailure
@@ -36,9 +36,9 @@ def delete_source_cluster(deletion: SourceDeletion, cluster: Cluster, source: Au
         )
     except ClientError as error:
         failure = as_step_error(error)
-        raise type(failure)(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from error
+        raise type(failure)(f"{state_of_source(what_is_left_of_source(deletion, source))}\n{failure}") from error
     except TemporaryFailure as failure:
-        raise TemporaryFailure(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from failure
+        raise TemporaryFailure(f"{state_of_source(what_is_left_of_source(deletion, source))}\n{failure}") from failure
 
 
 def delete_own_cluster(cluster: Cluster, target: Aurora) -> None:

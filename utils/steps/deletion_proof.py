@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import why_not_own_cluster
 from utils.aurora_utils.resources import Cluster
-from utils.aurora_utils.source_left import look_at_source
+from utils.aurora_utils.source_left import what_is_left_of_source
 from utils.contracts.plan import SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import StepFailed, TemporaryFailure
@@ -192,15 +192,15 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
         )
     if not cluster.is_available:
         raise TemporaryFailure(
-            f"{state_of_source(look_at_source(deletion, source))} It is {cluster.status} at the moment, and only an "
-            "available cluster is deleted."
+            f"{state_of_source(what_is_left_of_source(deletion, source))} It is {cluster.status} at the moment, and "
+            "only an available cluster is deleted."
         )
     return cluster
 
 
 def _not_to_go(why: str, deletion: SourceDeletion, source: AuroraReader) -> StepFailed:
     """Return the refusal, with production's state first: the reader may stop after the first sentence."""
-    return StepFailed(f"{state_of_source(look_at_source(deletion, source))}\n{why}")
+    return StepFailed(f"{state_of_source(what_is_left_of_source(deletion, source))}\n{why}")
 
 
 def _refuse_unplanned_instances(deletion: SourceDeletion, source: AuroraReader) -> None:

@@ -77,7 +77,7 @@ def test_one_module_alone_asks_for_the_tag() -> None:
 
 
 WRITERS = {"Aurora", "OwnersAurora", "through_role"}
-READERS = {"AuroraReader", "Source", "Surroundings", "look_at_source", "open_source", "client"}
+READERS = {"AuroraReader", "Source", "Surroundings", "what_is_left_of_source", "open_source", "client"}
 
 
 def holders(names: set[str]) -> set[str]:
