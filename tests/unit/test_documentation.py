@@ -79,5 +79,13 @@ def test_the_tutorials_executions_are_those_that_a_test_types() -> None:
 def test_the_readmes_first_screen_says_what_it_is_and_that_aws_has_not_seen_it() -> None:
     screen = "\n".join(README.splitlines()[:40])
     assert "```mermaid" in screen
-    assert screen.index("./scripts/run_local.sh") < screen.index("./scripts/deploy.sh")
+    assert screen.index("./scripts/run_local.sh") < screen.index("sam build && sam deploy")
     assert "not yet run against AWS" in screen
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "documentation/tutorial.md", "documentation/implementation_guide/deployment.md"]
+)
+def test_the_sam_cli_comes_before_the_script_that_runs_it(page: str) -> None:
+    text = (PROJECT / page).read_text()
+    assert text.index("sam build") < text.index("./scripts/deploy.sh")
