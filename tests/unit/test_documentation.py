@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pathlib
 import re
+import tomllib
 
 import pytest
 
@@ -46,6 +48,25 @@ def test_the_house_has_a_sentence_for_each_package() -> None:
     }
     assert packages <= described
     assert [name for name in described if not (PROJECT / name).exists()] == []
+
+
+def test_the_picture_of_the_packages_has_each_of_them_below_those_that_import_it() -> None:
+    page = (PROJECT / "documentation" / "architecture" / "overview.md").read_text()
+    (picture,) = re.findall(r"```mermaid\nflowchart TD\n(.*?)```", page, re.DOTALL)
+    drawn = re.findall(r'\["(\w+): ', picture)
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [each["layers"] for each in contracts if each.get("containers") == ["utils"]]
+    *packages, ground = [re.split(r" [|:] ", layer) for layer in layers]
+    assert {name for layer in packages for name in layer} == {*drawn} - {"lambda_functions"}
+    assert "errors" in ground
+    height = {name: number for number, layer in enumerate(packages) for name in layer}
+    name_of = dict(re.findall(r'(\w+)\["(\w+): ', picture))
+    for line in re.sub(r'\["[^"]*"\]', "", picture).splitlines():
+        boxes = [[name_of.get(each.strip()) for each in part.split("&")] for part in line.split("-->")]
+        for above, below in itertools.pairwise(boxes):
+            for upper, lower in itertools.product(above, below):
+                if upper in height and lower in height:
+                    assert height[upper] < height[lower], line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(PROJECT)) for page in PAGES])
