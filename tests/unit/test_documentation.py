@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pathlib
 import re
@@ -49,15 +50,23 @@ def test_the_house_has_a_sentence_for_each_package() -> None:
     assert [name for name in described if not (PROJECT / name).exists()] == []
 
 
-def test_the_picture_of_the_house_has_each_package_that_has_its_place() -> None:
+def test_the_picture_of_the_packages_has_each_of_them_below_those_that_import_it() -> None:
     page = (PROJECT / "documentation" / "architecture" / "overview.md").read_text()
-    picture = page.split("flowchart TD")[1].split("```")[0]
-    drawn = set(re.findall(r'\["(\w+):', picture))
+    (picture,) = re.findall(r"```mermaid\nflowchart TD\n(.*?)```", page, re.DOTALL)
+    drawn = re.findall(r'\["(\w+): ', picture)
     contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = [each["layers"] for each in contracts if each.get("containers") == ["utils"]]
-    *packages, modules = layers
-    assert {name.strip() for layer in packages for name in layer.split("|")} == drawn - {"lambda_functions"}
-    assert {name.strip() for name in modules.split(":")}.isdisjoint(drawn)
+    *packages, ground = [re.split(r" [|:] ", layer) for layer in layers]
+    assert {name for layer in packages for name in layer} == {*drawn} - {"lambda_functions"}
+    assert "errors" in ground
+    height = {name: number for number, layer in enumerate(packages) for name in layer}
+    name_of = dict(re.findall(r'(\w+)\["(\w+): ', picture))
+    for line in re.sub(r'\["[^"]*"\]', "", picture).splitlines():
+        boxes = [[name_of.get(each.strip()) for each in part.split("&")] for part in line.split("-->")]
+        for above, below in itertools.pairwise(boxes):
+            for upper, lower in itertools.product(above, below):
+                if upper in height and lower in height:
+                    assert height[upper] < height[lower], line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(PROJECT)) for page in PAGES])
@@ -93,3 +102,11 @@ def test_the_readmes_first_screen_says_what_it_is_and_that_aws_has_not_seen_it()
     assert "```mermaid" in screen
     assert screen.index("./scripts/run_local.sh") < screen.index("sam build && sam deploy")
     assert "not yet run against AWS" in screen
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "documentation/tutorial.md", "documentation/implementation_guide/deployment.md"]
+)
+def test_the_sam_cli_comes_before_the_script_that_runs_it(page: str) -> None:
+    text = (PROJECT / page).read_text()
+    assert text.index("sam build") < text.index("./scripts/deploy.sh")
