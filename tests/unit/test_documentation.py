@@ -50,6 +50,15 @@ def test_the_house_has_a_sentence_for_each_package() -> None:
     assert [name for name in described if not (PROJECT / name).exists()] == []
 
 
+def test_the_page_on_the_data_flow_names_every_key_that_a_state_writes() -> None:
+    states = json.loads((PROJECT / "infrastructure" / "state_machine.asl.json").read_text())["States"].values()
+    paths = {each.get("ResultPath") for state in states for each in (state, *state.get("Catch", []))} - {None}
+    page = (PROJECT / "documentation" / "architecture" / "data_flow.md").read_text()
+    table = page.split("| Step | Reads | Writes |")[1].split("\n\n")[0]
+    written = {key for row in table.splitlines() if row for key in re.findall(r"`(\w+)`", row.split(" | ")[-1])}
+    assert {path.removeprefix("$.").split(".")[0] for path in paths} == written
+
+
 def test_the_picture_of_the_packages_has_each_of_them_below_those_that_import_it() -> None:
     page = (PROJECT / "documentation" / "architecture" / "overview.md").read_text()
     (picture,) = re.findall(r"```mermaid\nflowchart TD\n(.*?)```", page, re.DOTALL)
