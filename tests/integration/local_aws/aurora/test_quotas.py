@@ -102,7 +102,7 @@ def test_no_snapshot_beyond_the_quota_however_it_would_be_made(
 def test_at_most_five_copies_at_a_time_into_one_region(aws: LocalAws, monday: str, set_quotas: SetQuotas) -> None:
     set_quotas(copies_in_progress=Quotas().copies_in_progress)
     copies = [copy(aws, monday) for _ in range(5)]
-    with refused("SnapshotQuotaExceeded", "copies in progress"):
+    with refused("SnapshotQuotaExceeded", "Cannot copy more than 5"):
         copy(aws, monday)
     aws.clock.sleep(aws.aurora.durations.copy_snapshot + 1)
     copies.append(copy(aws, monday))
