@@ -1,4 +1,4 @@
-"""Whether a cluster, an instance or a snapshot is this operation's own: none is changed or deleted without it.
+"""Decide whether a cluster, an instance or a snapshot is this operation's own: none is changed or deleted otherwise.
 
 Two things prove it together: the tag that the operation gives to what it creates, and what was recorded when it was
 created. A name proves nothing, and others may set a tag too. The record is missing only where the step that created the

@@ -1,4 +1,4 @@
-"""No password is set while pg_tle's hooks would run functions of the data with the rights of who sets it."""
+"""Refuse to set a password while pg_tle's hooks would run functions of the data with the rights of who sets it."""
 
 from __future__ import annotations
 

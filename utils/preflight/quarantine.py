@@ -4,7 +4,8 @@ They start with the instance, minutes before our first login. Only its parameter
 worker (max_logical_replication_workers), and pg_cron has to be preloaded. According to pg_cron's source,
 cron.max_running_jobs = 0 is read as 1, so it prevents nothing; cron.launch_active_jobs = off does, from version 1.6
 on. pglogical's subscriptions are no subscriptions of PostgreSQL's: where pglogical is preloaded, its supervisor starts
-a background worker for each of them, which only max_worker_processes limits (pglogical.c, pglogical_worker.c).
+a background worker for each of them, which only max_worker_processes limits
+(pglogical.c, pglogical_worker.c in https://github.com/2ndQuadrant/pglogical).
 """
 
 from __future__ import annotations

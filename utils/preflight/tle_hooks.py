@@ -1,4 +1,4 @@
-"""Whether the restored cluster's parameter groups let functions of the data run at logins and changes of passwords."""
+"""Refuse parameter groups that let functions of the data run at logins and changes of passwords."""
 
 from __future__ import annotations
 
