@@ -13,6 +13,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from utils.aurora_utils.door import is_door_shut
 from utils.aurora_utils.ownership import was_made_by, why_not_own_cluster
 from utils.aurora_utils.resources import (
     EXPIRY_TAG,
@@ -182,9 +183,9 @@ def why_others_stay(
     untagged = [each.identifier for each in (cluster, *instances) if each.tags.get(REPLACEABLE_TAG) != "true"]
     if untagged:
         return f"no longer has its owner's tag {REPLACEABLE_TAG} = true on {', '.join(untagged)}"
-    groups, door = cluster.security_groups.ids, record.plan.get("cluster", {}).get("door_security_group_id")
-    if groups != [door]:
-        return f"is in the security groups {', '.join(groups)}, not behind the stack's door alone: somebody may use it"
+    if not is_door_shut(cluster, record.door_group_id):
+        groups = ", ".join(cluster.security_groups.ids)
+        return f"is in the security groups {groups}, not behind the stack's door alone: somebody may use it"
     if cluster.settings.value("data_api"):
         return "has its Data API on, which its replacement had switched off: somebody may use it"
     return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from utils import environment
+from utils.aurora_utils.door import is_door_shut
 from utils.aurora_utils.resources import Cluster
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.route import FINAL
@@ -95,20 +96,15 @@ def _state_of_target(target: str, record: OperationRecord | None, remains: Remai
         statuses = sorted({remains.cluster.status, *(each.status for each in remains.members)} - {"available"})
         why = f"it is {listed(statuses)}" if statuses else "it has no instances"
         return f"Cluster {target} is not ready for use: {why}."
-    if record is not None and is_unmasked(record) and is_shut(record, remains.cluster):
+    if record is not None and record.is_unmasked and is_door_shut(remains.cluster, record.door_group_id):
         return f"Cluster {target} is not masked. Its door is shut: only the pipeline can reach it."
-    if record is not None and is_unmasked(record):
+    if record is not None and record.is_unmasked:
         return f"Cluster {target} is not masked, and its door is not shut: others than the pipeline may reach it."
     if record is None or record.users_ready_at is None:
         return f"Cluster {target} is not ready for use: its users are not set up."
-    if is_shut(record, remains.cluster):
+    if is_door_shut(remains.cluster, record.door_group_id):
         return f"Cluster {target} is complete, but its door is shut: only the pipeline can reach it."
     return f"Cluster {target} is complete, and its users can log in."
-
-
-def is_unmasked(record: OperationRecord) -> bool:
-    """Return whether the operation's cluster was to be masked, and has not passed the masking gate."""
-    return record.has_masking and record.masked_at is None
 
 
 def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:
@@ -124,7 +120,7 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
         yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
         if record:
             yield from _door_lines(record, remains.cluster)
-        if record and is_unmasked(record):
+        if record and record.is_unmasked:
             yield _how_far_masked(record)
         if record and record.cluster_expires_at:
             yield f"It expires at {spoken(record.cluster_expires_at)}, and is deleted then."
@@ -168,22 +164,11 @@ def _how_far_masked(record: OperationRecord) -> str:
     return f"It holds production's data: by masking policy {policy}, {how_far} masked, and its gate is not passed."
 
 
-def door_of(record: OperationRecord) -> tuple[str, list[str]]:
-    """Return the security group of the planned cluster's door, and those that open it."""
-    planned = record.plan.get("cluster", {})
-    return planned.get("door_security_group_id", ""), planned.get("vpc_security_group_ids", [])
-
-
-def is_shut(record: OperationRecord, cluster: Cluster) -> bool:
-    """Return whether only the pipeline can reach the cluster."""
-    return cluster.security_groups.ids == [door_of(record)[0]]
-
-
 def _door_lines(record: OperationRecord, cluster: Cluster) -> Iterator[str]:
     """Yield who can reach the cluster, as RDS reports it."""
-    door, _ = door_of(record)
+    door = record.door_group_id
     groups = ", ".join(cluster.security_groups.ids)
-    if is_shut(record, cluster):
+    if is_door_shut(cluster, door):
         yield f"Its door is shut: its one security group, {door}, admits only the pipeline."
     elif groups and record.door_open_at is None:
         yield f"Its door is no longer shut, or not open on all its instances yet: it has the security groups {groups}."

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from utils.arns import Arn
+from utils.aurora_utils.door import is_door_shut
 from utils.aurora_utils.resources import Cluster, Snapshot
 from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import SourceDeletion
 from utils.errors import ChecksFailed
 from utils.foreign_text import one_line
-from utils.messages.failure import cause_lines, door_of, is_shut, is_unmasked
+from utils.messages.failure import cause_lines
 from utils.messages.remains import Remains
 from utils.messages.source_left import bring_back_lines
 from utils.names import scheduled_operation_id
@@ -91,7 +92,7 @@ def next_lines(
         yield from _resume_lines(record, request, repeated, remains, execution_id, keeps_backups=keeps_backups)
     if remains.source is not None and remains.deletion is not None:
         yield from _keep_source_lines(remains.source, remains.deletion)
-    if is_unmasked(record) and record.state == MASKING_STEP and remains.lost is None:
+    if record.is_unmasked and record.state == MASKING_STEP and remains.lost is None:
         yield from _another_policy_lines(record, asked, remains, execution_id)
     if remains.lost is None and not record.source_deletion_at:
         yield from _giving_up_lines(record, asked, remains, execution_id)
@@ -295,9 +296,9 @@ def _giving_up_lines(
         yield from _after_swap_lines(record, remains, execution_id)
     elif remains.cluster is not None:
         name = remains.cluster.identifier
-        if is_unmasked(record):
+        if record.is_unmasked:
             yield "Leave its door shut: it is not masked."
-        elif remains.cluster.is_available and is_shut(record, remains.cluster):
+        elif remains.cluster.is_available and is_door_shut(remains.cluster, record.door_group_id):
             yield from _open_door_lines(record, remains.cluster, here)
         elif remains.is_usable and record.users_ready_at:
             yield "Or use the cluster as it is: its users can log in."
@@ -341,7 +342,7 @@ def _open_door_lines(record: OperationRecord, cluster: Cluster, here: str) -> It
         yield "production's logins are not locked, and perhaps the master password was not replaced either."
     else:
         yield "Or use the cluster as it is. Its users can log in once you open its door:"
-    groups = " ".join(door_of(record)[1])
+    groups = " ".join(record.plan.get("cluster", {}).get("vpc_security_group_ids", []))
     yield (
         f"aws rds modify-db-cluster --db-cluster-identifier {cluster.identifier} --vpc-security-group-ids {groups} "
         f"--apply-immediately {here}"

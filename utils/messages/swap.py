@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from utils.aurora_utils.door import is_door_shut
 from utils.aurora_utils.resources import ROLE_TAG, Cluster, Instance
 from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import SwapRecord
@@ -86,8 +87,8 @@ def what_is_lost(end: str | None, now: TargetNow) -> Iterator[str]:
 
 
 def _as_it_is(cluster: Cluster, now: TargetNow) -> str:
-    groups = cluster.security_groups.ids
-    door = "its door is shut" if groups == [now.door_group] else f"its door is open ({', '.join(groups)})"
+    is_shut = is_door_shut(cluster, now.door_group)
+    door = "its door is shut" if is_shut else f"its door is open ({', '.join(cluster.security_groups.ids)})"
     return f"{cluster.resource_id}, {cluster.status}, {door}"
 
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 import utils
 from utils import environment
 from utils.arns import Arn
+from utils.aurora_utils.door import is_door_shut, is_shut
 from utils.contracts.evidence import (
     Change,
     Checked,
@@ -41,7 +42,7 @@ from utils.contracts.plan import Plan
 from utils.contracts.verification import Verification
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.drill import how_drill_ended, what_ended_drill_has_left
-from utils.messages.failure import cause_lines, door_of, is_shut
+from utils.messages.failure import cause_lines
 from utils.messages.outcome import phases_of
 from utils.messages.remains import Remains
 from utils.operation.evidence_changes import changes_of, moment
@@ -290,8 +291,8 @@ def _door(known: Known, record: OperationRecord) -> Literal["never", "opened", "
         return "opened"
     cluster = known.remains.cluster
     groups = record.removed_here.get("security_groups", [])
-    opened_by_hand = (cluster is not None and not is_shut(record, cluster)) or (
-        bool(groups) and groups != [door_of(record)[0]]
+    opened_by_hand = (cluster is not None and not is_door_shut(cluster, record.door_group_id)) or (
+        bool(groups) and not is_shut(groups, record.door_group_id)
     )
     return "unknown" if record.door_opening_at is not None or opened_by_hand else "never"
 

@@ -22,7 +22,6 @@ from utils.contracts.plan import SourceDeletion
 from utils.contracts.route import RouteStep
 from utils.foreign_text import one_line
 from utils.messages.cluster import cost_now
-from utils.messages.failure import door_of
 from utils.messages.remains import Lost, Remains
 from utils.messages.swap import ReplacedNow, TargetNow
 from utils.state.operation import OperationRecord
@@ -120,7 +119,7 @@ def _target_now(record: OperationRecord, aurora: AuroraReader, execution_id: str
         replaced=replaced,
         restored=by_id.get(restored_id),
         replaced_members=aurora.instances_of(replaced.identifier) if replaced is not None else [],
-        door_group=door_of(record)[0],
+        door_group=record.door_group_id,
         committed_at=swap.record.committed_at if swap is not None else None,
         because=swap.turned_because if swap is not None else "",
         undone=swap.record.refused if swap is not None else (),

@@ -227,8 +227,18 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
         return max(self.locked_count, len(self.locked_logins))
 
     @property
-    def door(self) -> DoorPhase:
-        """How far the cluster's door is open. Only the pipeline is admitted before the users are set up."""
+    def is_unmasked(self) -> bool:
+        """Return whether the plan has a masking policy, and the masking has not passed its gate."""
+        return self.has_masking and self.masked_at is None
+
+    @property
+    def door_group_id(self) -> str:
+        """Return the security group that admits the pipeline alone to the planned cluster; empty before the plan."""
+        return str(self.plan.get("cluster", {}).get("door_security_group_id", ""))
+
+    @property
+    def recorded_door(self) -> DoorPhase:
+        """Return how far the door may be open. Only the pipeline is admitted before the users are set up."""
         if self.users_ready_at is None:
             return "shut"
         return "opening" if self.door_open_at is None else "open"

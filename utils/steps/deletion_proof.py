@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from utils.aurora_utils import AuroraReader
+from utils.aurora_utils.door import is_door_shut
 from utils.aurora_utils.ownership import why_not_own_cluster
 from utils.aurora_utils.resources import Cluster
 from utils.aurora_utils.source_left import what_is_left_of_source
@@ -310,12 +311,12 @@ def prove_stopped_drill(record: OperationRecord, target: AuroraReader, target_cl
 
 def _refuse_unless_shut(cluster: Cluster, record: OperationRecord) -> None:
     """Raise StepFailed where the groups of a drill's cluster may have let somebody in."""
-    groups, door = cluster.security_groups.ids, record.plan["cluster"]["door_security_group_id"]
-    if not cluster.is_being_deleted and groups != [door]:
+    if not cluster.is_being_deleted and not is_door_shut(cluster, record.door_group_id):
+        groups = ", ".join(cluster.security_groups.ids)
         raise StepFailed(
-            f"The drill's cluster was not deleted: its security groups are {', '.join(groups)}, and not only "
-            f"{door}, which admits nobody but the pipeline. Somebody may use it. If nobody does, give it that "
-            "group alone, and resume this operation, which deletes it."
+            f"The drill's cluster was not deleted: its security groups are {groups}, and not only "
+            f"{record.door_group_id}, which admits nobody but the pipeline. Somebody may use it. If nobody does, "
+            "give it that group alone, and resume this operation, which deletes it."
         )
 
 

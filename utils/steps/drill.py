@@ -20,7 +20,7 @@ def compare_settings(
     """
     if not record.is_drill or situation.due is not Action.NOTHING or situation.cluster is None:
         return situation
-    told = differences(plan, situation.cluster, situation.instances, aurora.region, record.door)
+    told = differences(plan, situation.cluster, situation.instances, aurora.region, record.recorded_door)
     not_yet = until_settled(situation.cluster, situation.instances, told, record.users_ready_at, state.now)
     if not_yet is None:
         told = with_failures(told, situation.cluster, aurora, record)

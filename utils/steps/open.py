@@ -13,6 +13,7 @@ import datetime as dt
 from msgspec.structs import replace
 
 from utils.aurora_utils.client import Aurora, AuroraReader, ClusterBusy
+from utils.aurora_utils.door import beside_the_door
 from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.resources import EXPIRY_TAG, Cluster, Instance
 from utils.contracts.payloads import Opening
@@ -28,7 +29,6 @@ from utils.steps.restore import (
     Action,
     Observed,
     Situation,
-    beside_the_door,
     is_recent,
     note_unseen,
     observe,
@@ -115,7 +115,8 @@ def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[In
     The pipeline was let into an open cluster again, to set up users once more. A cluster that is in the door's group
     alone was shut by somebody since, and stays so.
     """
-    door, others = plan.door_security_group_id, beside_the_door(plan, cluster)
+    door = plan.door_security_group_id
+    others = beside_the_door(cluster, door)
     if others and door in cluster.security_groups.staying:
         return _due_groups(cluster, others)
     members: list[Cluster | Instance] = [cluster, *instances]
@@ -235,7 +236,7 @@ def _report(
     record: OperationRecord,
 ) -> tuple[Situation, OperationRecord]:
     """Record where RDS reports other settings than were asked for, and which changes its events call failed."""
-    told = differences(plan, cluster, situation.instances, aurora.region, record.door)
+    told = differences(plan, cluster, situation.instances, aurora.region, record.recorded_door)
     if (not_yet := until_settled(cluster, situation.instances, told, record.door_open_at, state.now)) is not None:
         return not_yet, record
     found = with_failures(told, cluster, aurora, record)
@@ -250,8 +251,8 @@ def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationS
     if record.door_opening_at is None:
         state.audit("door", "opening", _groups(plan))
         state.remember(door_opening_at=iso(state.now))
-    is_open = record.door_open_at is not None
-    aurora.change_security_groups(plan, beside_the_door(plan, cluster) if is_open else plan.vpc_security_group_ids)
+    others = beside_the_door(cluster, plan.door_security_group_id)
+    aurora.change_security_groups(plan, plan.vpc_security_group_ids if record.door_open_at is None else others)
 
 
 def _seen_enabled(cluster: Cluster, record: OperationRecord) -> str | None:

@@ -15,8 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils.aurora_utils import AuroraReader
+from utils.aurora_utils.door import admits_pipeline, beside_the_door
 from utils.aurora_utils.ownership import prove_own_cluster
-from utils.aurora_utils.reported_settings import MOST_SECURITY_GROUPS, MasterSecret, SecurityGroups
+from utils.aurora_utils.reported_settings import MOST_SECURITY_GROUPS, MasterSecret
 from utils.aurora_utils.resources import STOPPED, Cluster, Instance
 from utils.contracts.payloads import Answer, RestoreProgress
 from utils.contracts.plan import ClusterPlan, PlannedInstance
@@ -247,7 +248,7 @@ def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, recor
                 f"aws rds describe-events --source-type db-{kind} --source-identifier {name} "
                 f"--duration 1440 --region {observed.region}"
             )
-    unsafe = unsafe_differences(plan, cluster, observed.instances, record.door) if cluster.is_available else []
+    unsafe = unsafe_differences(plan, cluster, observed.instances, record.recorded_door) if cluster.is_available else []
     if unsafe:
         raise StepFailed(
             f"Nobody is let in to cluster {plan.identifier}, which is not what was asked for: {'; '.join(unsafe)}. "
@@ -336,13 +337,13 @@ def _until_admitted(
         _refuse_without_room(plan, cluster, region)
         return Situation(due=Action.ADMIT_PIPELINE, waiting_for=f"security group {door}", cluster=cluster)
     members: list[Cluster | Instance] = [cluster, *instances.values()]
-    unsettled = [each.identifier for each in members if not door_admits(door, each.security_groups)]
+    unsettled = [each.identifier for each in members if not admits_pipeline(each, door)]
     return wait(cluster, f"security group {door} of {', '.join(unsettled)}") if unsettled else None
 
 
 def _refuse_without_room(plan: ClusterPlan, cluster: Cluster, region: str) -> None:
     """Raise StepFailed where the cluster is in as many groups as RDS allows. Who loses theirs is its owner's to say."""
-    groups = beside_the_door(plan, cluster)
+    groups = beside_the_door(cluster, plan.door_security_group_id)
     if len(groups) < MOST_SECURITY_GROUPS:
         return
     raise StepFailed(
@@ -365,16 +366,6 @@ def until_settled(
     settling = [f"{each.identifier} ({each.status})" for each in instances if not each.is_settled]
     may_pass = told and settling and since is not None and is_recent(since, now)
     return wait(cluster, f"{', '.join(settling)} to settle") if may_pass else None
-
-
-def beside_the_door(plan: ClusterPlan, cluster: Cluster) -> list[str]:
-    """Return the groups other than the door's that the cluster is in, planned or not: its owner decides."""
-    return [group for group in cluster.security_groups.staying if group != plan.door_security_group_id]
-
-
-def door_admits(door: str, groups: SecurityGroups) -> bool:
-    """Return whether the door's group is among these groups, and none of them is still changing."""
-    return door in groups.ids and not groups.unsettled
 
 
 def is_recent(moment: str, now: dt.datetime) -> bool:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from utils import environment
 from utils.aurora_utils.client import Aurora, ClusterBusy, NoRoom
+from utils.aurora_utils.door import beside_the_door
 from utils.aurora_utils.resources import Cluster
 from utils.aws import error_code, is_refused_at_once
 from utils.contracts.plan import ClusterPlan, PlannedInstance
@@ -17,7 +18,7 @@ from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.secret_choice import refuse_without_secrets
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.master_password import hand_over_master_password, reset_master_password
-from utils.steps.restore import Action, Observed, Refusal, Situation, beside_the_door, due_action
+from utils.steps.restore import Action, Observed, Refusal, Situation, due_action
 
 # What RDS answers where a zone or a class is not available to the cluster, at any capacity: two are declared for
 # CreateDBInstance (botocore's model), the others are what it says of combinations and values that it does not take.
@@ -115,7 +116,9 @@ def _change(
         state.remember(writer_changed_at=iso(state.now))
     elif due is Action.ADMIT_PIPELINE:
         _refuse_another_door(plan)
-        aurora.change_security_groups(plan, [*beside_the_door(plan, cluster), plan.door_security_group_id])
+        aurora.change_security_groups(
+            plan, [*beside_the_door(cluster, plan.door_security_group_id), plan.door_security_group_id]
+        )
 
 
 def _create_instances(

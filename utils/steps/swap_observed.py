@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from utils.aurora_utils import AuroraReader
+from utils.aurora_utils.door import door_of
 from utils.aurora_utils.resources import ROLE_TAG, Cluster, Instance
 from utils.contracts.payloads import SwapTask
 from utils.contracts.swap import Door, Observed, ObservedCluster, Role, Side, Status, VersionOwner
@@ -109,7 +110,7 @@ def without_outdated(swap: StoredSwap, view: View, door_group: str) -> StoredSwa
         seen, within = view.of(side), swap.within.get(side, Within())
         if seen.cluster is None:
             continue
-        is_shut = door_of(seen, door_group) == "shut"
+        is_shut = door_of(seen.cluster, seen.instances, door_group) == "shut"
         if side == "new" and not is_shut:
             swap = replace(swap, new_was_open=True)
         if within.sessions_ended is not None and (not is_shut or within.sessions_ended != seen.members):
@@ -125,7 +126,7 @@ def _described(side: Side, seen: Seen, swap: StoredSwap, wanted: Wanted, door: s
     cluster, within = seen.cluster, swap.within.get(side, Within())
     if cluster is None:
         return ObservedCluster(presence="deleted" if seen.deletion_reported else "unseen", identifier="")
-    state = door_of(seen, door)
+    state = door_of(cluster, seen.instances, door)
     role = cluster.tags.get(ROLE_TAG, "none")
     has_data_api = bool(cluster.settings.value("data_api"))
     return ObservedCluster(
@@ -141,18 +142,6 @@ def _described(side: Side, seen: Seen, swap: StoredSwap, wanted: Wanted, door: s
         role=role if role in get_args(Role) else "none",  # type: ignore[arg-type]
         missing_settings=(DATA_API,) if wanted.data_api and not has_data_api else (),
     )
-
-
-def door_of(seen: Seen, door: str) -> Door:
-    """Return how far the door is. Shut is what is in the door's group alone, everywhere and settled."""
-    cluster = seen.cluster
-    if cluster is None:
-        return "shut"
-    groups = cluster.security_groups
-    settled = groups.are(groups.ids) and all(each.security_groups.are(groups.ids) for each in seen.instances)
-    if groups.are_to_be([door]):
-        return "shut" if settled else "shutting"
-    return "open" if settled else "opening"
 
 
 def _may_have_sessions(side: Side, seen: Seen, door: Door, swap: StoredSwap) -> bool:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from utils import environment
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.client import ClusterBusy
+from utils.aurora_utils.door import door_of
 from utils.aws import error_code
 from utils.contracts.payloads import SwapErrand, SwapProgress, SwapTask
 from utils.contracts.phases import SWAP
@@ -33,7 +34,7 @@ from utils.steps.pace import Pace, took
 from utils.steps.swap import POLL_SECONDS, Action, Due, due, refusal_noted
 from utils.steps.swap_begin import begin_or_continue
 from utils.steps.swap_calls import Calls, before_call
-from utils.steps.swap_observed import SIDES, View, door_of, look, observed, wanted_by, with_names, without_outdated
+from utils.steps.swap_observed import SIDES, View, look, observed, wanted_by, with_names, without_outdated
 
 ErrandKind = Literal["end-sessions", "look-at-certificates", "prove"]
 
@@ -195,7 +196,7 @@ class SwapStep:
             seen, swap = view.of(side), self._swap
             if not seen.is_available or not self._aurora.restarted_since(seen.members, since):
                 continue
-            if door_of(seen, self._door) == "shut":
+            if seen.cluster is not None and door_of(seen.cluster, seen.instances, self._door) == "shut":
                 within = replace(swap.within.get(side, Within()), sessions_ended=seen.members)
                 swap = replace(swap, within={**swap.within, side: within})
             others = {each: moment for each, moment in swap.restarting_since.items() if each != side}

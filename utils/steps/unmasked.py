@@ -8,7 +8,7 @@ from utils.state.operation import OperationRecord
 
 def refuse_unmasked(record: OperationRecord) -> None:
     """Raise StepFailed where the plan has a masking policy, and the masking has not passed its gate."""
-    if record.has_masking and record.masked_at is None:
+    if record.is_unmasked:
         raise StepFailed(
             f"Operation {record.operation_id} has a masking policy, and its cluster is not masked. Nobody was let in. "
             "Check the steps before this one, then resume this operation."

@@ -421,7 +421,7 @@ def test_users_of_which_one_was_left_out_are_set_up_once_more(machine: FakeMachi
     assert found is not None
     assert found.users is None
     assert found.users_ready_at is not None
-    assert found.door == "open"
+    assert found.recorded_door == "open"
 
 
 def test_a_cluster_that_was_cleaned_up_with_its_users_gets_secrets_again(machine: FakeMachine, rds: FakeRds) -> None:

@@ -90,7 +90,7 @@ def test_one_change_that_sets_the_wanted_groups_and_nothing_else_opens_the_door(
         )
     ]
     found = record()
-    assert (found.door, found.differences) == ("open", [])
+    assert (found.recorded_door, found.differences) == ("open", [])
     assert found.door_opening_at == iso(NOW)
     assert found.door_open_at is not None
     opened = dt.datetime.fromisoformat(found.door_open_at)
@@ -114,7 +114,7 @@ def test_it_is_open_only_when_every_instance_is(rds: FakeRds, clock: Clock) -> N
         answer = open_cluster(clock)
         assert answer["answer"] == "wait"
         assert MEMBERS[1] in answer["waiting_for"]
-        assert record().door == "opening"
+        assert record().recorded_door == "opening"
     rds.instances[MEMBERS[1]]["VpcSecurityGroups"] = in_groups([SECURITY_GROUP])
     assert open_cluster(clock)["answer"] == "done"
 
@@ -154,7 +154,7 @@ def test_the_data_api_is_enabled_only_after_the_door_is_open(rds: FakeRds, clock
             break
         clock.pass_seconds(open_cluster(clock, WITH_DATA_API)["wait_seconds"])
     assert rds.changes() == ["ModifyDBCluster", "EnableHttpEndpoint"]
-    assert record().door == "open"
+    assert record().recorded_door == "open"
     assert rds.asked("EnableHttpEndpoint") == {"ResourceArn": rds.clusters[TARGET]["DBClusterArn"]}
     until_open(clock, WITH_DATA_API)
     assert record().differences == []
@@ -188,7 +188,7 @@ def test_rule_5_a_step_that_died_after_its_call_finds_it_done(
         rds.instances[name]["VpcSecurityGroups"] = in_groups([SECURITY_GROUP])
     assert until_open(clock) == 1
     assert rds.changes() == []
-    assert record().door == "open"
+    assert record().recorded_door == "open"
 
 
 def test_a_busy_cluster_is_asked_again(rds: FakeRds, clock: Clock) -> None:
@@ -197,7 +197,7 @@ def test_a_busy_cluster_is_asked_again(rds: FakeRds, clock: Clock) -> None:
     assert answer["answer"] == "wait"
     assert "backing up" in answer["waiting_for"]
     until_open(clock)
-    assert record().door == "open"
+    assert record().recorded_door == "open"
 
 
 def test_an_open_cluster_is_left_as_its_owners_have_it(rds: FakeRds, clock: Clock) -> None:

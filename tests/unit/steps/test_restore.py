@@ -430,7 +430,7 @@ def test_where_five_groups_are_in_already_the_pipeline_is_not_let_in_beside_them
     [({}, "shut"), (PASSWORD_RESET, "shut"), (USERS, "opening"), (OPENING, "opening"), (OPEN, "open")],
 )
 def test_how_far_the_door_is_follows_from_what_is_recorded(known: dict[str, Any], door: str) -> None:
-    assert a_record(**known).door == door
+    assert a_record(**known).recorded_door == door
 
 
 def test_past_its_deadline_an_opening_fails_and_says_what_it_waits_for() -> None:
