@@ -11,11 +11,11 @@ def lambda_handler(task: CheckCopyTask, work: Work) -> CopyProgress:
     """Return how far the copy is. One that can never finish raises StepFailed."""
     places = Places(task.run, "check-copy-status", task.copy)
     record, now = work.record(), task.run.now
-    situation = assess(task.copy, places, record, now)
-    note_unseen(situation, work.state, record)
+    due = assess(task.copy, places, record, now)
+    note_unseen(due, work.state, record)
     deadline_hours = environment.whole_number("COPY_DEADLINE_HOURS")
     pace = work.pace(record).until(task.progress.started_at, deadline_hours)
-    progress = copy_after_check(situation, task.progress, now, pace, deadline_hours)
-    if (durations := durations_seen(situation, task.progress, record, now)) != record.took:
+    progress = copy_after_check(due, task.progress, now, pace, deadline_hours)
+    if (durations := durations_seen(due, task.progress, record, now)) != record.took:
         work.state.remember(took=durations, expected_end=progress.expected_end)
     return progress

@@ -5,17 +5,11 @@ from msgspec.structs import replace
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
+from utils.steps.cluster_seen import Action, note_unseen
 from utils.steps.drill import compare_settings
 from utils.steps.master_password import remember_managed_secret
-from utils.steps.restore import (
-    Action,
-    after_check,
-    announced_ends,
-    assess,
-    durations_seen,
-    note_unseen,
-    with_event,
-)
+from utils.steps.restore import assess
+from utils.steps.restore_progress import after_check, announced_ends, durations_seen, with_event
 from utils.steps.waits import wait_fields
 
 
@@ -25,19 +19,19 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     record, now = work.record(), task.run.now
     are_requested = task.progress.action == Action.CREATE_INSTANCES.label
     aurora = work.aurora()
-    situation = assess(task.cluster, aurora, record, now, are_requested=are_requested)
-    note_unseen(situation, work.state, record)
-    situation = compare_settings(task.cluster, situation, aurora, record, work.state)
-    if situation.due is Action.SET_UP_USERS and situation.cluster is not None:
-        remember_managed_secret(task.cluster, situation.cluster, work.state, record)
-    before = with_event(task.progress, task.woken, situation)
+    due = assess(task.cluster, aurora, record, now, are_requested=are_requested)
+    note_unseen(due, work.state, record)
+    due = compare_settings(task.cluster, due, aurora, record, work.state)
+    if due.action is Action.SET_UP_USERS and due.cluster is not None:
+        remember_managed_secret(task.cluster, due.cluster, work.state, record)
+    before = with_event(task.progress, task.woken, due)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
     pace = work.pace(record).until(before.started_at, deadline_hours)
-    progress = after_check(situation, before, now, pace, deadline_hours, record.shortage, is_drill=record.is_drill)
+    progress = after_check(due, before, now, pace, deadline_hours, record.shortage, is_drill=record.is_drill)
     progress = replace(progress, **wait_fields(aurora.region, task.cluster.identifier, now))
-    durations = durations_seen(situation, before, record, now)
-    announced = announced_ends(situation, before, record, now, pace)
-    if progress.answer == "advance" or (situation.due is Action.SET_UP_USERS and not record.has_masking):
+    durations = durations_seen(due, before, record, now)
+    announced = announced_ends(due, before, record, now, pace)
+    if progress.answer == "advance" or (due.action is Action.SET_UP_USERS and not record.has_masking):
         return replace(progress, took=durations, announced=announced)
     if durations != record.took:
         work.state.remember(took=durations, announced=announced, expected_end=progress.expected_end)

@@ -14,15 +14,15 @@ from utils.steps.copy_calls import RouteCalls
 def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
     """Make the calls that are due, if any. What exists decides, so a repeated call does no harm."""
     record, places = work.record(), Places(task.run, "copy-snapshot", task.copy)
-    situation = assess(task.copy, places, record, task.run.now)
-    note_unseen(situation, work.state, record)
+    due = assess(task.copy, places, record, task.run.now)
+    note_unseen(due, work.state, record)
     calls = RouteCalls(task.copy, places, work.state, record)
-    calls.remember_reached(situation)
-    for due in situation.due:
-        if not due.takes_back:
-            prove_copy_allowed(due, task.copy.tags, places.source_of(due), places.own_account, task.limits)
-        if (postponed := calls.take(due)) is not None:
-            situation = replace(situation, waiting_for=postponed.why, shared_at=postponed.shared_at, due=[])
+    calls.remember_reached(due)
+    for each in due.steps:
+        if not each.takes_back:
+            prove_copy_allowed(each, task.copy.tags, places.source_of(each), places.own_account, task.limits)
+        if (postponed := calls.take(each)) is not None:
+            due = replace(due, waiting_for=postponed.why, shared_at=postponed.shared_at, steps=[])
     deadline_hours = environment.whole_number("COPY_DEADLINE_HOURS")
     pace = work.pace(record).until(record.entered("copy-snapshot"), deadline_hours)
-    return copy_after_action(situation, record, task.run.now, pace)
+    return copy_after_action(due, record, task.run.now, pace)

@@ -17,5 +17,5 @@ def lambda_handler(task: OpenTask, work: Work) -> Opening:
         cluster = replace(cluster, identifier=record.named(task.run.target_cluster_id))
     if record.door_open_at is None:
         prove_opening_allowed(cluster, task.limits)
-    situation, record = advance(cluster, work.aurora(), work.state, record, task.expires_after_hours)
-    return after_opening(cluster, situation, record, task.run.now, work.pace(record))
+    due, record = advance(cluster, work.aurora(), work.state, record, task.expires_after_hours)
+    return after_opening(cluster, due, record, task.run.now, work.pace(record))

@@ -6,8 +6,9 @@ from utils import environment
 from utils.common import Work, always, step
 from utils.contracts.payloads import RestoreProgress, RestoreTask
 from utils.preflight.limits import prove_restore_allowed
-from utils.steps.restore import Action, after_action, note_seen, note_unseen, observe
+from utils.steps.cluster_seen import Action, note_unseen, observe
 from utils.steps.restore_calls import take_due
+from utils.steps.restore_progress import after_action, note_seen
 from utils.steps.waits import wait_fields
 
 
@@ -22,9 +23,9 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
     observed = observe(task.cluster, aurora, record, task.run.now, are_requested=are_requested)
     if observed.cluster is None and record.cluster_resource_id is None:
         prove_restore_allowed(task.cluster, aurora, task.limits)
-    situation, refusal = take_due(task.cluster, observed, aurora, work.state, record)
-    note_unseen(situation, work.state, record)
+    due, refusal = take_due(task.cluster, observed, aurora, work.state, record)
+    note_unseen(due, work.state, record)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
     pace = work.pace(record).until(record.entered("restore-snapshot"), deadline_hours)
-    progress = after_action(situation, record, task.run.now, pace, refusal)
+    progress = after_action(due, record, task.run.now, pace, refusal)
     return replace(progress, **wait_fields(aurora.region, task.cluster.identifier, task.run.now))

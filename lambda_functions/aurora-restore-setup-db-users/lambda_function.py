@@ -11,7 +11,7 @@ from utils.postgres.setup import set_up_roles, shortened
 from utils.state.operation import iso
 from utils.steps.locked_logins import remember_locked
 from utils.steps.login_proof import master_login, prove_and_promote, server_for
-from utils.steps.restore import note_seen
+from utils.steps.restore_progress import note_seen
 from utils.steps.unmasked import refuse_unmasked
 
 

@@ -23,7 +23,7 @@ from utils.contracts.payloads import Execution
 from utils.contracts.swap import SwapRecord
 from utils.errors import RequestRefused, StepFailed
 from utils.expiry.asked import AskedExpiry, refused
-from utils.expiry.due import Decision, Due, decide
+from utils.expiry.due import Action, Due, decide
 from utils.expiry.final_snapshot import FinalSnapshotOfOthers, delete_with_final_snapshot, prove_snapshot_possible
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.expiry_report import expired, kept, not_deleted, snapshot_lost, warning
@@ -70,13 +70,13 @@ class ClusterExpiry:
         """
         self._note_shown(cluster)
         record = self._state.recall()
-        decision = self._decide(record, cluster, [])
-        self._log(decision)
-        if not decision.due.needs_lock:
+        due = self._decide(record, cluster, [])
+        self._log(due)
+        if not due.action.needs_lock:
             if self._entry.deletion_began_at is not None:
                 # Somebody keeps it since an earlier look, which may have left the lock with this execution.
                 self._lock.give_back(self._now)
-            return self._without_lock(decision, record, cluster)
+            return self._without_lock(due, record, cluster)
         holder = self._lock.claim(self._now).held_by
         if holder is not None:
             held = {"cluster": self._entry.cluster_identifier, "execution": holder.execution_id}
@@ -114,18 +114,16 @@ class ClusterExpiry:
         cluster = self._aurora.cluster_with_id(entry.resource_id)
         self._note_shown(cluster)
         instances = self._aurora.instances_of(cluster.identifier) if cluster is not None else []
-        decision = self._decide(record, cluster, instances)
-        if not decision.due.needs_lock:
-            return self._without_lock(decision, record, cluster)
-        if decision.due is Due.FINISH:
+        due = self._decide(record, cluster, instances)
+        if not due.action.needs_lock:
+            return self._without_lock(due, record, cluster)
+        if due.action is Action.FINISH:
             return self._finish(record)
-        if cluster is not None and decision.due is not Due.WAIT:
-            self._delete(cluster, switches_protection_off=decision.due is Due.SWITCH_PROTECTION_OFF)
+        if cluster is not None and due.action is not Action.WAIT:
+            self._delete(cluster, switches_protection_off=due.action is Action.SWITCH_PROTECTION_OFF)
         return "waiting"
 
-    def _decide(
-        self, record: OperationRecord | None, cluster: Cluster | None, instances: Sequence[Instance]
-    ) -> Decision:
+    def _decide(self, record: OperationRecord | None, cluster: Cluster | None, instances: Sequence[Instance]) -> Due:
         asked = self._asked is not None and self._entry.asked_at is None
         allowed = self._lets_others_go
         return decide(
@@ -137,13 +135,13 @@ class ClusterExpiry:
         if self._asked is not None and self._entry.asked_at is None:
             raise refused(self._asked, why)
 
-    def _without_lock(self, decision: Decision, record: OperationRecord | None, cluster: Cluster | None) -> Outcome:
-        self._refuse_if_asked(decision.why)
-        if decision.due is Due.WARN and record is not None and cluster is not None:
-            return self._warn(record, cluster, decision.expires_at)
-        if decision.due is Due.KEEP and cluster is not None:
-            return self._keep(cluster, decision)
-        is_unseen = decision.due is Due.FORGET and self._aurora.cluster_with_id(self._entry.resource_id) is None
+    def _without_lock(self, due: Due, record: OperationRecord | None, cluster: Cluster | None) -> Outcome:
+        self._refuse_if_asked(due.why)
+        if due.action is Action.WARN and record is not None and cluster is not None:
+            return self._warn(record, cluster, due.expires_at)
+        if due.action is Action.KEEP and cluster is not None:
+            return self._keep(cluster, due)
+        is_unseen = due.action is Action.FORGET and self._aurora.cluster_with_id(self._entry.resource_id) is None
         if is_unseen and self._is_gone():
             self._state.audit("expiry", "gone", self._named())
             self._register.remove(self._entry.resource_id)
@@ -156,15 +154,15 @@ class ClusterExpiry:
         self._state.audit("expiry", "warned", {**self._named(), "expires_at": expires_at})
         return "warned"
 
-    def _keep(self, cluster: Cluster, decision: Decision) -> Outcome:
+    def _keep(self, cluster: Cluster, due: Due) -> Outcome:
         """Report once why the cluster is kept. That its deletion was asked for is forgotten."""
         if self._entry.asked_at is not None:
             self._register.withdraw(self._entry.resource_id)
-        if self._entry.reported != decision.why:
+        if self._entry.reported != due.why:
             members = self._aurora.instances_of(cluster.identifier)
-            send(kept(self._entry, cluster, members, decision.why, decision.expires_at, self._now))
-            self._note_report(decision.why)
-            why = one_line(decision.why, MAX_SENTENCE)
+            send(kept(self._entry, cluster, members, due.why, due.expires_at, self._now))
+            self._note_report(due.why)
+            why = one_line(due.why, MAX_SENTENCE)
             self._state.audit("expiry", "kept", {**self._named(), "why": why})
         return "kept"
 
@@ -257,13 +255,13 @@ class ClusterExpiry:
     def _note_report(self, what: str) -> None:
         self._register.note(self._entry.resource_id, reported=what, reported_at=iso(self._now))
 
-    def _log(self, decision: Decision) -> None:
+    def _log(self, due: Due) -> None:
         """Write what the stack's dashboard lists: a line for each cluster and look."""
         shown = {
             "cluster": self._entry.cluster_identifier,
             "of_operation": self._entry.operation_id,
-            "expires_at": decision.expires_at,
-            "due": decision.due.value,
+            "expires_at": due.expires_at,
+            "due": due.action.value,
         }
         log.info("a cluster expires", extra=shown)
 

@@ -42,8 +42,8 @@ MAX_TAG_SHOWN = 100
 _NO_LONGER_ALLOWED = "was not created by this stack, whose AllowDeletionOfReplaced is false now"
 
 
-class Due(Enum):
-    """What is due with a cluster. What changes something in RDS or its secrets needs the target's lock."""
+class Action(Enum):
+    """What can be due with a cluster. What changes something in RDS or its secrets needs the target's lock."""
 
     NOTHING = "nothing"
     WARN = "warn"
@@ -57,13 +57,13 @@ class Due(Enum):
     @property
     def needs_lock(self) -> bool:
         """Return whether it changes what exists of the target."""
-        return self in (Due.SWITCH_PROTECTION_OFF, Due.DELETE, Due.WAIT, Due.FINISH)
+        return self in (Action.SWITCH_PROTECTION_OFF, Action.DELETE, Action.WAIT, Action.FINISH)
 
 
-class Decision(Struct, frozen=True, kw_only=True):
-    """What is due, why a cluster is kept, as a clause about it, and when it expires as far as that is known."""
+class Due(Struct, frozen=True, kw_only=True):
+    """Which action is due, why a cluster is kept, as a clause about it, and when it expires as far as that is known."""
 
-    due: Due
+    action: Action
     why: str = ""
     expires_at: str = ""
 
@@ -78,7 +78,7 @@ def decide(
     *,
     asked: bool = False,
     lets_others_go: bool = False,
-) -> Decision:
+) -> Due:
     """Return what is due with a registered cluster. `cluster` is the one with its resource id, under any name.
 
     `swap` is what the operation has recorded of its swap, where it has replaced the cluster. `asked`: a person asks for
@@ -87,14 +87,14 @@ def decide(
     not create.
     """
     if cluster is None:
-        return Decision(due=Due.FORGET if entry.deletion_began_at is None else Due.FINISH, why="no longer exists")
+        return Due(action=Action.FORGET if entry.deletion_began_at is None else Action.FINISH, why="no longer exists")
     if cluster.is_being_deleted:
-        due = Due.NOTHING if entry.deletion_began_at is None else Due.WAIT
-        return Decision(due=due, why="is being deleted already")
+        action = Action.NOTHING if entry.deletion_began_at is None else Action.WAIT
+        return Due(action=action, why="is being deleted already")
     if record is None:
         return _kept("no longer has a record of its operation in the stack's state table")
     if record.is_swapping or cluster.tags.get(ROLE_TAG) == "swapping":
-        return Decision(due=Due.NOTHING, why="takes part in a swap at this moment")
+        return Due(action=Action.NOTHING, why="takes part in a swap at this moment")
     if why := _why_not_restored(record, cluster) if entry.replaced is None else _why_not_replaced(swap, cluster):
         return _kept(why)
     recorded = record.cluster_expires_at if entry.replaced is None else entry.replaced.expires_at
@@ -118,22 +118,22 @@ def decide(
         expires = min(expires, dt.datetime.fromisoformat(entry.superseded_at) + notice / LEAST_PART_OF_NOTICE)
     text = expiry_text(expires)
     if now < expires - notice:
-        return Decision(due=Due.NOTHING, expires_at=text)
+        return Due(action=Action.NOTHING, expires_at=text)
     if why is not None:
-        return Decision(due=Due.KEEP, why=why, expires_at=text)
+        return Due(action=Action.KEEP, why=why, expires_at=text)
     if entry.warned_of != text or entry.warned_at is None:
-        return Decision(due=Due.WARN, expires_at=text)
+        return Due(action=Action.WARN, expires_at=text)
     warned = dt.datetime.fromisoformat(entry.warned_at)
     if now < max(expires, warned + notice / LEAST_PART_OF_NOTICE):
-        return Decision(due=Due.NOTHING, expires_at=text)
+        return Due(action=Action.NOTHING, expires_at=text)
     return _at_its_end(cluster, why, text)
 
 
-def _at_its_end(cluster: Cluster, why: str | None, text: str) -> Decision:
+def _at_its_end(cluster: Cluster, why: str | None, text: str) -> Due:
     """Return what is due with a cluster whose time is over. `why`: it is kept all the same."""
     if why is not None:
-        return Decision(due=Due.KEEP, why=why, expires_at=text)
-    return Decision(due=Due.SWITCH_PROTECTION_OFF if cluster.deletion_protection else Due.DELETE, expires_at=text)
+        return Due(action=Action.KEEP, why=why, expires_at=text)
+    return Due(action=Action.SWITCH_PROTECTION_OFF if cluster.deletion_protection else Action.DELETE, expires_at=text)
 
 
 def _was_asked(entry: ExpiringCluster, now: dt.datetime) -> bool:
@@ -244,5 +244,5 @@ def _about_tag(cluster: Cluster) -> str:
     return f"has the tag {EXPIRY_TAG} = {shown!r}, which is no moment in UTC such as 2026-12-04T14:00:00Z"
 
 
-def _kept(why: str) -> Decision:
-    return Decision(due=Due.KEEP, why=why)
+def _kept(why: str) -> Due:
+    return Due(action=Action.KEEP, why=why)

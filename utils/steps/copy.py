@@ -55,11 +55,11 @@ class Places:
         return open_source(account, region, self._run.execution_id, self._run.operation_id, self._run.now, session)
 
 
-class CopySituation(Struct, frozen=True, kw_only=True):
-    """`due`: the calls to make now, in their order; only the last one can be a copy, which takes its time.
+class CopyDue(Struct, frozen=True, kw_only=True):
+    """The route's steps whose calls are due, in their order; only the last one can be a copy, which takes its time.
 
-    It is empty while something is waited for, and when everything `is_done`. `is_done_after`: everything is done once
-    these calls are made. `reached`: the last copy there is.
+    There are none while something is waited for, and when everything `is_done`. `is_done_after`: everything is done
+    once these calls are made. `reached`: the last copy there is.
     `unseen`: the ARN of the copy that was made and that RDS did not show, which is looked for again. `shared_at`: when
     the snapshot was shared that the copying account does not see yet.
     """
@@ -67,37 +67,37 @@ class CopySituation(Struct, frozen=True, kw_only=True):
     waiting_for: str
     reached: RouteStep | None = None
     unseen: str | None = None
-    due: list[RouteStep] = []
+    steps: list[RouteStep] = []
     is_done: bool = False
     is_done_after: bool = False
     shared_at: dt.datetime | None = None
     percent: int = 0
 
 
-def assess(copy: SnapshotCopy, places: Places, record: OperationRecord, now: dt.datetime) -> CopySituation:
+def assess(copy: SnapshotCopy, places: Places, record: OperationRecord, now: dt.datetime) -> CopyDue:
     """Observe how far the snapshot has come. Raises StepFailed for a copy that can never become available."""
     number, snapshot = _last_copy(copy, places, record, now)
     if number >= 0 and snapshot is None:
         arn = copy.steps[number].snapshot_arn
-        return CopySituation(waiting_for=f"the copy {arn}, which RDS does not show", unseen=arn)
+        return CopyDue(waiting_for=f"the copy {arn}, which RDS does not show", unseen=arn)
     reached = copy.steps[number] if snapshot else None
     if reached is not None and snapshot is not None and not snapshot.is_available:
         words = f"{reached.awaited} ({snapshot.status}, {snapshot.percent} %)"
-        return CopySituation(waiting_for=words, reached=reached, percent=snapshot.percent)
+        return CopyDue(waiting_for=words, reached=reached, percent=snapshot.percent)
     due: list[RouteStep] = []
     for position, step in enumerate(copy.steps):
         behind_us = position <= number and not step.takes_back
         if behind_us or _is_settled(step, record):
             continue
         if step.is_copy and places.of(step).copies_under_way() >= MAX_COPIES_AT_A_TIME:
-            return CopySituation(waiting_for=a_free_copy(step), reached=reached, due=due)
+            return CopyDue(waiting_for=a_free_copy(step), reached=reached, steps=due)
         due.append(step)
         if step.is_copy:
             break
     if due:
         completes = due[-1].takes_back
-        return CopySituation(waiting_for=due[-1].awaited, reached=reached, due=due, is_done_after=completes)
-    return CopySituation(waiting_for="nothing", reached=reached, is_done=True, percent=100)
+        return CopyDue(waiting_for=due[-1].awaited, reached=reached, steps=due, is_done_after=completes)
+    return CopyDue(waiting_for="nothing", reached=reached, is_done=True, percent=100)
 
 
 def a_free_copy(step: RouteStep) -> str:
@@ -106,9 +106,9 @@ def a_free_copy(step: RouteStep) -> str:
     return f"a free copy: {region} makes {MAX_COPIES_AT_A_TIME} already, as many as RDS allows at a time"
 
 
-def note_unseen(situation: CopySituation, state: OperationState, record: OperationRecord) -> None:
+def note_unseen(due: CopyDue, state: OperationState, record: OperationRecord) -> None:
     """Have recorded that this look has missed a copy, or has shown what an earlier one had missed."""
-    missed = [situation.unseen] if situation.unseen is not None else []
+    missed = [due.unseen] if due.unseen is not None else []
     note_looks(state, record, missed=missed, shown=[] if missed else list(record.unseen))
 
 
@@ -147,60 +147,56 @@ def _is_settled(step: RouteStep, record: OperationRecord) -> bool:
     return step.name in record.route_times or step.gave_up in record.route_times
 
 
-def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt.datetime, pace: Pace) -> CopyProgress:
+def copy_after_action(due: CopyDue, record: OperationRecord, now: dt.datetime, pace: Pace) -> CopyProgress:
     """Return what Copy Snapshot hands to the wait after it.
 
     No copy is complete at once, every other call is: once the last of what was opened is taken back, all is done.
     """
-    last, unit = situation.due[-1] if situation.due else None, pace.unit_seconds
+    last, unit = due.steps[-1] if due.steps else None, pace.unit_seconds
     pause = pace.within(5 * unit, now) if last is None else 1
     if last is not None and last.is_copy:
         pause = pace.pause(last.name, now, now)
-    elif situation.shared_at is not None:
-        pause = pace.pause("share", situation.shared_at, now)
+    elif due.shared_at is not None:
+        pause = pace.pause("share", due.shared_at, now)
     action = last.name if last else "none"
-    is_done = situation.is_done or situation.is_done_after
+    is_done = due.is_done or due.is_done_after
     return CopyProgress(
         answer="done" if is_done else "wait",
         action=action,
-        waiting_for="nothing" if is_done else situation.waiting_for,
+        waiting_for="nothing" if is_done else due.waiting_for,
         started_at=dt.datetime.fromisoformat(record.step_times["copy-snapshot"]),
         action_at=now,
-        percent=100 if is_done else situation.percent,
+        percent=100 if is_done else due.percent,
         wait_seconds=pause,
         expected_end=pace.expected_end(action, now, now),
     )
 
 
 def copy_after_check(
-    situation: CopySituation, before: CopyProgress, now: dt.datetime, pace: Pace, deadline_hours: int
+    due: CopyDue, before: CopyProgress, now: dt.datetime, pace: Pace, deadline_hours: int
 ) -> CopyProgress:
     """Return what Check Copy Status answers. Raises StepFailed once the deadline has passed."""
     answer: Answer
-    answer = "done" if situation.is_done else "advance" if situation.due else "wait"
+    answer = "done" if due.is_done else "advance" if due.steps else "wait"
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
         raise StepFailed(
-            f"After {deadline_hours} hours the copy still waits for {situation.waiting_for}. "
+            f"After {deadline_hours} hours the copy still waits for {due.waiting_for}. "
             "Raise the stack's CopyDeadlineHours if it is only slow, then start again."
         )
     return CopyProgress(
         answer=answer,
         action=before.action,
-        waiting_for=situation.waiting_for,
+        waiting_for=due.waiting_for,
         started_at=before.started_at,
         action_at=before.action_at,
-        percent=situation.percent,
-        wait_seconds=(
-            PAUSE_SECONDS if situation.unseen else pace.pause(before.action, before.action_at, now, situation.percent)
-        ),
+        percent=due.percent,
+        wait_seconds=(PAUSE_SECONDS if due.unseen else pace.pause(before.action, before.action_at, now, due.percent)),
         expected_end=pace.expected_end(before.action, before.action_at, now),
     )
 
 
-def durations_seen(
-    situation: CopySituation, before: CopyProgress, record: OperationRecord, now: dt.datetime
-) -> dict[str, float]:
+def durations_seen(due: CopyDue, before: CopyProgress, record: OperationRecord, now: dt.datetime) -> dict[str, float]:
     """Return how long phases took, with the copy that has ended; none has while something is waited for."""
-    repeated = before.action in [step.name for step in situation.due]
-    goes_on = not situation.is_done and (not situation.due or repeated)
+    repeated = before.action in [step.name for step in due.steps]
+    goes_on = not due.is_done and (not due.steps or repeated)
     return record.took if goes_on else took(record, now, {before.action: before.action_at}, before.wait_seconds)

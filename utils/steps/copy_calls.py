@@ -13,7 +13,7 @@ from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed, TemporaryFailure
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.unseen import is_gone, note_looks
-from utils.steps.copy import CopySituation, Places, a_free_copy
+from utils.steps.copy import CopyDue, Places, a_free_copy
 
 # Nobody has published how soon the account that a snapshot is shared with sees it. Until then RDS knows no such
 # snapshot there, and it is asked again for as long.
@@ -117,13 +117,13 @@ class RouteCalls:
             "then start again."
         )
 
-    def remember_reached(self, situation: CopySituation) -> None:
+    def remember_reached(self, due: CopyDue) -> None:
         """Record the copy that was reached, as every later proof needs it.
 
         The call that created the copy may have died before it could record it.
         """
-        if situation.reached is not None and situation.reached.name not in self._made:
-            self._remember(situation.reached, situation.reached.snapshot_arn)
+        if due.reached is not None and due.reached.name not in self._made:
+            self._remember(due.reached, due.reached.snapshot_arn)
 
     def _remember(self, step: RouteStep, arn: str) -> None:
         self._made[step.name] = arn

@@ -14,7 +14,7 @@ from utils.errors import TemporaryFailure
 from utils.logins.master import AdminSecret
 from utils.logins.secret_choice import admin_secret_of
 from utils.state.operation import OperationRecord, OperationState, iso
-from utils.steps.restore import managed_secret
+from utils.steps.cluster_seen import managed_secret
 
 NOTHING_INHERITED = "none"
 

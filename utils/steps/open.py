@@ -23,16 +23,13 @@ from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.unseen import is_gone
-from utils.steps.differences import differences, with_failures
-from utils.steps.pace import Pace, took
-from utils.steps.restore import (
+from utils.steps.cluster_seen import (
     Action,
+    Due,
     Observed,
-    Situation,
     is_recent,
     note_unseen,
     observe,
-    pause_of,
     refuse_broken,
     refuse_renamed,
     unseen_cluster,
@@ -40,6 +37,9 @@ from utils.steps.restore import (
     until_up,
     wait,
 )
+from utils.steps.differences import differences, with_failures
+from utils.steps.pace import Pace, took
+from utils.steps.restore_progress import pause_of
 from utils.steps.unmasked import refuse_unmasked
 
 # A change of groups takes minutes. RDS refuses it while the cluster is at work on something else, such as an upgrade.
@@ -52,7 +52,7 @@ def due_opening(
     record: OperationRecord,
     now: dt.datetime,
     expires_after_hours: int | None = None,
-) -> Situation:
+) -> Due:
     """Decide what is due once the users are set up. Calls nothing. Raises StepFailed for what must not be opened."""
     cluster = observed.cluster
     if record.users_ready_at is None:
@@ -82,13 +82,11 @@ def due_opening(
         or _until_open(plan, cluster, observed.instances, record)
         or _until_expiry(cluster, record, expires_after_hours)
         or _until_data_api(plan, cluster, record, now)
-        or Situation(due=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances)
+        or Due(action=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances)
     )
 
 
-def _until_open(
-    plan: ClusterPlan, cluster: Cluster, instances: list[Instance], record: OperationRecord
-) -> Situation | None:
+def _until_open(plan: ClusterPlan, cluster: Cluster, instances: list[Instance], record: OperationRecord) -> Due | None:
     """Return the opening that is due, or what it waits for; None once the cluster is open.
 
     Who has been let in once it is open is its owner's to say: it is not opened a second time.
@@ -106,10 +104,10 @@ def _until_open(
     ]
     if unsettled:
         return wait(cluster, f"the security groups of {', '.join(unsettled)}")
-    return Situation(due=Action.RECORD_OPEN_DOOR, waiting_for="the door", cluster=cluster)
+    return Due(action=Action.RECORD_OPEN_DOOR, waiting_for="the door", cluster=cluster)
 
 
-def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[Instance]) -> Situation | None:
+def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[Instance]) -> Due | None:
     """Return the change that takes the door's group away, or what it waits for; None where neither is due.
 
     The pipeline was let into an open cluster again, to set up users once more. A cluster that is in the door's group
@@ -124,18 +122,18 @@ def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[In
     return wait(cluster, f"security group {door} to leave {', '.join(still_in)}") if others and still_in else None
 
 
-def _until_expiry(cluster: Cluster, record: OperationRecord, expires_after_hours: int | None) -> Situation | None:
+def _until_expiry(cluster: Cluster, record: OperationRecord, expires_after_hours: int | None) -> Due | None:
     """Return that the cluster's expiry is to be set; None where it is, or the cluster never expires."""
     if not expires_after_hours or record.cluster_expires_at is not None:
         return None
-    return Situation(due=Action.SET_EXPIRY, waiting_for="the expiry", cluster=cluster)
+    return Due(action=Action.SET_EXPIRY, waiting_for="the expiry", cluster=cluster)
 
 
-def _due_groups(cluster: Cluster, groups: list[str]) -> Situation:
-    return Situation(due=Action.OPEN_DOOR, waiting_for=f"security groups {', '.join(groups)}", cluster=cluster)
+def _due_groups(cluster: Cluster, groups: list[str]) -> Due:
+    return Due(action=Action.OPEN_DOOR, waiting_for=f"security groups {', '.join(groups)}", cluster=cluster)
 
 
-def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
+def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Due | None:
     """Return the call that switches the Data API on, or the wait for it; None when neither is due.
 
     It is requested once. If it does not show even then, that is reported at the end.
@@ -143,7 +141,7 @@ def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord
     if not plan.data_api or cluster.settings.value("data_api"):
         return None
     if record.data_api_enabled_at is None:
-        return Situation(due=Action.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)
+        return Due(action=Action.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)
     return wait(cluster, "the Data API") if is_recent(record.data_api_enabled_at, now) else None
 
 
@@ -153,7 +151,7 @@ def advance(
     state: OperationState,
     record: OperationRecord,
     expires_after_hours: int | None = None,
-) -> tuple[Situation, OperationRecord]:
+) -> tuple[Due, OperationRecord]:
     """Take what is due. Return what there is to wait for, and the record with what was recorded on the way.
 
     What there is to wait for is NOTHING once it is open and as planned.
@@ -161,31 +159,31 @@ def advance(
     if (not_yet := _until_members(plan, aurora, record)) is not None:
         return not_yet, record
     observed, now = observe(plan, aurora, record, state.now), state.now
-    situation = due_opening(plan, observed, record, now, expires_after_hours)
-    note_unseen(situation, state, record)
-    if situation.due is Action.RECORD_OPEN_DOOR:
+    due = due_opening(plan, observed, record, now, expires_after_hours)
+    note_unseen(due, state, record)
+    if due.action is Action.RECORD_OPEN_DOOR:
         state.audit("door", "open", _groups(plan))
         durations = took(record, now, {"open-door": record.door_opening_at})
         state.remember(door_open_at=iso(now), took=durations)
         record = replace(record, door_open_at=iso(now), took=durations)
-        situation = due_opening(plan, observed, record, now, expires_after_hours)
-    if situation.due is Action.SET_EXPIRY and situation.cluster is not None and expires_after_hours:
-        record = _set_expiry(situation.cluster, expires_after_hours, aurora, state, record)
-        situation = due_opening(plan, observed, record, now, expires_after_hours)
+        due = due_opening(plan, observed, record, now, expires_after_hours)
+    if due.action is Action.SET_EXPIRY and due.cluster is not None and expires_after_hours:
+        record = _set_expiry(due.cluster, expires_after_hours, aurora, state, record)
+        due = due_opening(plan, observed, record, now, expires_after_hours)
     try:
-        if situation.due is Action.OPEN_DOOR and situation.cluster is not None:
-            _open(plan, situation.cluster, aurora, state, record)
-        elif situation.due is Action.ENABLE_DATA_API and situation.cluster is not None:
-            aurora.enable_data_api(situation.cluster)
+        if due.action is Action.OPEN_DOOR and due.cluster is not None:
+            _open(plan, due.cluster, aurora, state, record)
+        elif due.action is Action.ENABLE_DATA_API and due.cluster is not None:
+            aurora.enable_data_api(due.cluster)
             state.remember(data_api_enabled_at=iso(now))
     except ClusterBusy as busy:
-        return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE)), record
-    if situation.due is Action.NOTHING and situation.cluster is not None:
-        return _report(plan, situation, situation.cluster, aurora, state, record)
-    return situation, record
+        return replace(due, waiting_for=one_line(str(busy), MAX_SENTENCE)), record
+    if due.action is Action.NOTHING and due.cluster is not None:
+        return _report(plan, due, due.cluster, aurora, state, record)
+    return due, record
 
 
-def _until_members(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) -> Situation | None:
+def _until_members(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) -> Due | None:
     """Return the wait for the members' groups after the call that opens; None where there is more to be seen than that.
 
     The members follow their cluster, which is looked at again before the door counts as open.
@@ -200,7 +198,7 @@ def _until_members(plan: ClusterPlan, aurora: AuroraReader, record: OperationRec
     if not all(each.is_up and each.security_groups.are_to_be(wanted) for each in members):
         return None
     groups = ", ".join(f"{each.identifier} ({', '.join(each.security_groups.unsettled)})" for each in unsettled)
-    return Situation(due=Action.WAIT, waiting_for=f"the security groups of {groups}")
+    return Due(action=Action.WAIT, waiting_for=f"the security groups of {groups}")
 
 
 def _set_expiry(
@@ -229,21 +227,21 @@ def _set_expiry(
 
 def _report(
     plan: ClusterPlan,
-    situation: Situation,
+    due: Due,
     cluster: Cluster,
     aurora: AuroraReader,
     state: OperationState,
     record: OperationRecord,
-) -> tuple[Situation, OperationRecord]:
+) -> tuple[Due, OperationRecord]:
     """Record where RDS reports other settings than were asked for, and which changes its events call failed."""
-    told = differences(plan, cluster, situation.instances, aurora.region, record.recorded_door)
-    if (not_yet := until_settled(cluster, situation.instances, told, record.door_open_at, state.now)) is not None:
+    told = differences(plan, cluster, due.instances, aurora.region, record.recorded_door)
+    if (not_yet := until_settled(cluster, due.instances, told, record.door_open_at, state.now)) is not None:
         return not_yet, record
     found = with_failures(told, cluster, aurora, record)
     durations = took(record, state.now, {"enable-data-api": _seen_enabled(cluster, record)})
     if (found, durations) != (record.differences, record.took):
         state.remember(differences=found, took=durations)
-    return situation, replace(record, differences=found, took=durations)
+    return due, replace(record, differences=found, took=durations)
 
 
 def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord) -> None:
@@ -266,13 +264,13 @@ def _groups(plan: ClusterPlan) -> dict[str, object]:
 
 def after_opening(
     plan: ClusterPlan,
-    situation: Situation,
+    due: Due,
     record: OperationRecord,
     now: dt.datetime,
     pace: Pace,
 ) -> Opening:
     """Return what Open Cluster answers. Raises StepFailed once the deadline has passed."""
-    if situation.due is Action.NOTHING:
+    if due.action is Action.NOTHING:
         return Opening(
             answer="done",
             waiting_for="",
@@ -283,24 +281,24 @@ def after_opening(
     if now - record.entered("open-cluster") >= DEADLINE:
         hours = round(DEADLINE.total_seconds() / 3600)
         raise StepFailed(
-            f"After {hours} hours the opening of cluster {plan.identifier} still waits for {situation.waiting_for}. "
+            f"After {hours} hours the opening of cluster {plan.identifier} still waits for {due.waiting_for}. "
             "Look at the cluster's events in RDS, then resume this operation."
         )
-    phase, since = _working_on(situation.due, record, now)
+    phase, since = _working_on(due.action, record, now)
     bounded = pace.until(record.entered("open-cluster"), round(DEADLINE.total_seconds() / 3600))
     return Opening(
         answer="wait",
-        waiting_for=situation.waiting_for,
-        wait_seconds=pause_of(situation, bounded, phase, since, now),
+        waiting_for=due.waiting_for,
+        wait_seconds=pause_of(due, bounded, phase, since, now),
         open_since=record.door_open_at,
         expected_end=pace.expected_end(phase, since, now),
     )
 
 
-def _working_on(due: Action, record: OperationRecord, now: dt.datetime) -> tuple[str, dt.datetime]:
+def _working_on(action: Action, record: OperationRecord, now: dt.datetime) -> tuple[str, dt.datetime]:
     """Return what AWS works on, and since when: what this call has requested, or what the record says was requested."""
-    if due in (Action.OPEN_DOOR, Action.ENABLE_DATA_API):
-        return due.label, now
+    if action in (Action.OPEN_DOOR, Action.ENABLE_DATA_API):
+        return action.label, now
     requested = {
         Action.ENABLE_DATA_API.label: record.data_api_enabled_at,
         Action.OPEN_DOOR.label: record.door_opening_at if record.door_open_at is None else None,

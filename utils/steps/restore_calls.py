@@ -17,8 +17,10 @@ from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.secret_choice import refuse_without_secrets
 from utils.state.operation import OperationRecord, OperationState, iso
+from utils.steps.cluster_seen import Action, Due, Observed
 from utils.steps.master_password import hand_over_master_password, reset_master_password
-from utils.steps.restore import Action, Observed, Refusal, Situation, due_action
+from utils.steps.restore import due_action
+from utils.steps.restore_progress import Refusal
 
 # What RDS answers where a zone or a class is not available to the cluster, at any capacity: two are declared for
 # CreateDBInstance (botocore's model), the others are what it says of combinations and values that it does not take.
@@ -29,40 +31,38 @@ NOT_TO_BE_HAD_HERE = frozenset(
 
 def take_due(
     plan: ClusterPlan, observed: Observed, aurora: Aurora, state: OperationState, record: OperationRecord
-) -> tuple[Situation, Refusal | None]:
+) -> tuple[Due, Refusal | None]:
     """Take the action that is due. Return what is waited for then, and why RDS does not take the action for now.
 
     The instances are requested right after the cluster's first change, without waiting for its end: RDS may accept
     that. Where it does not, the end of the change is waited for.
     """
-    situation = due_action(plan, observed, record, state.now)
-    if situation.cluster is not None and record.cluster_resource_id is None:
+    due = due_action(plan, observed, record, state.now)
+    if due.cluster is not None and record.cluster_resource_id is None:
         # The call that created it died before it could write this down; every later proof needs it.
-        remember_cluster(situation.cluster, state)
-    refusal = take(situation, plan, aurora, state, record)
-    if situation.due is not Action.MODIFY_CLUSTER or refusal is not None:
-        return situation, refusal
+        remember_cluster(due.cluster, state)
+    refusal = take(due, plan, aurora, state, record)
+    if due.action is not Action.MODIFY_CLUSTER or refusal is not None:
+        return due, refusal
     following = due_action(plan, observed, replace(record, password_reset_at=iso(state.now)), state.now)
-    if following.due is not Action.CREATE_INSTANCES:
-        return situation, None
+    if following.action is not Action.CREATE_INSTANCES:
+        return due, None
     refusal = take(following, plan, aurora, state, record)
-    return (situation, None) if refusal is not None and not refusal.shortage else (following, refusal)
+    return (due, None) if refusal is not None and not refusal.shortage else (following, refusal)
 
 
-def take(
-    situation: Situation, plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
-) -> Refusal | None:
+def take(due: Due, plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord) -> Refusal | None:
     """Take the action that is due. Return why RDS does not take it for now; None if it does, or nothing is due."""
     lacking: str | None = None
     try:
-        if situation.due is Action.CREATE_CLUSTER:
+        if due.action is Action.CREATE_CLUSTER:
             _refuse_another_door(plan)
             refuse_without_secrets(record)
             remember_cluster(_ask_for_cluster(plan, aurora, state, record), state)
-        elif situation.due is Action.CREATE_INSTANCES and situation.cluster is not None:
-            lacking = _create_instances(situation, plan, situation.cluster, aurora, record)
-        elif situation.cluster is not None:
-            _change(situation.due, plan, situation.cluster, aurora, state, record)
+        elif due.action is Action.CREATE_INSTANCES and due.cluster is not None:
+            lacking = _create_instances(due, plan, due.cluster, aurora, record)
+        elif due.cluster is not None:
+            _change(due.action, plan, due.cluster, aurora, state, record)
     except ClusterBusy as busy:
         return Refusal(why=one_line(str(busy), MAX_SENTENCE))
     except NoRoom as refused:
@@ -104,17 +104,17 @@ def remember_cluster(cluster: Cluster, state: OperationState) -> None:
 
 
 def _change(
-    due: Action, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
+    action: Action, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
 ) -> None:
-    if due is Action.MODIFY_CLUSTER and plan.master_login == "rds_managed":
+    if action is Action.MODIFY_CLUSTER and plan.master_login == "rds_managed":
         hand_over_master_password(plan, cluster, aurora, state, record)
-    elif due is Action.MODIFY_CLUSTER:
+    elif action is Action.MODIFY_CLUSTER:
         reset_master_password(plan, cluster, aurora, state, record)
-    elif due is Action.CHANGE_WRITER:
+    elif action is Action.CHANGE_WRITER:
         # Asked for twice it is refused as busy: the instance leads by then, or is about to.
         aurora.change_writer(cluster, plan.instances[0].identifier)
         state.remember(writer_changed_at=iso(state.now))
-    elif due is Action.ADMIT_PIPELINE:
+    elif action is Action.ADMIT_PIPELINE:
         _refuse_another_door(plan)
         aurora.change_security_groups(
             plan, [*beside_the_door(cluster, plan.door_security_group_id), plan.door_security_group_id]
@@ -122,13 +122,13 @@ def _change(
 
 
 def _create_instances(
-    situation: Situation, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, record: OperationRecord
+    due: Due, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, record: OperationRecord
 ) -> str | None:
     """Create all that are missing. One for which there is no capacity does not keep the others from being created."""
     without_capacity: dict[tuple[str, str | None], str] = {}
     lacking = [
         instance.identifier
-        for instance in situation.missing_instances
+        for instance in due.missing_instances
         if not _create_somewhere(instance, plan, cluster, aurora, record, without_capacity)
     ]
     if not lacking:

@@ -81,7 +81,7 @@ class Due(Struct, frozen=True, kw_only=True):
     wait_seconds: int = 0
 
 
-class Situation:
+class Parts:
     """What the rows ask: both clusters as observed, by the parts that they play."""
 
     def __init__(self, observed: Observed, recorded: SwapRecord, now: dt.datetime) -> None:
@@ -189,9 +189,9 @@ class Situation:
 
 def due(observed: Observed, recorded: SwapRecord, now: dt.datetime) -> Due:
     """Return the action that is due: that of the first row of the table that applies."""
-    situation = Situation(observed, recorded, now)
+    parts = Parts(observed, recorded, now)
     for row in TABLE:
-        if (found := row(situation)) is not None:
+        if (found := row(parts)) is not None:
             return found
     raise AssertionError("the last row always applies")
 
@@ -224,7 +224,7 @@ def refusal_noted(recorded: SwapRecord, found: Due) -> SwapRecord:
     return replace(recorded, refused=tuple(dict.fromkeys((*recorded.refused, what))))
 
 
-def unseen(s: Situation) -> Due | None:
+def unseen(s: Parts) -> Due | None:
     """Look again for a cluster that is not seen and not certainly gone."""
     missed: list[Side] = [side for side in OTHER if not s.observed.of(side).is_seen]
     if all(s.is_gone(side) for side in missed):
@@ -232,14 +232,14 @@ def unseen(s: Situation) -> Due | None:
     return s.give_up("time-is-up") if s.time_is_up else s.look_again(*missed)
 
 
-def nothing_left(s: Situation) -> Due | None:
+def nothing_left(s: Parts) -> Due | None:
     """Fail where both clusters are gone."""
     if s.is_gone("old") and s.is_gone("new"):
         return s.give_up("nothing-left")
     return None
 
 
-def one_gone(s: Situation) -> Due | None:
+def one_gone(s: Parts) -> Due | None:
     """Choose the end that is left where one of the clusters is gone."""
     for side, end in END_WITHOUT.items():
         if s.is_gone(side) and (s.recorded.end != end or side not in s.recorded.gone):
@@ -251,12 +251,12 @@ def one_gone(s: Situation) -> Due | None:
     return None
 
 
-def time_is_up(s: Situation) -> Due | None:
+def time_is_up(s: Parts) -> Due | None:
     """Give up where it takes too long until the winner is in service."""
     return s.give_up("time-is-up") if s.time_is_up else None
 
 
-def refused(s: Situation) -> Due | None:
+def refused(s: Parts) -> Due | None:
     """Give up where AWS refuses for good what the swap cannot do without."""
     needed = set(s.recorded.refused) & {each.value for each in Action}
     if not s.can_turn_back:
@@ -264,7 +264,7 @@ def refused(s: Situation) -> Due | None:
     return s.give_up("refused") if needed else None
 
 
-def busy(s: Situation) -> Due | None:
+def busy(s: Parts) -> Due | None:
     """Wait until both clusters have left a status that passes.
 
     A single member may stay busy for hours. It is waited for only while the swap can still turn back: clients are
@@ -274,7 +274,7 @@ def busy(s: Situation) -> Due | None:
     return s.wait() if any(each.is_seen and each.status in passing for each in (s.winner, s.loser)) else None
 
 
-def broken(s: Situation) -> Due | None:
+def broken(s: Parts) -> Due | None:
     """Give up where a cluster that is needed will not become available."""
     if s.winner.status == "broken":
         return s.give_up("broken")
@@ -283,7 +283,7 @@ def broken(s: Situation) -> Due | None:
     return None
 
 
-def stopped(s: Situation) -> Due | None:
+def stopped(s: Parts) -> Due | None:
     """Start a cluster that has to be changed: RDS changes none that is stopped."""
     if s.winner.status == "stopped":
         return s.do(Action.START, s.winning)
@@ -292,7 +292,7 @@ def stopped(s: Situation) -> Due | None:
     return None
 
 
-def stranger(s: Situation) -> Due | None:
+def stranger(s: Parts) -> Due | None:
     """Leave one of the two clusters open, and fail, where another cluster has the live name."""
     if not s.stranger_has_live_name:
         return None
@@ -301,19 +301,19 @@ def stranger(s: Situation) -> Due | None:
     return s.give_up("stranger") if s.can_turn_back else _fail_with_one_open(s, "stranger")
 
 
-def due_to_expire(s: Situation) -> Due | None:
+def due_to_expire(s: Parts) -> Due | None:
     """Take the winner out of the expiry's reach before names move."""
     return s.do(Action.TAG_AS_SWAPPING, s.winning) if s.winner.role == "previous" else None
 
 
-def data_api_on(s: Situation) -> Due | None:
+def data_api_on(s: Parts) -> Due | None:
     """Disable the loser's Data API, which no security group stops."""
     if not s.loser.is_seen or not s.loser.data_api:
         return None
     return _with_fence_recorded(s, s.do(Action.DISABLE_DATA_API, s.losing))
 
 
-def door_open(s: Situation) -> Due | None:
+def door_open(s: Parts) -> Due | None:
     """Shut the loser's door."""
     if not s.loser.is_seen or s.loser.door == "shut":
         return None
@@ -322,14 +322,14 @@ def door_open(s: Situation) -> Due | None:
     return _with_fence_recorded(s, s.do(Action.SHUT_DOOR, s.losing))
 
 
-def sessions_left(s: Situation) -> Due | None:
+def sessions_left(s: Parts) -> Due | None:
     """End the loser's sessions, which outlive a change of the groups: by our login, else by a restart."""
     if not s.loser.is_seen or not s.loser.sessions_left:
         return None
     return s.do(Action.END_SESSIONS if s.loser.has_login else Action.REBOOT_MEMBERS, s.losing)
 
 
-def loser_has_live_name(s: Situation) -> Due | None:
+def loser_has_live_name(s: Parts) -> Due | None:
     """Rename the loser to the first free one of its names."""
     if not s.loser_has_name:
         return None
@@ -339,14 +339,14 @@ def loser_has_live_name(s: Situation) -> Due | None:
     return s.give_up("no-free-name") if s.can_turn_back else _fail_with_one_open(s, "no-free-name")
 
 
-def winner_lacks_live_name(s: Situation) -> Due | None:
+def winner_lacks_live_name(s: Parts) -> Due | None:
     """Rename the winner to the live name."""
     if s.winner.identifier == s.recorded.live_name:
         return None
     return s.do(Action.RENAME, s.winning, new_name=s.recorded.live_name)
 
 
-def stale_certificate(s: Situation) -> Due | None:
+def stale_certificate(s: Parts) -> Due | None:
     """Restart the winner's members, whose certificates have the name of their last restart.
 
     AWS names stopping and starting as the cure (Amazon Aurora User Guide, "Modifying an Amazon Aurora DB cluster"); the
@@ -362,7 +362,7 @@ def stale_certificate(s: Situation) -> Due | None:
     return s.give_up("stale-certificate") if _must_be_proven(s) else None
 
 
-def not_proven(s: Situation) -> Due | None:
+def not_proven(s: Parts) -> Due | None:
     """Prove that the live name leads to the winner. What fails is reported where it cannot be undone."""
     if s.recorded.proven == s.winning:
         return None
@@ -371,14 +371,14 @@ def not_proven(s: Situation) -> Due | None:
     return s.give_up("not-proven") if _must_be_proven(s) else None
 
 
-def label_on_loser(s: Situation) -> Due | None:
+def label_on_loser(s: Parts) -> Due | None:
     """Make the winner's version of the admin secret the current one, unless a person has put one since."""
     if s.observed.current_version != s.losing or Action.MOVE_LABEL.value in s.recorded.refused:
         return None
     return s.do(Action.MOVE_LABEL, s.winning)
 
 
-def wrong_roles(s: Situation) -> Due | None:
+def wrong_roles(s: Parts) -> Due | None:
     """Tag both clusters with the role that they have now."""
     beside = s.recorded.of(s.losing).role_beside
     right = s.winner.role == "live" and (not s.loser.is_seen or s.loser.role == beside)
@@ -387,7 +387,7 @@ def wrong_roles(s: Situation) -> Due | None:
     return s.do(Action.SET_ROLES, s.winning)
 
 
-def winner_shut(s: Situation) -> Due | None:
+def winner_shut(s: Parts) -> Due | None:
     """Open the winner's door: new's only once it is recorded that it may have been opened.
 
     One that a late call has opened for others, which was meant for the other cluster, is opened for its own.
@@ -403,7 +403,7 @@ def winner_shut(s: Situation) -> Due | None:
     return s.do(Action.OPEN_DOOR, s.winning)
 
 
-def settings_missing(s: Situation) -> Due | None:
+def settings_missing(s: Parts) -> Due | None:
     """Restore the winner's settings, one after the other. What AWS refuses is reported."""
     for setting in s.winner.missing_settings:
         if setting not in s.recorded.refused:
@@ -411,19 +411,19 @@ def settings_missing(s: Situation) -> Due | None:
     return None
 
 
-def nothing_due(s: Situation) -> Due:
+def nothing_due(s: Parts) -> Due:
     """Finish once two looks agree that nothing is due."""
     if not s.is_confirmed("settled"):
         return s.look_again("settled")
     return Due(action=Action.DONE, record=s.without_doubts())
 
 
-def _must_be_proven(s: Situation) -> bool:
+def _must_be_proven(s: Parts) -> bool:
     """Return whether the winner is opened only after its proof: new, while nobody has written to it."""
     return s.winning == "new" and s.recorded.committed_at is None
 
 
-def _with_fence_recorded(s: Situation, found: Due) -> Due:
+def _with_fence_recorded(s: Parts, found: Due) -> Due:
     """Add when clients were first locked out, and the groups that the loser's door is opened with again."""
     loser = s.recorded.of(s.losing)
     groups = loser.security_group_ids or s.loser.security_group_ids
@@ -435,7 +435,7 @@ def _with_cluster(record: SwapRecord, side: Side, cluster: RecordedCluster) -> S
     return replace(record, old=cluster) if side == "old" else replace(record, new=cluster)
 
 
-def _fail_with_one_open(s: Situation, reason: Reason) -> Due:
+def _fail_with_one_open(s: Parts, reason: Reason) -> Due:
     """Return what is due before a swap fails for which nobody can have the live name.
 
     The loser is fenced, and the winner opened under the name that it has. New stays shut where it was never opened: it
@@ -447,7 +447,7 @@ def _fail_with_one_open(s: Situation, reason: Reason) -> Due:
 
 
 # The decision table: the first row that applies is due, and every row is looked at again after it.
-TABLE: tuple[Callable[[Situation], Due | None], ...] = (
+TABLE: tuple[Callable[[Parts], Due | None], ...] = (
     # What exists, and which end is left.
     unseen,
     nothing_left,

@@ -18,7 +18,7 @@ from utils.aurora_utils.resources import (
     read_cluster,
     read_instance,
 )
-from utils.expiry.due import Due, decide, notice_of, tagged_expiry
+from utils.expiry.due import Action, decide, notice_of, tagged_expiry
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.operation import iso
 
@@ -77,29 +77,29 @@ CLUSTER = a_cluster()
     ("entry", "cluster", "now", "due"),
     [
         # By the clock, as tag and record say.
-        (ENTRY, CLUSTER, EXPIRES - NOTICE - HOUR, Due.NOTHING),
-        (ENTRY, CLUSTER, EXPIRES - NOTICE, Due.WARN),
-        (WARNED, CLUSTER, EXPIRES - HOUR, Due.NOTHING),
-        (WARNED, CLUSTER, EXPIRES, Due.DELETE),
+        (ENTRY, CLUSTER, EXPIRES - NOTICE - HOUR, Action.NOTHING),
+        (ENTRY, CLUSTER, EXPIRES - NOTICE, Action.WARN),
+        (WARNED, CLUSTER, EXPIRES - HOUR, Action.NOTHING),
+        (WARNED, CLUSTER, EXPIRES, Action.DELETE),
         # Nobody was warned: that comes first, and then half the notice.
-        (ENTRY, CLUSTER, EXPIRES + 100 * HOUR, Due.WARN),
-        (replace(WARNED, warned_at=iso(EXPIRES)), CLUSTER, EXPIRES + NOTICE / 2 - HOUR, Due.NOTHING),
-        (replace(WARNED, warned_at=iso(EXPIRES)), CLUSTER, EXPIRES + NOTICE / 2, Due.DELETE),
+        (ENTRY, CLUSTER, EXPIRES + 100 * HOUR, Action.WARN),
+        (replace(WARNED, warned_at=iso(EXPIRES)), CLUSTER, EXPIRES + NOTICE / 2 - HOUR, Action.NOTHING),
+        (replace(WARNED, warned_at=iso(EXPIRES)), CLUSTER, EXPIRES + NOTICE / 2, Action.DELETE),
         # A tag extends, and a new moment is announced anew; an earlier one changes nothing.
-        (WARNED, a_cluster(TagList=tags(expires=LATER)), EXPIRES, Due.NOTHING),
-        (WARNED, a_cluster(TagList=tags(expires=LATER)), EXPIRES + 24 * HOUR - NOTICE, Due.WARN),
-        (WARNED, a_cluster(TagList=tags(expires="2026-03-10T03:00:00Z")), EXPIRES - HOUR, Due.NOTHING),
-        (WARNED, a_cluster(TagList=tags(expires="2026-03-10T03:00:00Z")), EXPIRES, Due.DELETE),
+        (WARNED, a_cluster(TagList=tags(expires=LATER)), EXPIRES, Action.NOTHING),
+        (WARNED, a_cluster(TagList=tags(expires=LATER)), EXPIRES + 24 * HOUR - NOTICE, Action.WARN),
+        (WARNED, a_cluster(TagList=tags(expires="2026-03-10T03:00:00Z")), EXPIRES - HOUR, Action.NOTHING),
+        (WARNED, a_cluster(TagList=tags(expires="2026-03-10T03:00:00Z")), EXPIRES, Action.DELETE),
         # A deletion that has begun is waited for and finished; somebody else's is neither.
-        (BEGUN, a_cluster(Status="deleting"), EXPIRES, Due.WAIT),
-        (BEGUN, None, EXPIRES, Due.FINISH),
-        (WARNED, a_cluster(Status="deleting"), EXPIRES, Due.NOTHING),
-        (WARNED, None, EXPIRES, Due.FORGET),
-        (BEGUN, CLUSTER, EXPIRES, Due.DELETE),
+        (BEGUN, a_cluster(Status="deleting"), EXPIRES, Action.WAIT),
+        (BEGUN, None, EXPIRES, Action.FINISH),
+        (WARNED, a_cluster(Status="deleting"), EXPIRES, Action.NOTHING),
+        (WARNED, None, EXPIRES, Action.FORGET),
+        (BEGUN, CLUSTER, EXPIRES, Action.DELETE),
     ],
 )
-def test_what_is_due(entry: ExpiringCluster, cluster: Cluster | None, now: dt.datetime, due: Due) -> None:
-    assert decide(entry, RECORD, cluster, [an_instance()], now).due is due
+def test_what_is_due(entry: ExpiringCluster, cluster: Cluster | None, now: dt.datetime, action: Action) -> None:
+    assert decide(entry, RECORD, cluster, [an_instance()], now).action is action
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_what_is_due(entry: ExpiringCluster, cluster: Cluster | None, now: dt.da
     ],
 )
 def test_what_somebody_has_changed_keeps_the_cluster(cluster: Cluster, instances: list[Instance], why: str) -> None:
-    decision = decide(WARNED, RECORD, cluster, instances, EXPIRES)
-    assert decision.due is Due.KEEP
-    assert why in decision.why
+    found = decide(WARNED, RECORD, cluster, instances, EXPIRES)
+    assert found.action is Action.KEEP
+    assert why in found.why
 
 
 @pytest.mark.parametrize(
@@ -137,21 +137,21 @@ def test_what_somebody_has_changed_keeps_the_cluster(cluster: Cluster, instances
     ],
 )
 def test_what_the_operation_has_not_recorded_is_kept(record: Any, why: str) -> None:
-    decision = decide(WARNED, record, CLUSTER, [], EXPIRES)
-    assert decision.due is Due.KEEP
-    assert why in decision.why
+    found = decide(WARNED, record, CLUSTER, [], EXPIRES)
+    assert found.action is Action.KEEP
+    assert why in found.why
 
 
 def test_protection_that_the_plan_gave_is_switched_off_and_no_other() -> None:
     cluster = a_cluster(DeletionProtection=True)
-    assert decide(WARNED, PROTECTED, cluster, [], EXPIRES).due is Due.SWITCH_PROTECTION_OFF
-    assert decide(WARNED, PROTECTED, CLUSTER, [], EXPIRES).due is Due.DELETE
+    assert decide(WARNED, PROTECTED, cluster, [], EXPIRES).action is Action.SWITCH_PROTECTION_OFF
+    assert decide(WARNED, PROTECTED, CLUSTER, [], EXPIRES).action is Action.DELETE
 
 
 def test_what_would_be_kept_is_not_announced_as_going() -> None:
     renamed = a_cluster(DBClusterIdentifier="live")
-    assert decide(ENTRY, RECORD, renamed, [], EXPIRES - NOTICE).due is Due.KEEP
-    assert decide(ENTRY, RECORD, renamed, [], EXPIRES - NOTICE - HOUR).due is Due.NOTHING
+    assert decide(ENTRY, RECORD, renamed, [], EXPIRES - NOTICE).action is Action.KEEP
+    assert decide(ENTRY, RECORD, renamed, [], EXPIRES - NOTICE - HOUR).action is Action.NOTHING
 
 
 def test_a_tag_in_another_zone_is_the_moment_that_it_says() -> None:
@@ -164,6 +164,6 @@ def test_the_notice_is_a_day_or_a_quarter_of_the_time() -> None:
 
 
 def test_a_tags_text_forges_nothing() -> None:
-    decision = decide(WARNED, RECORD, a_cluster(TagList=tags(expires="x\n\x1b[31mDeleted prod" + "y" * 300)), [], NOW)
-    assert decision.why.isprintable()
-    assert len(decision.why) < 300
+    found = decide(WARNED, RECORD, a_cluster(TagList=tags(expires="x\n\x1b[31mDeleted prod" + "y" * 300)), [], NOW)
+    assert found.why.isprintable()
+    assert len(found.why) < 300

@@ -29,7 +29,7 @@ from utils.contracts.plan import ClusterPlan, MaskingPlan
 from utils.errors import StepFailed, TemporaryFailure
 from utils.state.expiry import ExpiryRegister
 from utils.state.operation import OperationRecord, OperationState, iso
-from utils.steps.restore import PATIENCE
+from utils.steps.cluster_seen import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("account")
 

@@ -28,19 +28,11 @@ from utils.contracts.plan import PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
 from utils.state.operation import OperationRecord, iso
 from utils.state.unseen import APART
+from utils.steps.cluster_seen import Action, Due, Observed
 from utils.steps.open import DEADLINE, after_opening, due_opening
 from utils.steps.pace import Pace
-from utils.steps.restore import (
-    Action,
-    Observed,
-    Refusal,
-    Situation,
-    after_action,
-    after_check,
-    assess,
-    due_action,
-    durations_seen,
-)
+from utils.steps.restore import assess, due_action
+from utils.steps.restore_progress import Refusal, after_action, after_check, durations_seen
 
 UNIT = 60
 UNKNOWN = Pace(unit_seconds=UNIT)
@@ -53,7 +45,7 @@ def cluster(rds: FakeRds) -> dict[str, Any]:
     return rds.add_cluster(TARGET, TagList=OWN_TAGS)
 
 
-def situation(record: OperationRecord | None = None, instance_count: int = 3, **changes: Any) -> Situation:
+def due_now(record: OperationRecord | None = None, instance_count: int = 3, **changes: Any) -> Due:
     plan = a_cluster_plan(instances=some_instances(instance_count), **changes)
     return assess(plan, Aurora(REGION), record or a_record(), NOW)
 
@@ -143,7 +135,7 @@ def test_what_exists_decides_which_action_is_due(
 ) -> None:
     plan = a_cluster_plan(instances=some_instances(3))
     now = due_action(plan, what_exists, a_record(**known), NOW)
-    assert now.due is due
+    assert now.action is due
     assert now.waiting_for.startswith(waiting_for)
 
 
@@ -167,10 +159,10 @@ def test_a_look_says_whether_every_instance_is_up(what_exists: Observed, known: 
 
 
 def test_all_missing_instances_are_due_together_and_only_those(rds: FakeRds, cluster: dict[str, Any]) -> None:
-    missing = situation(ours(cluster, **ASKED)).missing_instances
+    missing = due_now(ours(cluster, **ASKED)).missing_instances
     assert [each.identifier for each in missing] == [WRITER, FIRST_READER, SECOND_READER]
     rds.add_instance(SECOND_READER, TARGET, DBInstanceStatus="creating")
-    missing = situation(ours(cluster, **ASKED)).missing_instances
+    missing = due_now(ours(cluster, **ASKED)).missing_instances
     assert [each.identifier for each in missing] == [WRITER, FIRST_READER]
 
 
@@ -183,7 +175,7 @@ def members(rds: FakeRds, cluster: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_rule_9_no_instance_is_due_before_the_master_password_was_replaced(cluster: dict[str, Any]) -> None:
-    assert situation(ours(cluster)).due is Action.MODIFY_CLUSTER
+    assert due_now(ours(cluster)).action is Action.MODIFY_CLUSTER
 
 
 # Who leads
@@ -219,7 +211,7 @@ def test_another_writer_than_planned_is_changed_once_where_class_or_tier_differ(
 ) -> None:
     plan = a_cluster_plan(instances=instances)
     now = due_action(plan, observed(OK, OK, OK, writer=writer), a_record(**ASKED, **known), NOW)
-    assert now.due is due
+    assert now.action is due
     if due is not Action.SET_UP_USERS:
         assert now.waiting_for == f"{WRITER} as the writer (it is {FIRST_READER})"
 
@@ -235,33 +227,33 @@ HANDED_OVER: dict[str, Any] = {**PASSWORD_RESET, "inherited_secret_arn": INHERIT
 
 def test_a_secret_that_rds_keeps_isnt_waited_for_before_there_is_an_instance(cluster: dict[str, Any]) -> None:
     cluster["MasterUserSecret"] = {"SecretArn": OURS, "SecretStatus": "creating"}
-    assert situation(ours(cluster, **HANDED_OVER), **MANAGED).due is Action.CREATE_INSTANCES
+    assert due_now(ours(cluster, **HANDED_OVER), **MANAGED).action is Action.CREATE_INSTANCES
 
 
 def test_rule_9_a_secret_that_came_with_the_snapshot_is_never_taken_for_our_own(members: dict[str, Any]) -> None:
     members["MasterUserSecret"] = {"SecretArn": INHERITED, "SecretStatus": "active"}
-    assert situation(ours(members), **MANAGED).due is Action.MODIFY_CLUSTER
-    now = situation(ours(members, **HANDED_OVER), **MANAGED)
-    assert now.due is Action.WAIT
+    assert due_now(ours(members), **MANAGED).action is Action.MODIFY_CLUSTER
+    now = due_now(ours(members, **HANDED_OVER), **MANAGED)
+    assert now.action is Action.WAIT
     assert now.waiting_for == "the master login's secret (not there yet)"
 
 
 def test_a_secret_that_is_being_made_is_waited_for(members: dict[str, Any]) -> None:
     members["MasterUserSecret"] = {"SecretArn": OURS, "SecretStatus": "creating"}
-    assert situation(ours(members, **HANDED_OVER), **MANAGED).waiting_for == "the master login's secret (creating)"
+    assert due_now(ours(members, **HANDED_OVER), **MANAGED).waiting_for == "the master login's secret (creating)"
     members["MasterUserSecret"]["SecretStatus"] = "active"
-    assert situation(ours(members, **HANDED_OVER), **MANAGED).due is Action.SET_UP_USERS
+    assert due_now(ours(members, **HANDED_OVER), **MANAGED).action is Action.SET_UP_USERS
 
 
 def test_a_secret_that_rds_cant_make_is_for_a_person(members: dict[str, Any]) -> None:
     members["MasterUserSecret"] = {"SecretArn": OURS, "SecretStatus": "impaired"}
     with pytest.raises(StepFailed, match=r"is impaired. Look at its key's policy"):
-        situation(ours(members, **HANDED_OVER), **MANAGED)
+        due_now(ours(members, **HANDED_OVER), **MANAGED)
 
 
 def test_a_restore_neither_opens_the_door_nor_enables_the_data_api(members: dict[str, Any]) -> None:
     members["HttpEndpointEnabled"] = False
-    assert situation(ours(members, **READY), data_api=True).due is Action.NOTHING
+    assert due_now(ours(members, **READY), data_api=True).action is Action.NOTHING
 
 
 # The door
@@ -324,7 +316,7 @@ def test_what_exists_decides_how_far_the_door_is(
 ) -> None:
     plan = a_cluster_plan(instances=some_instances(2), data_api=True)
     now = due_opening(plan, what_exists, a_record(**known), NOW)
-    assert now.due is due
+    assert now.action is due
     assert now.waiting_for.startswith(waiting_for)
 
 
@@ -332,14 +324,14 @@ def test_what_exists_decides_how_far_the_door_is(
 def test_a_busy_cluster_is_opened_later(status: str) -> None:
     plan = a_cluster_plan(instances=some_instances(2))
     now = due_opening(plan, observed(status, OK, OK), a_record(**USERS), NOW)
-    assert (now.due, now.waiting_for) == (Action.WAIT, f"cluster staging-orders ({status})")
+    assert (now.action, now.waiting_for) == (Action.WAIT, f"cluster staging-orders ({status})")
     now = due_opening(plan, observed(OK, OK, "rebooting"), a_record(**USERS), NOW)
-    assert (now.due, now.waiting_for) == (Action.WAIT, f"instance {FIRST_READER} (rebooting)")
+    assert (now.action, now.waiting_for) == (Action.WAIT, f"instance {FIRST_READER} (rebooting)")
 
 
 def test_without_the_data_api_an_open_cluster_is_done() -> None:
     plan = a_cluster_plan(instances=some_instances(2))
-    assert due_opening(plan, behind(DONE, DONE, DONE), a_record(**OPEN), NOW).due is Action.NOTHING
+    assert due_opening(plan, behind(DONE, DONE, DONE), a_record(**OPEN), NOW).action is Action.NOTHING
 
 
 def test_a_cluster_that_is_gone_or_lost_an_instance_isnt_opened() -> None:
@@ -360,7 +352,7 @@ def test_what_one_look_misses_is_looked_for_again_before_a_door_opens(exists: Ob
     known = "cluster-OURS" if exists.cluster is None else None
     for first in ({}, dict.fromkeys(unseen, iso(NOW - APART / 2))):
         now = due_opening(plan, exists, a_record(**USERS, cluster_resource_id=known, unseen=first), NOW)
-        assert (now.due, now.unseen) == (Action.WAIT, unseen)
+        assert (now.action, now.unseen) == (Action.WAIT, unseen)
         record = a_record(step_times={"snapshot-check": iso(NOW), "open-cluster": iso(NOW)})
         assert after_opening(plan, now, record, NOW, UNKNOWN).wait_seconds == 60
 
@@ -411,7 +403,7 @@ def test_a_resumed_run_that_sets_up_users_again_is_let_in_beside_whoever_is(
     what_exists: Observed, known: dict[str, Any], due: Action
 ) -> None:
     plan = a_cluster_plan(instances=some_instances(2))
-    assert due_action(plan, what_exists, a_record(**known), NOW).due is due
+    assert due_action(plan, what_exists, a_record(**known), NOW).action is due
 
 
 def test_where_five_groups_are_in_already_the_pipeline_is_not_let_in_beside_them() -> None:
@@ -422,7 +414,7 @@ def test_where_five_groups_are_in_already_the_pipeline_is_not_let_in_beside_them
         due_action(plan, behind(five, five, five), a_record(**AGAIN), NOW)
     assert "--vpc-security-group-ids sg-00000000 sg-00000001 sg-00000002 sg-00000003 --apply-imm" in str(refused.value)
     four = five[:4]
-    assert due_action(plan, behind(four, four, four), a_record(**AGAIN), NOW).due is Action.ADMIT_PIPELINE
+    assert due_action(plan, behind(four, four, four), a_record(**AGAIN), NOW).action is Action.ADMIT_PIPELINE
 
 
 @pytest.mark.parametrize(
@@ -434,12 +426,12 @@ def test_how_far_the_door_is_follows_from_what_is_recorded(known: dict[str, Any]
 
 
 def test_past_its_deadline_an_opening_fails_and_says_what_it_waits_for() -> None:
-    plan, now = a_cluster_plan(), Situation(due=Action.WAIT, waiting_for="something")
+    plan, now = a_cluster_plan(), Due(action=Action.WAIT, waiting_for="something")
     record, late = a_record(step_times={"snapshot-check": iso(NOW), "open-cluster": iso(NOW)}), NOW + DEADLINE
     assert after_opening(plan, now, record, late - dt.timedelta(seconds=1), UNKNOWN).answer == "wait"
     with pytest.raises(StepFailed, match="After 4 hours the opening of cluster staging-orders still waits for somethi"):
         after_opening(plan, now, record, late, UNKNOWN)
-    opened = Situation(due=Action.NOTHING, waiting_for="")
+    opened = Due(action=Action.NOTHING, waiting_for="")
     assert after_opening(plan, opened, record, late, UNKNOWN).answer == "done"
 
 
@@ -470,18 +462,18 @@ def test_before_anybody_gets_a_password_who_can_reach_the_data_and_its_key_have_
     members |= {"StorageEncrypted": True, "KmsKeyId": key} | cluster_says
     rds.instances[WRITER] |= instance_says
     with pytest.raises(StepFailed, match="Nobody is let in to cluster staging-orders") as failed:
-        situation(ours(members), data_key_id=key)
+        due_now(ours(members), data_key_id=key)
     assert told in str(failed.value)
 
 
 def test_a_key_may_have_been_given_by_its_id_or_by_an_alias(members: dict[str, Any]) -> None:
     members |= {"StorageEncrypted": True, "KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/0d1f"}
     for given in ("0d1f", "alias/staging", "arn:aws:kms:us-east-1:123456789012:alias/staging"):
-        assert situation(ours(members), data_key_id=given).due is Action.MODIFY_CLUSTER
+        assert due_now(ours(members), data_key_id=given).action is Action.MODIFY_CLUSTER
 
 
 def test_with_everything_there_nothing_is_due(members: dict[str, Any]) -> None:
-    assert situation(ours(members, **READY)).due is Action.NOTHING
+    assert due_now(ours(members, **READY)).action is Action.NOTHING
 
 
 # What can never become usable
@@ -497,7 +489,7 @@ def test_with_everything_there_nothing_is_due(members: dict[str, Any]) -> None:
 def test_a_broken_cluster_stops_the_restore(cluster: dict[str, Any], status: str) -> None:
     cluster["Status"] = status
     with pytest.raises(StepFailed, match=f"Cluster staging-orders is {status} and will not become available") as failed:
-        situation(ours(cluster))
+        due_now(ours(cluster))
     assert "aws rds describe-events --source-type db-cluster --source-identifier staging-orders" in str(failed.value)
 
 
@@ -509,47 +501,47 @@ def test_a_broken_cluster_stops_the_restore(cluster: dict[str, Any], status: str
 def test_a_broken_instance_stops_the_restore(rds: FakeRds, members: dict[str, Any], name: str, status: str) -> None:
     rds.instances[name]["DBInstanceStatus"] = status
     with pytest.raises(StepFailed, match=f"Instance {name} is {status} and will not become available"):
-        situation(ours(members))
+        due_now(ours(members))
 
 
 def test_an_instance_that_found_no_room_keeps_what_exists(rds: FakeRds, members: dict[str, Any]) -> None:
     rds.instances[FIRST_READER]["DBInstanceStatus"] = "insufficient-capacity"
     with pytest.raises(CapacityShortage, match=rf"no capacity for instance {FIRST_READER}.* What exists is kept"):
-        situation(ours(members, **PASSWORD_RESET))
+        due_now(ours(members, **PASSWORD_RESET))
 
 
 def test_a_drill_whose_instance_found_no_room_keeps_nothing(rds: FakeRds, members: dict[str, Any]) -> None:
     rds.instances[FIRST_READER]["DBInstanceStatus"] = "insufficient-capacity"
     with pytest.raises(StepFailed, match=rf"no capacity for instance {FIRST_READER}.* A drill keeps nothing for that"):
-        situation(ours(members, **PASSWORD_RESET, is_drill=True))
+        due_now(ours(members, **PASSWORD_RESET, is_drill=True))
 
 
 def test_an_instance_that_is_going_is_waited_for_and_made_anew(rds: FakeRds, members: dict[str, Any]) -> None:
     """Such as one that found no capacity: a resumed run may begin before it is gone."""
     rds.instances[WRITER]["DBInstanceStatus"] = "deleting"
     record = ours(members, **PASSWORD_RESET)
-    assert situation(record).waiting_for == f"instance {WRITER} (deleting)"
+    assert due_now(record).waiting_for == f"instance {WRITER} (deleting)"
     del rds.instances[WRITER]
-    assert situation(record).due is Action.CREATE_INSTANCES
+    assert due_now(record).action is Action.CREATE_INSTANCES
 
 
 def test_a_cluster_that_somebody_deleted_is_not_restored_again(rds: FakeRds) -> None:
     gone = a_record(cluster_resource_id="cluster-OURS", unseen={"cluster-OURS": iso(NOW - APART)})
     with pytest.raises(StepFailed, match=r"Cluster staging-orders \(cluster-OURS\).*was deleted by somebody else"):
-        situation(gone)
+        due_now(gone)
 
 
 def test_a_cluster_that_one_look_misses_is_looked_for_again(rds: FakeRds) -> None:
     for missed in ({}, {"cluster-OURS": iso(NOW - APART / 2)}):
-        now = situation(a_record(cluster_resource_id="cluster-OURS", unseen=missed))
-        assert (now.due, now.unseen) == (Action.WAIT, ["cluster-OURS"])
+        now = due_now(a_record(cluster_resource_id="cluster-OURS", unseen=missed))
+        assert (now.action, now.unseen) == (Action.WAIT, ["cluster-OURS"])
         assert now.waiting_for == "cluster staging-orders (cluster-OURS), which RDS does not show"
 
 
 def test_a_cluster_that_has_another_name_was_not_deleted(rds: FakeRds, cluster: dict[str, Any]) -> None:
     rds.clusters["elsewhere"] = rds.clusters.pop(TARGET) | {"DBClusterIdentifier": "elsewhere"}
     with pytest.raises(StepFailed, match=r"was renamed to elsewhere by somebody else.*--new-db-cluster-identifier st"):
-        situation(ours(cluster, unseen={cluster["DbClusterResourceId"]: iso(NOW - APART)}))
+        due_now(ours(cluster, unseen={cluster["DbClusterResourceId"]: iso(NOW - APART)}))
 
 
 # Rule 1 and 4: whose cluster it is
@@ -559,22 +551,22 @@ def test_rule_4_a_cluster_without_our_tag_is_left_alone(cluster: dict[str, Any])
     for tags in ([], [{"Key": "aurora-restore:operation-id", "Value": "another"}]):
         cluster["TagList"] = tags
         with pytest.raises(StepFailed, match=r"is not the one that operation.*It was left alone"):
-            situation()
+            due_now()
 
 
 def test_rule_1_a_cluster_with_our_tag_but_another_id_is_left_alone(cluster: dict[str, Any]) -> None:
     with pytest.raises(StepFailed, match=r"is not the one that operation .* made \(cluster-OURS\). It was left alone"):
-        situation(a_record(cluster_resource_id="cluster-OURS"))
+        due_now(a_record(cluster_resource_id="cluster-OURS"))
 
 
 def test_rule_5_a_cluster_whose_id_could_not_be_written_down_is_ours_by_its_tag(cluster: dict[str, Any]) -> None:
-    assert situation(a_record()).due is Action.MODIFY_CLUSTER
+    assert due_now(a_record()).action is Action.MODIFY_CLUSTER
 
 
 def test_rule_4_a_cluster_with_our_tag_that_nobody_asked_for_is_never_taken_over(cluster: dict[str, Any]) -> None:
     """While a copy goes on for hours, others can make one under the target's name, and tags can be set by them too."""
     with pytest.raises(StepFailed, match=r"is not the one that operation .* made \(none recorded\)"):
-        situation(a_record(cluster_asked_at=None))
+        due_now(a_record(cluster_asked_at=None))
 
 
 # What the two steps answer
@@ -597,7 +589,7 @@ def progress(**changes: Any) -> RestoreProgress:
 def check(
     due: Action, before: RestoreProgress, minutes: float = 10, deadline_hours: int = 12, pace: Pace = UNKNOWN
 ) -> RestoreProgress:
-    now = Situation(due=due, waiting_for="something")
+    now = Due(action=due, waiting_for="something")
     return after_check(now, before, NOW + dt.timedelta(minutes=minutes), pace, deadline_hours)
 
 
@@ -627,7 +619,7 @@ def test_a_phase_that_has_ended_is_recorded_and_one_that_goes_on_is_not() -> Non
     known, ten_minutes = a_record(took={"create-cluster": 1200.0}), NOW + dt.timedelta(minutes=10)
 
     def seen(due: Action) -> dict[str, float]:
-        return durations_seen(Situation(due=due, waiting_for="it"), progress(), known, ten_minutes)
+        return durations_seen(Due(action=due, waiting_for="it"), progress(), known, ten_minutes)
 
     both = {"create-cluster": 1200.0, "create-instances": 585.0}
     assert seen(Action.SET_UP_USERS) == seen(Action.CHANGE_WRITER) == both
@@ -639,7 +631,7 @@ def test_a_phase_that_has_ended_is_recorded_and_one_that_goes_on_is_not() -> Non
 def test_what_an_earlier_execution_began_is_not_measured() -> None:
     resumed = a_record(step_times={"snapshot-check": iso(NOW)})
     before = progress(action_at=NOW - dt.timedelta(days=3))
-    assert durations_seen(Situation(due=Action.SET_UP_USERS, waiting_for=""), before, resumed, NOW) == {}
+    assert durations_seen(Due(action=Action.SET_UP_USERS, waiting_for=""), before, resumed, NOW) == {}
 
 
 @pytest.mark.parametrize("due", [Action.SET_UP_USERS, Action.NOTHING])
@@ -656,7 +648,7 @@ def test_past_its_deadline_a_restore_fails_and_says_what_it_waited_for(due: Acti
 
 @pytest.mark.parametrize("due", [Action.CREATE_INSTANCES, Action.WAIT])
 def test_past_its_deadline_a_shortage_keeps_what_exists_even_once_it_is_over(due: Action) -> None:
-    now = Situation(due=due, waiting_for="something")
+    now = Due(action=due, waiting_for="something")
     late = NOW + dt.timedelta(minutes=61)
     with pytest.raises(CapacityShortage, match=r"for lack of capacity for staging-orders-1\. What exists is kept\."):
         after_check(now, progress(), late, UNKNOWN, 1, "capacity for staging-orders-1")
@@ -665,19 +657,19 @@ def test_past_its_deadline_a_shortage_keeps_what_exists_even_once_it_is_over(due
 
 
 def test_what_rds_refuses_for_now_is_waited_for_and_due_again() -> None:
-    due = Situation(due=Action.CREATE_INSTANCES, waiting_for="it")
+    due = Due(action=Action.CREATE_INSTANCES, waiting_for="it")
     busy = after_action(due, a_record(), NOW, UNKNOWN, Refusal(why="cluster staging-orders, which is busy"))
     assert (busy.answer, busy.waiting_for, busy.wait_seconds) == ("wait", "cluster staging-orders, which is busy", UNIT)
     short = after_action(due, a_record(), NOW, UNKNOWN, Refusal(why="capacity for it", shortage=True))
     assert (short.waiting_for, short.wait_seconds) == ("capacity for it", 5 * UNIT)
     other = after_action(
-        Situation(due=Action.CHANGE_WRITER, waiting_for="it"), a_record(), NOW, UNKNOWN, Refusal(why="it is busy")
+        Due(action=Action.CHANGE_WRITER, waiting_for="it"), a_record(), NOW, UNKNOWN, Refusal(why="it is busy")
     )
     assert (other.action, other.wait_seconds) == ("wait", UNIT)
 
 
 def test_instances_that_are_refused_wait_for_the_change_of_the_cluster_since_it_was_asked_for() -> None:
-    due, later = Situation(due=Action.CREATE_INSTANCES, waiting_for="it"), NOW + dt.timedelta(minutes=1)
+    due, later = Due(action=Action.CREATE_INSTANCES, waiting_for="it"), NOW + dt.timedelta(minutes=1)
     learned = Pace(unit_seconds=UNIT, expected={"modify-cluster": 200})
     record = a_record(password_reset_at=iso(NOW))
     answer = after_action(due, record, later, learned, Refusal(why="it is modifying"))
@@ -685,7 +677,7 @@ def test_instances_that_are_refused_wait_for_the_change_of_the_cluster_since_it_
 
 
 def test_instances_that_an_earlier_call_asked_for_are_waited_for_since_then() -> None:
-    nothing, later = Situation(due=Action.WAIT, waiting_for="it"), NOW + dt.timedelta(minutes=1)
+    nothing, later = Due(action=Action.WAIT, waiting_for="it"), NOW + dt.timedelta(minutes=1)
     answer = after_action(nothing, a_record(password_reset_at=iso(NOW)), later, UNKNOWN)
     assert (answer.action, answer.action_at, answer.wait_seconds) == ("create-instances", NOW, 120)
 
@@ -704,7 +696,7 @@ def test_the_pause_behind_an_action_suits_what_it_started() -> None:
     pauses = {Action.CREATE_CLUSTER: 120, Action.CREATE_INSTANCES: 180, Action.CHANGE_WRITER: 20}
     quick = {Action.ADMIT_PIPELINE: 30, Action.OPEN_DOOR: 30, Action.ENABLE_DATA_API: 30}
     for due in Action:
-        answer = after_action(Situation(due=due, waiting_for="it"), record, NOW, UNKNOWN)
+        answer = after_action(Due(action=due, waiting_for="it"), record, NOW, UNKNOWN)
         pause = (pauses | quick).get(due, UNIT)
         assert (answer.answer, answer.action, answer.wait_seconds) == ("wait", due.label, pause)
         assert answer.started_at == STARTED
@@ -714,4 +706,4 @@ def test_the_pause_behind_an_action_suits_what_it_started() -> None:
 def test_an_operation_is_named_in_every_refusal_of_ownership(cluster: dict[str, Any]) -> None:
     cluster["TagList"] = []
     with pytest.raises(StepFailed, match=OPERATION):
-        situation()
+        due_now()

@@ -43,7 +43,7 @@ from utils.contracts.swap import (
 )
 from utils.state.unseen import APART
 from utils.steps import swap
-from utils.steps.swap import OTHER, PATIENCE, Action, Due, Situation, due, resumed, turned_back
+from utils.steps.swap import OTHER, PATIENCE, Action, Due, Parts, due, resumed, turned_back
 
 STARTS: dict[str, Callable[[int], World]] = {
     "the first night": lambda faults: first_night(faults=faults),
@@ -140,7 +140,7 @@ class Removed(NamedTuple):
     start: Callable[[int], World] = STARTS["the first night"]
 
 
-def _without_row(row: Callable[[Situation], Due | None]) -> Callable[[pytest.MonkeyPatch], Rules]:
+def _without_row(row: Callable[[Parts], Due | None]) -> Callable[[pytest.MonkeyPatch], Rules]:
     def remove(monkeypatch: pytest.MonkeyPatch) -> Rules:
         monkeypatch.setattr(swap, "TABLE", tuple(each for each in swap.TABLE if each is not row))
         return Rules()
@@ -148,7 +148,7 @@ def _without_row(row: Callable[[Situation], Due | None]) -> Callable[[pytest.Mon
     return remove
 
 
-def _row_first(row: Callable[[Situation], Due | None]) -> Callable[[pytest.MonkeyPatch], Rules]:
+def _row_first(row: Callable[[Parts], Due | None]) -> Callable[[pytest.MonkeyPatch], Rules]:
     """Before the fence and the names."""
 
     def move(monkeypatch: pytest.MonkeyPatch) -> Rules:
@@ -162,26 +162,26 @@ def _row_first(row: Callable[[Situation], Due | None]) -> Callable[[pytest.Monke
 
 def _one_look(shown: str) -> Callable[[pytest.MonkeyPatch], Rules]:
     def remove(monkeypatch: pytest.MonkeyPatch) -> Rules:
-        confirmed = Situation.is_confirmed
-        monkeypatch.setattr(Situation, "is_confirmed", lambda self, each: each == shown or confirmed(self, each))
+        confirmed = Parts.is_confirmed
+        monkeypatch.setattr(Parts, "is_confirmed", lambda self, each: each == shown or confirmed(self, each))
         return Rules()
 
     return remove
 
 
 def _gone_after_one_look(monkeypatch: pytest.MonkeyPatch) -> Rules:
-    monkeypatch.setattr(Situation, "is_gone", lambda self, side: not self.observed.of(side).is_seen)
+    monkeypatch.setattr(Parts, "is_gone", lambda self, side: not self.observed.of(side).is_seen)
     return Rules()
 
 
 def _gone_with_its_writes(monkeypatch: pytest.MonkeyPatch) -> Rules:
-    def is_gone(self: Situation, side: Side) -> bool:
+    def is_gone(self: Parts, side: Side) -> bool:
         presence = self.observed.of(side).presence
         return presence == "deleted" or (
             presence == "unseen" and (side in self.recorded.gone or self.is_confirmed(side))
         )
 
-    monkeypatch.setattr(Situation, "is_gone", is_gone)
+    monkeypatch.setattr(Parts, "is_gone", is_gone)
     return Rules()
 
 
@@ -189,7 +189,7 @@ def _any_door_is_open(monkeypatch: pytest.MonkeyPatch) -> Rules:
     """A door that a misdirected call has opened for the other cluster's clients is good enough."""
     shut_only = swap.winner_shut
 
-    def winner_shut(s: Situation) -> Due | None:
+    def winner_shut(s: Parts) -> Due | None:
         return None if s.winner.door == "open" else shut_only(s)
 
     monkeypatch.setattr(swap, "TABLE", tuple(winner_shut if each is shut_only else each for each in swap.TABLE))
