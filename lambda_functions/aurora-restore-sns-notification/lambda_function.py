@@ -5,8 +5,11 @@ from utils.contracts.payloads import NotificationTask, Notified
 from utils.messages import outcome
 from utils.messages.outcome import Message
 from utils.messages.remains import Remains
-from utils.operation.close import OperationEnd, end_of_execution, read_task
+from utils.operation.close import OperationEnd, end_of_execution
+from utils.operation.counting import count_duplicate, learn
 from utils.operation.delivery import send
+from utils.operation.end_evidence import seal_evidence
+from utils.operation.end_task import read_task
 from utils.operation.starter import find_starter, starter_lines
 
 
@@ -15,15 +18,15 @@ def lambda_handler(task: NotificationTask) -> Notified:
     """Close lock and state first, then send the message: a topic that fails must not block the next execution."""
     end = end_of_execution(task)
     if end.is_duplicate:
-        end.count_duplicate()
+        count_duplicate(end.state.operation_id)
     if end.is_reported:
         end.have_it_finished()
         return Notified(message_id=None, subject="")
     end.close()
-    end.learn()
+    learn(end.record, task.execution)
     starter = find_starter(task.execution)
     left = end.remains() if task.outcome == "failed" else Remains()
-    witness = end.seal(starter, left)
+    witness = seal_evidence(end, starter, left)
     about = starter_lines(starter, task.execution, task.request)
     message = compose(task, end, left, f"{about}\n{witness.lines}" if witness else about)
     message_id = send(message)

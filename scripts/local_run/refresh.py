@@ -21,7 +21,7 @@ from scripts.local_run.following import Followed, follow
 from scripts.local_run.policies import UNMASKED
 from scripts.local_run.production import Production, database_session
 from scripts.local_run.stage import TARGET, Stage
-from utils.messages.outcome import duration
+from utils.messages.units import duration
 
 KEPT_HOURS = 20
 _AFTERWARDS_SECONDS = 60

@@ -11,7 +11,7 @@ from rich.table import Table
 from scripts.local_run.costs import Cost, total
 from scripts.local_run.following import Followed
 from scripts.local_run.stage import Stage
-from utils.messages.outcome import duration
+from utils.messages.units import duration
 
 
 def show_summary(result: dict[str, Any], console: Console) -> None:

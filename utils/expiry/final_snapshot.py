@@ -12,7 +12,8 @@ from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster, Snapshot
 from utils.contracts.plan import ReplacedDeletion
 from utils.errors import StepFailed, TemporaryFailure
-from utils.preflight.deletion import backup_obstacles, final_snapshot_obstacles, name_and_room
+from utils.preflight.deletion import backup_obstacles
+from utils.preflight.final_snapshot import final_snapshot_name_obstacles, final_snapshot_obstacles
 from utils.state.expiry import ExpiringCluster
 from utils.steps.delete_calls import delete_with_instances
 from utils.steps.final_snapshot import FinalSnapshot, settled_snapshot, why_lost
@@ -23,7 +24,7 @@ def prove_snapshot_possible(deletion: ReplacedDeletion, cluster: Cluster, aurora
     name = deletion.final_snapshot_identifier
     obstacles = [
         *final_snapshot_obstacles(cluster, aurora.region),
-        *name_and_room(name, cluster, aurora, has_begun=has_begun),
+        *final_snapshot_name_obstacles(name, cluster, aurora, has_begun=has_begun),
         *backup_obstacles(cluster, aurora, deletes_them=False),
     ]
     if obstacles:

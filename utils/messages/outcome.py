@@ -24,31 +24,18 @@ from utils.messages.plan import expected_range, not_taken_over_lines, plan_lines
 from utils.messages.remains import Remains
 from utils.messages.rollback import parts_of, rolled_back_rows
 from utils.messages.swap import ReplacedNow, end_of_kept, fence_sentences, undone_sentences
+from utils.messages.units import age, duration
 from utils.planning.calls import call_lines
 from utils.redaction import without_secrets
 from utils.request.next_command import anew, start_command
 from utils.state.operation import OperationRecord
+from utils.state.timeline import phase_seconds, total_seconds
 
 MAX_SUBJECT = 99
 # How the sentence begins on secrets that could not be cleaned up.
 NOT_SETTLED = "Not all secrets of the operation were cleaned up"
 MAX_MESSAGE_BYTES = 200_000
 
-# The steps at which a phase begins, in the order of the workflow, and what a person calls the phase.
-PHASES = {
-    "snapshot-check": "check and plan",
-    "copy-snapshot": "copy",
-    "restore-snapshot": "restore",
-    "transform-data": "masking",
-    "setup-db-users": "users",
-    "verify-data": "verification",
-    "swap-cluster": "swap",
-    "open-cluster": "opening",
-    "delete-rds": "deletion",
-    "archive-snapshot": "archive",
-}
-# Later than any time that a record has.
-LATEST = "9"
 _LABEL_WIDTH = 11
 # A label and its text.
 Row = tuple[str, str]
@@ -314,53 +301,6 @@ def _login_rows(plan: Plan, users: UsersReady) -> Iterator[Row]:
     if users.inherited_logins:
         asked = ", as asked (inherited_logins: report)" if plan.inherited_logins == "report" else ""
         yield "Warning", f"logins that came with the data still work{asked}: {listed(users.inherited_logins)}"
-
-
-def phases_of(record: OperationRecord, now: dt.datetime) -> list[tuple[str, dt.datetime, dt.datetime]]:
-    """Return each phase with its begin and its end, which is when the next one began.
-
-    The deletion of a drill's cluster is its last: the steps of a clean-up do not record when they are entered. An
-    export begins beside the restore. It is a phase of its own from when nothing else is done: the door is open, and the
-    source is gone that was to be deleted. Either may have been so before this execution, which has found it then.
-    """
-    times = dict(record.step_times)
-    if times.get("archive-snapshot", LATEST) < times.get("restore-snapshot", ""):
-        del times["archive-snapshot"]
-        last, is_over = (
-            ("delete-rds", record.source_gone_at) if "delete-rds" in times else ("open-cluster", record.door_open_at)
-        )
-        if last in times and is_over is not None:
-            times["archive-snapshot"] = max(is_over, *times.values())
-    if record.is_drill and record.removed_here.get("ready_at") and record.seen(record.removed["began_at"]):
-        times["delete-rds"] = record.removed["began_at"]
-    names = [(name, dt.datetime.fromisoformat(times[step])) for step, name in PHASES.items() if step in times]
-    ends = [*(begin for _, begin in names), now][1:]
-    return [(name, begin, end) for (name, begin), end in zip(names, ends, strict=True)]
-
-
-def phase_seconds(record: OperationRecord, now: dt.datetime) -> dict[str, float]:
-    """Return how long each phase took."""
-    return {name: (end - begin).total_seconds() for name, begin, end in phases_of(record, now)}
-
-
-def total_seconds(record: OperationRecord, now: dt.datetime) -> float:
-    """Return how long the operation took."""
-    return (now - dt.datetime.fromisoformat(record.started_at)).total_seconds()
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as people read it."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def age(difference: dt.timedelta) -> str:
-    """Return an age as people read it."""
-    hours = difference.total_seconds() / 3600
-    return f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
 
 
 def console_link(execution_id: str) -> str:

@@ -43,13 +43,13 @@ from utils.contracts.verification import Verification
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.drill import how_drill_ended, what_ended_drill_has_left
 from utils.messages.failure import cause_lines
-from utils.messages.outcome import phases_of
 from utils.messages.remains import Remains
 from utils.operation.evidence_changes import changes_of, moment
 from utils.operation.starter import Starter
 from utils.redaction import without_secrets
 from utils.state.executions import STOPPED
 from utils.state.operation import OperationRecord
+from utils.state.timeline import phases_of
 
 PRODUCT = "aurora-restore-pipeline"
 MAX_REQUEST = 20_000

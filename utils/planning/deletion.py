@@ -12,7 +12,8 @@ from utils.contracts.plan import SourceDeletion, SourceInstance
 from utils.logins.target_secrets import secrets_of_source
 from utils.names import name_for
 from utils.planning.snapshot_choice import other_cluster
-from utils.preflight.deletion import backup_obstacles, final_snapshot_obstacles, why_not_deletable
+from utils.preflight.deletion import backup_obstacles, why_not_deletable
+from utils.preflight.final_snapshot import final_snapshot_obstacles
 from utils.preflight.taken_names import snapshot_name_problems
 from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags

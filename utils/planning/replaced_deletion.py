@@ -13,7 +13,8 @@ from utils.aurora_utils.resources import Cluster, in_order_of_deletion
 from utils.contracts.plan import ReplacedCluster, ReplacedDeletion
 from utils.contracts.stack_limits import StackLimits, replaced_deletion_problems
 from utils.names import name_for
-from utils.preflight.deletion import backup_obstacles, final_snapshot_obstacles, name_and_room
+from utils.preflight.deletion import backup_obstacles
+from utils.preflight.final_snapshot import final_snapshot_name_obstacles, final_snapshot_obstacles
 from utils.preflight.replaceable import without_consent
 from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags
@@ -73,7 +74,7 @@ def _of_the_cluster(replaced: Cluster, operation_id: str, target: AuroraReader) 
             f"--apply-immediately --region {target.region}"
         )
     yield from final_snapshot_obstacles(replaced, target.region)
-    yield from name_and_room(_final_snapshot(name, operation_id), replaced, target, has_begun=False)
+    yield from final_snapshot_name_obstacles(_final_snapshot(name, operation_id), replaced, target, has_begun=False)
     yield from backup_obstacles(replaced, target, deletes_them=False)
 
 

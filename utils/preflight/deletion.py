@@ -1,7 +1,5 @@
 """Why a source cluster must not, or could not, be deleted: checked by the plan, and again right before the first call.
 
-What RDS asks of a final snapshot is asked of any cluster that goes with one, also of a replaced one that others made.
-
 No request may delete what is tagged as protected, what the stack's pattern leaves out, or what others depend on. The
 role's policy says the same. But IAM judges each call by itself, and instances are deleted before their cluster: RDS
 deletes no cluster with instances that are not being deleted. So IAM or RDS would refuse the cluster's own deletion
@@ -19,10 +17,9 @@ from fnmatch import fnmatchcase
 
 from utils import environment
 from utils.aurora_utils import AuroraReader
-from utils.aurora_utils.offers import encryption_key
 from utils.aurora_utils.resources import PROTECTED_TAG, Cluster
 from utils.contracts.plan import SourceDeletion
-from utils.preflight.keys import how_to_enable
+from utils.preflight.final_snapshot import final_snapshot_name_obstacles, final_snapshot_obstacles
 from utils.request.next_command import KEEP_BACKUPS
 
 
@@ -66,31 +63,10 @@ def deletion_obstacles(
         )
     if deletion.final_snapshot_identifier is not None:
         yield from final_snapshot_obstacles(cluster, region)
-        yield from name_and_room(deletion.final_snapshot_identifier, cluster, source, has_begun=has_begun)
+        yield from final_snapshot_name_obstacles(
+            deletion.final_snapshot_identifier, cluster, source, has_begun=has_begun
+        )
     yield from backup_obstacles(cluster, source, deletes_them=deletion.delete_automated_backups)
-
-
-def final_snapshot_obstacles(cluster: Cluster, region: str) -> Iterator[str]:
-    """Yield why RDS could not take a final snapshot of the cluster, under any name."""
-    name = cluster.identifier
-    if not cluster.is_restorable:
-        yield (
-            f"RDS cannot take a final snapshot of {name!r} yet: it reports no time to which the cluster could be "
-            "restored, as long as the cluster's own restore is not complete. Wait until it reports one: aws rds "
-            f"describe-db-clusters --db-cluster-identifier {name} --query 'DBClusters[0].LatestRestorableTime' "
-            f"--region {region}"
-        )
-    key = cluster.encrypted_under
-    if key is None:
-        return
-    found = encryption_key(key, region)
-    if found is None:
-        yield (
-            f"the key of {name!r} ({key}) no longer exists, and no final snapshot can be taken without it. "
-            f"To see the keys: aws kms list-keys --region {region}"
-        )
-    elif found.state != "Enabled":
-        yield f"no final snapshot can be taken: the key of {name!r} ({key}) is {how_to_enable(found, region)}"
 
 
 def backup_obstacles(cluster: Cluster, source: AuroraReader, *, deletes_them: bool) -> Iterator[str]:
@@ -112,27 +88,4 @@ def backup_obstacles(cluster: Cluster, source: AuroraReader, *, deletes_them: bo
             "describe-db-cluster-automated-backups --filters Name=status,Values=retained --region "
             f"{source.region}`. Delete what nobody needs, by its DbClusterResourceId: aws rds "
             f"delete-db-cluster-automated-backup --db-cluster-resource-id ID --region {source.region}"
-        )
-
-
-def name_and_room(final_snapshot: str, cluster: Cluster, source: AuroraReader, *, has_begun: bool) -> Iterator[str]:
-    """Yield why the name or the room is taken: a plan checks the room for all copies, here only one snapshot is left.
-
-    RDS may report a cluster as available for a while after it accepted the deletion: then the snapshot is ours.
-    """
-    found = source.snapshot(final_snapshot)
-    if found is not None and has_begun and found.cluster_resource_id == cluster.resource_id:
-        return
-    if found is not None:
-        yield (
-            f"a snapshot named {final_snapshot!r} exists in {source.region} already, and the final snapshot would bear "
-            "its name. Look at it, and delete it if nobody needs it: aws rds describe-db-cluster-snapshots "
-            f"--db-cluster-snapshot-identifier {final_snapshot} --region {source.region}"
-        )
-    room = source.room_for_snapshots()
-    if room is not None and room < 1:
-        yield (
-            f"{source.region} has no room for one more manual snapshot, and the final snapshot is one. Delete some "
-            "that nobody needs. What there is: aws rds describe-db-cluster-snapshots --snapshot-type manual "
-            f"--region {source.region}"
         )

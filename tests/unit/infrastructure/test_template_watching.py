@@ -12,7 +12,7 @@ import pytest
 from scripts.checks.expansion import source, translated
 from scripts.checks.handlers import FOLDERS
 from utils import metrics
-from utils.messages import outcome
+from utils.state import timeline
 
 TEMPLATE: dict[str, Any] = source()
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
@@ -114,7 +114,7 @@ def test_every_expression_of_the_dashboard_makes_time_series() -> None:
 
 def test_the_dashboard_shows_every_phase_of_a_run() -> None:
     phases = set(re.findall(r'"PhaseDuration", "service", "\$\{NamePrefix\}", "Step", "([^"]+)"', BODY))
-    assert phases == set(outcome.PHASES.values())
+    assert phases == set(timeline.PHASES.values())
 
 
 def test_each_stack_counts_for_itself() -> None:

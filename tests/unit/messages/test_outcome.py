@@ -42,6 +42,8 @@ from utils.messages.failure import cause_lines
 from utils.messages.outcome import Message
 from utils.messages.prices import NOT_COUNTED
 from utils.messages.remains import Remains
+from utils.messages.units import age, duration
+from utils.state.timeline import phase_seconds
 
 END = NOW + dt.timedelta(minutes=52, seconds=30)
 STEP_TIMES = {
@@ -610,18 +612,18 @@ def test_an_export_that_began_beside_the_restore_is_a_phase_once_nothing_else_is
     beside["open-cluster"] = "2026-03-10T03:51:00.000Z"
     del beside["copy-snapshot"]
     opened = "2026-03-10T03:51:10.000Z"
-    took = outcome.phase_seconds(a_record(step_times=beside, door_open_at=opened), END)
+    took = phase_seconds(a_record(step_times=beside, door_open_at=opened), END)
     assert list(took) == ["check and plan", "restore", "users", "opening", "archive"]
     assert took["opening"] == 10
     assert all(each > 0 for each in took.values())
     # Before that, and until the source is gone that is deleted, it has none of its own.
     deleting = {**beside, "delete-rds": "2026-03-10T03:51:20.000Z"}
     for record in (a_record(step_times=beside), a_record(step_times=deleting, door_open_at=opened)):
-        took = outcome.phase_seconds(record, END)
+        took = phase_seconds(record, END)
         assert "archive" not in took
         assert all(each > 0 for each in took.values())
     deleted = a_record(step_times=deleting, door_open_at=opened, source_gone_at="2026-03-10T03:51:30.000Z")
-    took = outcome.phase_seconds(deleted, END)
+    took = phase_seconds(deleted, END)
     assert (list(took)[-2:], took["deletion"]) == (["deletion", "archive"], 10)
     assert took["archive"] > 0
     # An earlier execution has opened the door, or seen the source gone; a swap has opened it before the last look.
@@ -631,13 +633,13 @@ def test_an_export_that_began_beside_the_restore_is_a_phase_once_nothing_else_is
         (beside, {"door_open_at": "2026-03-10T03:50:50.000Z"}),
         (deleting, {"door_open_at": yesterday, "source_gone_at": yesterday}),
     ):
-        took = outcome.phase_seconds(a_record(step_times=times, **known), END)
+        took = phase_seconds(a_record(step_times=times, **known), END)
         assert list(took)[-1] == "archive"
         assert all(each >= 0 for each in took.values())
         assert sum(took.values()) == (END - dt.datetime.fromisoformat(times["snapshot-check"])).total_seconds()
     # It has failed before it came so far.
     early = {name: at for name, at in beside.items() if name not in ("setup-db-users", "open-cluster")}
-    assert list(outcome.phase_seconds(a_record(step_times=early, door_open_at=yesterday), END))[-1] == "restore"
+    assert list(phase_seconds(a_record(step_times=early, door_open_at=yesterday), END))[-1] == "restore"
 
 
 def test_a_clean_up_that_kept_something_says_why() -> None:
@@ -732,12 +734,12 @@ def test_the_link_leads_to_the_execution_in_its_partitions_console(partition: st
     ],
 )
 def test_durations_are_told_as_people_say_them(seconds: float, text: str) -> None:
-    assert outcome.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(("hours", "text"), [(0.5, "0.5 hours"), (47.9, "47.9 hours"), (48, "2.0 days")])
 def test_ages_are_told_as_people_say_them(hours: float, text: str) -> None:
-    assert outcome.age(dt.timedelta(hours=hours)) == text
+    assert age(dt.timedelta(hours=hours)) == text
 
 
 # Whatever was asked for
