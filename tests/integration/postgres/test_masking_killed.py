@@ -27,7 +27,8 @@ from tests.integration.postgres.masking_support import (
 )
 from tests.integration.postgres.test_roles import Cluster
 from tests.integration.tiers import one_and_the_rest
-from utils.postgres.masking import chunks, sessions
+from utils.postgres.masking import chunks
+from utils.postgres.masking import mask as engine
 from utils.postgres.session import Session
 
 MOST_SLICES = 1000  # one that gets far is rare, and rarer still on a busy machine
@@ -133,7 +134,7 @@ def test_killed_anywhere_it_ends_as_if_nothing_had_been(production: Cluster, see
 @pytest.mark.full
 @pytest.mark.usefixtures("small_chunks")
 def test_short_slices_end_as_a_long_one(production: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "MARGIN_SECONDS", 0.0)
+    monkeypatch.setattr(engine, "MARGIN_SECONDS", 0.0)
     before, expected = schema_of(production, "orders"), expected_contents(production, "orders", POLICY)
     slices = 0
     while not one_slice(production, POLICY, questions=30).done:

@@ -14,8 +14,9 @@ from tests.integration.tiers import one_and_the_rest
 from utils.errors import MaskingGateFailed, StepFailed
 from utils.postgres.masking import gate, listed_values, sessions
 from utils.postgres.masking import mask as engine
-from utils.postgres.masking.sessions import Clock, OutOfTime, Place
+from utils.postgres.masking.sessions import Place
 from utils.postgres.session import Session
+from utils.postgres.slice_clock import OutOfTime, SliceClock
 
 ORIGINAL = "quetzal"
 # Questions for which there is time in a slice.
@@ -386,7 +387,7 @@ def test_what_no_row_has_any_more_is_a_finding_of_the_gate_whatever_left_it_ther
     )
     at_the_gate = gate.examine
 
-    def after_others(place: Place, clock: Clock) -> None:
+    def after_others(place: Place, clock: SliceClock) -> None:
         if place.database == "orders":
             production.superuser(
                 "orders",
@@ -423,13 +424,13 @@ def test_a_slice_goes_on_where_the_last_one_has_stopped_to_hold_statistics_again
     examine = gate.examine
     ended = []
 
-    def read_only(opened: Session, clock: Clock) -> None:
+    def read_only(opened: Session, clock: SliceClock) -> None:
         if next(left) > FEW:
             ended.append(True)
             raise OutOfTime
         sessions.read_only(opened, clock)
 
-    def in_short_slices(place: Place, clock: Clock) -> None:
+    def in_short_slices(place: Place, clock: SliceClock) -> None:
         nonlocal left
         left = itertools.count(1)
         if stale and not ended and place.database == "orders":
@@ -480,8 +481,8 @@ def test_a_canary_in_what_is_no_row_fails_the_gate(production: Cluster, statemen
 def test_a_table_that_vanishes_is_a_failure_that_says_so(
     production: Cluster, monkeypatch: pytest.MonkeyPatch, dropped_after: str
 ) -> None:
-    def and_then_gone(work: Callable[[Place, Clock], None]) -> Callable[[Place, Clock], None]:
-        def both(place: Place, clock: Clock) -> None:
+    def and_then_gone(work: Callable[[Place, SliceClock], None]) -> Callable[[Place, SliceClock], None]:
+        def both(place: Place, clock: SliceClock) -> None:
             work(place, clock)
             if place.database == "orders":
                 production.superuser("orders", "drop table public.people cascade")

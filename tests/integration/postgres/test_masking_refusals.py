@@ -20,8 +20,8 @@ from tests.integration.postgres.masking_support import (
 from tests.integration.postgres.test_roles import Cluster
 from utils.errors import MaskingGateFailed, StepFailed
 from utils.postgres.masking import mask as engine
-from utils.postgres.masking import sessions
-from utils.postgres.masking.sessions import Clock, Place
+from utils.postgres.masking.sessions import Place
+from utils.postgres.slice_clock import SliceClock
 
 # Many, each of a few seconds; what holds before a commit is in test_masking.py and test_masking_hostile.py.
 pytestmark = pytest.mark.full
@@ -58,7 +58,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> 
     """Something else changes the database when own SQL has run."""
     stages = dict(engine._THEN)
 
-    def and_then(place: Place, clock: Clock) -> None:
+    def and_then(place: Place, clock: SliceClock) -> None:
         stages["added"](place, clock)
         if place.database == "orders":
             change()
@@ -237,7 +237,7 @@ def test_own_sql_is_one_transaction_that_it_cannot_end(production: Cluster) -> N
 def test_what_takes_longer_than_a_slice_goes_on_and_is_done_once(
     production: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "MARGIN_SECONDS", 0.0)
+    monkeypatch.setattr(engine, "MARGIN_SECONDS", 0.0)
     before = schema_of(production, "orders")
     policy = with_sql("update app.orders set amount = amount + 1 from (select pg_sleep(4)) s where id < 10")
     slices = 0
@@ -257,7 +257,7 @@ def test_what_takes_longer_than_a_slice_goes_on_and_is_done_once(
 def test_an_index_that_takes_longer_than_a_slice_is_created_once(
     production: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "MARGIN_SECONDS", 0.0)
+    monkeypatch.setattr(engine, "MARGIN_SECONDS", 0.0)
     production.superuser(
         "orders",
         "create function app.slow(text) returns text immutable language plpgsql as"

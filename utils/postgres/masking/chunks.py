@@ -24,10 +24,11 @@ from utils.postgres.masking.kept_keys import KeptKey, kept_keys, key_refusal
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.made_up_row import analyzing_with_parents, insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.masked_values import TARGET, Rows, compute_values, masking_update
-from utils.postgres.masking.sessions import Clock, OutOfTime, Place, lock
+from utils.postgres.masking.sessions import Place, lock
 from utils.postgres.masking.state import MASKED, Task, pass_stage, tasks
 from utils.postgres.masking.transactions import begin, note, settle
 from utils.postgres.session import Session
+from utils.postgres.slice_clock import OutOfTime, SliceClock
 from utils.sqlstates import passes
 
 TRIED_ROWS = 100
@@ -69,7 +70,7 @@ class _Position(NamedTuple):
     done: bool
 
 
-def try_tables(place: Place, clock: Clock) -> None:
+def try_tables(place: Place, clock: SliceClock) -> None:
     """Mask some rows of each table and take it back, and look for values that the policy refuses.
 
     What CHECKs and domains accept stands in no catalogue. Raises StepFailed before a first row is changed.
@@ -87,7 +88,7 @@ def try_tables(place: Place, clock: Clock) -> None:
 
 def _try_some(
     place: Place,
-    clock: Clock,
+    clock: SliceClock,
     known: Session,
     some: Sequence[Task],
     keys: list[KeptKey],
@@ -220,7 +221,7 @@ def _look_at_keys(opened: Session, place: Place, task: Task, keys: list[KeptKey]
             raise key_refusal(place, f"{alike} rows of {where} have the masked form already", of_this)
 
 
-def mask_tables(place: Place, clock: Clock) -> None:
+def mask_tables(place: Place, clock: SliceClock) -> None:
     """Delete the rows of the tables that are to be empty, and mask those of all others."""
     with place.as_master() as opened:
         left = [task for task in tasks(opened, place) if not _position(opened, place, task).done]
@@ -238,7 +239,7 @@ def mask_tables(place: Place, clock: Clock) -> None:
         pass_stage(opened, place, MASKED)
 
 
-def _truncate(place: Place, clock: Clock, task: Task) -> None:
+def _truncate(place: Place, clock: SliceClock, task: Task) -> None:
     """Empty the table, and replace its statistics, which ANALYZE leaves alone where it finds no row.
 
     With a single row in its sample it keeps no value (PostgreSQL's source, compute_scalar_stats: only what occurs twice
@@ -278,7 +279,7 @@ def _keep_one_row(opened: Session, task: Task) -> None:
         opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
 
 
-def _mask(place: Place, clock: Clock, task: Task) -> None:
+def _mask(place: Place, clock: SliceClock, task: Task) -> None:
     """Mask the table, each range of pages in a session of its own, since the one before is left to the data's code."""
     pages = FIRST_PAGES
     with place.as_master() as known:
@@ -359,7 +360,7 @@ def _position(opened: Session, place: Place, task: Task) -> _Position:
     return _Position(*found)
 
 
-def _limit(opened: Session, clock: Clock) -> None:
+def _limit(opened: Session, clock: SliceClock) -> None:
     milliseconds = int(clock.remaining() * 1000)
     opened.run(sql.SQL("SET statement_timeout = {}").format(sql.Literal(milliseconds)))
 
@@ -372,7 +373,7 @@ def _only(task: Task) -> sql.SQL:
     return sql.SQL("" if task.moves else "ONLY")
 
 
-def _unlink_large_objects(place: Place, clock: Clock) -> None:
+def _unlink_large_objects(place: Place, clock: SliceClock) -> None:
     """Delete all large objects where the policy says so. Only their owners may."""
     with place.as_master() as opened:
         wanted = opened.rows(sql.SQL("SELECT empty_large_objects FROM {}").format(place.state("policy"))) == [(True,)]

@@ -19,7 +19,7 @@ from utils.postgres.masking.canary_places import TEXTS, written
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.listed_values import values_of_no_row
 from utils.postgres.masking.own_sql import own_checks, own_sql
-from utils.postgres.masking.sessions import Clock, Place, read_only
+from utils.postgres.masking.sessions import Place, read_only
 from utils.postgres.masking.state import (
     EXAMINED,
     Task,
@@ -31,6 +31,7 @@ from utils.postgres.masking.state import (
     tasks,
 )
 from utils.postgres.session import Session
+from utils.postgres.slice_clock import SliceClock
 
 PAGES = 32768
 
@@ -54,7 +55,7 @@ _LEAST_BARE = 6
 _HIDDEN = "[a canary]"
 
 
-def examine(place: Place, clock: Clock) -> None:
+def examine(place: Place, clock: SliceClock) -> None:
     """Raise MaskingGateFailed where the database is not masked as the policy asks."""
     with place.as_master() as opened:
         todo = tasks(opened, place)
@@ -93,7 +94,7 @@ def examine(place: Place, clock: Clock) -> None:
         pass_stage(opened, place, EXAMINED)
 
 
-def _examine_rows(place: Place, clock: Clock, task: Task, *, may_differ: bool) -> None:
+def _examine_rows(place: Place, clock: SliceClock, task: Task, *, may_differ: bool) -> None:
     """Look at each value of the columns that have a masked form, and count the rows that were masked.
 
     The policy's statements may add and delete rows, so their number is reported then.
@@ -162,7 +163,7 @@ def _scan(task: Task, forms: list[str], low: int, high: int) -> sql.Composed:
     )
 
 
-def _examine_keys(place: Place, clock: Clock) -> None:
+def _examine_keys(place: Place, clock: SliceClock) -> None:
     """Look for rows whose foreign key leads nowhere."""
     with place.as_master() as opened:
         keys = [
@@ -179,7 +180,7 @@ def _examine_keys(place: Place, clock: Clock) -> None:
             )
 
 
-def _examine_statistics(place: Place, clock: Clock, todo: list[Task]) -> None:
+def _examine_statistics(place: Place, clock: SliceClock, todo: list[Task]) -> None:
     if stale := values_of_no_row(place, clock, todo):
         raise MaskingGateFailed(
             f"{_in(place)} pg_stats still shows values that no row has, as ANALYZE did not replace them: "
@@ -188,7 +189,7 @@ def _examine_statistics(place: Place, clock: Clock, todo: list[Task]) -> None:
         )
 
 
-def _examine_canaries(place: Place, clock: Clock) -> None:
+def _examine_canaries(place: Place, clock: SliceClock) -> None:
     """Look for the policy's canaries in everything that is text, wherever they stand in it."""
     if not place.canaries:
         return
@@ -243,7 +244,7 @@ def _has_canary(text: sql.Composable) -> sql.Composed:
     return _HAS_CANARY.format(canaries=_CANARIES, text=text, quotes=sql.Literal(_QUOTES))
 
 
-def _examine_written(place: Place, clock: Clock) -> list[str]:
+def _examine_written(place: Place, clock: SliceClock) -> list[str]:
     """Look for them in names, comments, defaults, definitions, options and statistics. Return what cannot be read."""
     with place.as_masker() as opened:
         _give_canaries(opened, place)

@@ -18,8 +18,9 @@ from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.made_up_part import renew_inherited
 from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.restoring import restore_the_rest
-from utils.postgres.masking.sessions import Clock, Place, hold
+from utils.postgres.masking.sessions import Place, hold
 from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
+from utils.postgres.slice_clock import SliceClock
 
 # Whether a column that was added with a default, and is masked or emptied, has it in the catalogue for rows that were
 # there before. Only a table that is written anew loses it (PostgreSQL's source, RelationClearMissing).
@@ -99,7 +100,7 @@ class _View(NamedTuple):
     hidden_rows: bool
 
 
-def analyze_tables(place: Place, clock: Clock) -> None:
+def analyze_tables(place: Place, clock: SliceClock) -> None:
     """VACUUM the tables that were masked, and ANALYZE all of them, so also what own SQL has changed."""
     with place.as_master() as opened:
         found = opened.rows(
@@ -123,7 +124,7 @@ def analyze_tables(place: Place, clock: Clock) -> None:
         pass_stage(opened, place, ANALYZED)
 
 
-def _analyze(place: Place, clock: Clock, table: _Table) -> None:
+def _analyze(place: Place, clock: SliceClock, table: _Table) -> None:
     """VACUUM the table if it was at work, and ANALYZE it.
 
     Of more pages than statistics need, ANALYZE reads some (PostgreSQL's source, acquire_sample_rows), and replaces
@@ -148,7 +149,7 @@ def _analyze(place: Place, clock: Clock, table: _Table) -> None:
         _marked(place, clock, table.oid, analyze)
 
 
-def refresh_views(place: Place, clock: Clock) -> None:
+def refresh_views(place: Place, clock: SliceClock) -> None:
     """Refresh and analyze every materialized view that has data, those first that others read.
 
     Its query runs as its owner (PostgreSQL's source, RefreshMatViewByOid), and that is the masking role now: it sees
@@ -171,7 +172,7 @@ def refresh_views(place: Place, clock: Clock) -> None:
         pass_stage(opened, place, REFRESHED)
 
 
-def _refresh(place: Place, clock: Clock, view: _View) -> None:
+def _refresh(place: Place, clock: SliceClock, view: _View) -> None:
     name = sql.Identifier(view.schema, view.name)
     shown = f"materialized view {one_line(view.schema)}.{one_line(view.name)}"
     if view.hidden_rows:
@@ -191,7 +192,7 @@ def _refresh(place: Place, clock: Clock, view: _View) -> None:
         ) from None
 
 
-def _renew_statistics(place: Place, clock: Clock, view: _View, below: list[_View]) -> None:
+def _renew_statistics(place: Place, clock: SliceClock, view: _View, below: list[_View]) -> None:
     """Replace what statistics show of a materialized view that no longer has a row, as its tables have none.
 
     With a row in each of these it has one, too, mostly. Where it has none, the gate says so. `below`: the materialized
@@ -227,7 +228,7 @@ def _has_missing(place: Place, table: sql.Composable) -> sql.Composed:
     return _HAS_MISSING.format(table=table, work=place.state("work"), masked_column=place.state("masked_column"))
 
 
-def _vacuum_once(place: Place, clock: Clock, rel: int, name: sql.Identifier) -> None:
+def _vacuum_once(place: Place, clock: SliceClock, rel: int, name: sql.Identifier) -> None:
     began = place.state("vacuumed")
     with place.as_master() as opened:
         opened.run(sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(began, sql.Literal(rel)))
@@ -235,7 +236,7 @@ def _vacuum_once(place: Place, clock: Clock, rel: int, name: sql.Identifier) -> 
     _vacuum(place, clock, rel, sql.SQL("VACUUM {}").format(name), unless.format(began, sql.Literal(rel)))
 
 
-def _vacuum(place: Place, clock: Clock, rel: int, statement: sql.Composable, unless: sql.Composable) -> None:
+def _vacuum(place: Place, clock: SliceClock, rel: int, statement: sql.Composable, unless: sql.Composable) -> None:
     """VACUUM a table, or wait until that of an earlier slice has ended."""
 
     def work() -> None:
@@ -249,7 +250,9 @@ def _vacuum(place: Place, clock: Clock, rel: int, statement: sql.Composable, unl
     place.unattended(work, clock)
 
 
-def _marked(place: Place, clock: Clock, rel: int, statements: sql.Composable, unless: sql.Composable = _NEVER) -> None:
+def _marked(
+    place: Place, clock: SliceClock, rel: int, statements: sql.Composable, unless: sql.Composable = _NEVER
+) -> None:
     """Run statements with their mark, which is not made if `unless` holds then.
 
     What they call runs as the relation's owner, so as the masking role.

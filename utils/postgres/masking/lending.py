@@ -21,8 +21,9 @@ from utils.foreign_text import listed, one_line
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.event_triggers import refuse_dangerous_triggers
 from utils.postgres.masking.attached import refuse_what_was_added
-from utils.postgres.masking.sessions import Clock, Place
+from utils.postgres.masking.sessions import Place
 from utils.postgres.session import Session
+from utils.postgres.slice_clock import SliceClock
 
 # Each lock takes a place in a table of the server's, so a transaction takes so many tables and no more.
 BATCH = 100
@@ -69,7 +70,7 @@ class _Relation(NamedTuple):
         return f"{one_line(self.schema)}.{one_line(self.name)} of {one_line(self.owner)!r}"
 
 
-def lend_only(place: Place, clock: Clock, owners: Collection[str] | None) -> None:
+def lend_only(place: Place, clock: SliceClock, owners: Collection[str] | None) -> None:
     """Make the masking role the owner of what belongs to these owners, or to anybody (None), and of nothing else.
 
     Raises StepFailed for what holds rows to mask and cannot be lent.
@@ -116,13 +117,13 @@ def _schemas_in_use(opened: Session, place: Place) -> set[str]:
     return {schema for (schema,) in found}
 
 
-def return_relations(place: Place, clock: Clock) -> None:
+def return_relations(place: Place, clock: SliceClock) -> None:
     """Give everything back to its owner."""
     lend_only(place, clock, ())
 
 
 def _batch_by_batch(
-    place: Place, clock: Clock, found: list[_Relation], work: Callable[[Session, Place, Sequence[_Relation]], None]
+    place: Place, clock: SliceClock, found: list[_Relation], work: Callable[[Session, Place, Sequence[_Relation]], None]
 ) -> None:
     for start in range(0, len(found), BATCH):
         clock.remaining()

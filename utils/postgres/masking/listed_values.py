@@ -17,9 +17,10 @@ from psycopg2 import sql
 
 from utils.foreign_text import one_line
 from utils.postgres.masking.salt_table import SALT_TABLE, give_salt
-from utils.postgres.masking.sessions import Clock, Place, read_only
+from utils.postgres.masking.sessions import Place, read_only
 from utils.postgres.masking.state import Task, seal
 from utils.postgres.session import Session
+from utils.postgres.slice_clock import SliceClock
 
 PAGES = 32768
 QUICK_SECONDS = 10.0
@@ -142,7 +143,7 @@ class _Table(NamedTuple):
     pages: int
 
 
-def values_of_no_row(place: Place, clock: Clock, tasks: list[Task]) -> list[str]:
+def values_of_no_row(place: Place, clock: SliceClock, tasks: list[Task]) -> list[str]:
     """Return of which columns statistics list a value that no row has. Everything has to be lent.
 
     What is left is recorded after each range of pages, for the next slice. Once something is returned, that is
@@ -245,7 +246,7 @@ def _record(place: Place, listing: _Listing, at: tuple[int, int], unseen: set[in
         )
 
 
-def _go_on(opened: Session, clock: Clock) -> None:
+def _go_on(opened: Session, clock: SliceClock) -> None:
     """End the transaction, with the locks that it holds, and begin another one that cannot write either."""
     opened.connection.commit()
     read_only(opened, clock)

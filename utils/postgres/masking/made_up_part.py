@@ -9,8 +9,8 @@ from __future__ import annotations
 from psycopg2 import sql
 
 from utils.postgres.masking.made_up_row import analyzing_with_parents, made_up_row
-from utils.postgres.masking.sessions import Clock
 from utils.postgres.session import Session
+from utils.postgres.slice_clock import SliceClock
 
 # Tables of which statistics list what they and their parts have, the deepest first; and whether they have such parts.
 # A partitioned one among these counts for its partitions only. No foreign table is a part, as it would be read.
@@ -33,7 +33,7 @@ _INHERITED = sql.SQL("""
 """)
 
 
-def renew_inherited(opened: Session, rels: list[int], clock: Clock) -> None:
+def renew_inherited(opened: Session, rels: list[int], clock: SliceClock) -> None:
     """Replace what statistics show of former parts of these tables, each of them in a transaction.
 
     The new part has a row if nothing else has one, and is dropped again. It comes as a whole with that row, so no

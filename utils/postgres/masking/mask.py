@@ -32,7 +32,7 @@ from utils.postgres.masking.lending import close_schemas, database_owner, return
 from utils.postgres.masking.masked_databases import databases_to_mask
 from utils.postgres.masking.own_sql import run_own_sql
 from utils.postgres.masking.restoring import restore_dependents, restore_event_triggers
-from utils.postgres.masking.sessions import MARGIN_SECONDS, Clock, OutOfTime, Place
+from utils.postgres.masking.sessions import Place
 from utils.postgres.masking.state import (
     ADDED,
     ANALYZED,
@@ -55,15 +55,18 @@ from utils.postgres.masking.state import (
 from utils.postgres.masking.work import PolicyRefused, plan_work
 from utils.postgres.own_roles import OwnLogin, admit_own_role, dismiss_own_role, drop_own_role, open_own_role
 from utils.postgres.session import UNICODE, Server, Session, SqlRefused
+from utils.postgres.slice_clock import OutOfTime, SliceClock
 
 T = TypeVar("T")
+# What is left of a slice when no further statement begins: its end, its answer and the closing of its sessions.
+MARGIN_SECONDS = 30.0
 
 # What happens in each database, in this order. All of them are through the first two before the first row is changed.
-_BEFORE: tuple[tuple[str, Callable[[Place, Clock], None]], ...] = (
+_BEFORE: tuple[tuple[str, Callable[[Place, SliceClock], None]], ...] = (
     (BARED, lambda place, clock: take_dependents_away(place)),
     (TRIED, lambda place, clock: _staged(place, TRIED, try_tables, clock)),
 )
-_THEN: tuple[tuple[str, Callable[[Place, Clock], None]], ...] = (
+_THEN: tuple[tuple[str, Callable[[Place, SliceClock], None]], ...] = (
     (MASKED, mask_tables),
     (RESTORED, restore_dependents),
     (ADDED, run_own_sql),
@@ -110,7 +113,7 @@ def mask_slice(
     Raises MaskingGateFailed where the copy is not masked as the policy asks, StepFailed for what a person has to act
     on, which is found before the first row is changed wherever that is possible, and TemporaryFailure.
     """
-    clock = Clock(time_left)
+    clock = SliceClock(time_left, MARGIN_SECONDS)
     databases, findings = databases_to_mask(cluster)
     if faults := unmatched_databases(policy, databases):
         raise StepFailed(f"The masking policy does not fit the cluster, and nothing was changed: {listed(faults)}")
@@ -188,7 +191,9 @@ def _remove_state(place: Place) -> None:
             opened.run(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(role)))
 
 
-def _advance(place: Place, clock: Clock, stages: tuple[tuple[str, Callable[[Place, Clock], None]], ...]) -> None:
+def _advance(
+    place: Place, clock: SliceClock, stages: tuple[tuple[str, Callable[[Place, SliceClock], None]], ...]
+) -> None:
     """Bring a database through the stages that it has not passed."""
     with place.kept.keeping():
         for stage, work in stages:
@@ -199,12 +204,12 @@ def _advance(place: Place, clock: Clock, stages: tuple[tuple[str, Callable[[Plac
                 work(place, clock)
 
 
-def _give_back(place: Place, clock: Clock) -> None:
+def _give_back(place: Place, clock: SliceClock) -> None:
     restore_event_triggers(place)
     return_relations(place, clock)
 
 
-def _staged(place: Place, stage: str, work: Callable[[Place, Clock], None], clock: Clock) -> None:
+def _staged(place: Place, stage: str, work: Callable[[Place, SliceClock], None], clock: SliceClock) -> None:
     work(place, clock)
     with place.as_master() as opened:
         pass_stage(opened, place, stage)

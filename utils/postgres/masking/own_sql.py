@@ -14,10 +14,11 @@ from utils.errors import StepFailed
 from utils.foreign_text import listed, one_line
 from utils.masking.policy import Check, OwnSql
 from utils.postgres.masking.lending import lend_only
-from utils.postgres.masking.sessions import Clock, Place
+from utils.postgres.masking.sessions import Place
 from utils.postgres.masking.state import ADDED, pass_stage
 from utils.postgres.masking.transactions import run_outlasting
 from utils.postgres.session import Session
+from utils.postgres.slice_clock import SliceClock
 
 # Sequences of lent tables are parts of these, and what is temporary goes with its session: also in the middle of this
 # query, which then finds it without an identity.
@@ -34,7 +35,7 @@ _MADE = sql.SQL("""
 """)
 
 
-def run_own_sql(place: Place, clock: Clock) -> None:
+def run_own_sql(place: Place, clock: SliceClock) -> None:
     """Run each entry that has not been run."""
     with place.as_master() as opened:
         entries = own_sql(opened, place)

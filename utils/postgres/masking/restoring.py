@@ -28,10 +28,11 @@ from utils.postgres.masking.dependents import (
     statistics_owners,
 )
 from utils.postgres.masking.lending import lend_only, owners_of
-from utils.postgres.masking.sessions import Clock, Place, lock
+from utils.postgres.masking.sessions import Place, lock
 from utils.postgres.masking.state import RESTORED, pass_stage, prove_seal
 from utils.postgres.masking.transactions import run_outlasting
 from utils.postgres.session import Session
+from utils.postgres.slice_clock import SliceClock
 
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s."]+)'
 _RESTORES = (
@@ -41,7 +42,7 @@ _RESTORES = (
 )
 
 
-def restore_dependents(place: Place, clock: Clock) -> None:
+def restore_dependents(place: Place, clock: SliceClock) -> None:
     """Restore everything but what waits for the policy's statements and ANALYZE, and what takes long one by one."""
     for phase in range(IN_THE_END):
         if phase in (INDEXES, FOREIGN_KEYS):
@@ -78,7 +79,7 @@ def _alter(place: Place, phase: int) -> None:
         opened.run(sql.SQL("UPDATE {} SET restored_at = now() WHERE phase = %s").format(place.state("undo")), (phase,))
 
 
-def _build(place: Place, clock: Clock, phase: int) -> None:
+def _build(place: Place, clock: SliceClock, phase: int) -> None:
     """Restore what reads rows, as it has to be recreated, while the masking role owns these tables.
 
     An index is created in a session of the master user's, which silences event triggers; what it calls runs as the
@@ -109,7 +110,7 @@ def _named(statement: str) -> str:
     return "What was dropped"
 
 
-def _build_one(place: Place, clock: Clock, each: _Left) -> None:
+def _build_one(place: Place, clock: SliceClock, each: _Left) -> None:
     undo, statement, number = place.state("undo"), sql.SQL(each.statement), sql.Literal(each.number)
     mark = sql.SQL("UPDATE {} SET restored_at = now() WHERE number = {}").format(undo, number)
     if each.by_masker:

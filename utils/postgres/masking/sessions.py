@@ -21,10 +21,9 @@ from utils.postgres.databases import DatabaseCluster
 from utils.postgres.kept_connections import KeptConnections
 from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import Server, Session, SqlRefused, refusable_session
+from utils.postgres.slice_clock import OutOfTime, SliceClock
 from utils.sqlstates import passes
 
-# What is left of a slice when no further statement begins: its end, its answer and the closing of its sessions.
-MARGIN_SECONDS = 30.0
 _NOT_IN_REPERTOIRE = "22021"
 # PostgreSQL's documentation, "Client Connection Defaults": since 14.
 CHECKS_THE_CONNECTION_SINCE = 140000
@@ -37,22 +36,6 @@ _AS_MEMBER = sql.SQL(
     " ELSE '' END;"
     " EXECUTE {text}; EXECUTE 'REVOKE ' || {member} || ' FROM CURRENT_USER'; END $member$"
 )
-
-
-class OutOfTime(Exception):
-    """The slice has no time left; the next one continues. Never leaves a step."""
-
-
-class Clock(Struct, frozen=True):
-    """How long the slice may still work."""
-
-    time_left: Callable[[], float]
-
-    def remaining(self) -> float:
-        """Return the seconds for further work. Raises OutOfTime where there are none."""
-        if (seconds := self.time_left() - MARGIN_SECONDS) <= 0:
-            raise OutOfTime
-        return seconds
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -166,7 +149,7 @@ class Place(Struct, frozen=True, kw_only=True):
         return sql.Identifier(self.schema, table)
 
     def outlasting(
-        self, statements: sql.Composable, clock: Clock, key: int, *, done: sql.Composable, mark: sql.Composable
+        self, statements: sql.Composable, clock: SliceClock, key: int, *, done: sql.Composable, mark: sql.Composable
     ) -> None:
         """Run statements and their mark as the master user in one transaction, also when this process is gone.
 
@@ -186,7 +169,7 @@ class Place(Struct, frozen=True, kw_only=True):
 
         self.unattended(work, clock)
 
-    def unattended(self, work: Callable[[], None], clock: Clock) -> None:
+    def unattended(self, work: Callable[[], None], clock: SliceClock) -> None:
         """Do work whose last statement continues when this slice ends and OutOfTime is raised."""
         run = _Run(work)
         thread = threading.Thread(target=run, daemon=True)
@@ -198,7 +181,7 @@ class Place(Struct, frozen=True, kw_only=True):
             raise run.error
 
 
-def read_only(opened: Session, clock: Clock) -> None:
+def read_only(opened: Session, clock: SliceClock) -> None:
     """Let the transaction that begins write nothing, and each of its statements end with the slice."""
     opened.run(sql.SQL("SET TRANSACTION READ ONLY"))
     milliseconds = int(clock.remaining() * 1000)

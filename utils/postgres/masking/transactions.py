@@ -14,9 +14,10 @@ from psycopg2 import sql
 
 from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import one_line
-from utils.postgres.masking.sessions import Clock, Place, as_text, lock
+from utils.postgres.masking.sessions import Place, as_text, lock
 from utils.postgres.masking.state import prove_seal, seal
 from utils.postgres.session import Session
+from utils.postgres.slice_clock import SliceClock
 
 
 def begin(opened: Session, known: Session, place: Place, key: int) -> int:
@@ -64,7 +65,7 @@ def settle(known: Session, place: Place, key: int) -> None:
 def run_outlasting(
     place: Place,
     statements: sql.Composable,
-    clock: Clock,
+    clock: SliceClock,
     key: int,
     *,
     done: Callable[[Session], bool],

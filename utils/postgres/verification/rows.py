@@ -122,7 +122,7 @@ def unmatched(named: Sequence[Pattern], tables: Sequence[Table]) -> Iterator[str
 
 
 def count_tables(
-    reader: Reader, tables: Sequence[Table], done: set[tuple[str, str]], prove_time: Callable[[], None]
+    reader: Reader, tables: Sequence[Table], done: set[tuple[str, str]], prove_time: Callable[[], float]
 ) -> Iterator[TableRows]:
     """Yield the rows of each table that is not done. `prove_time` is called before each statement, and may raise."""
     left = [each for each in tables if (each.schema, each.name) not in done]

@@ -297,7 +297,7 @@ class SourceDatabase:
         else:
             yield newest_compared(scope, column[2], self._found.newest.get(number), moment, self._rules)
 
-    def rows(self, prove_time: Callable[[], None]) -> Iterator[CheckResult]:
+    def rows(self, prove_time: Callable[[], float]) -> Iterator[CheckResult]:
         """Count what can be compared, and yield how the numbers differ. `prove_time` may raise between two tables."""
         with self._answering(ROWS) as results:
             tables = self._tables(results)

@@ -28,6 +28,7 @@ from utils.postgres.databases import (
 from utils.postgres.foreign_keys import ForeignKey
 from utils.postgres.own_roles import admit_own_role, dismiss_own_role, open_own_role
 from utils.postgres.session import HELD, Server, Session, SqlRefused
+from utils.postgres.slice_clock import OutOfTime, SliceClock
 from utils.postgres.verification.fingerprint import schema_fingerprint
 from utils.postgres.verification.integrity import (
     BATCH,
@@ -59,25 +60,9 @@ from utils.verification.policy import MIB, DatabaseChecks, NewestRow, OwnCheck, 
 from utils.verification.source import databases_compared
 
 _OTHERS, _DATABASES = "/others", "/source databases"
-# What is left of a slice when no further check begins: its end, its answer, and taking the role's rights back.
+# What has to be left of a slice beside all the time that a check has: its end, its answer, and taking the role's
+# rights back.
 MARGIN_SECONDS = 60.0
-
-
-class OutOfTime(Exception):
-    """The slice has no time left; the next one continues. Never leaves a step."""
-
-
-class Clock:
-    """How long the slice may still work. A check begins only if it could take all the time that it has."""
-
-    def __init__(self, time_left: Callable[[], float], limit_seconds: int) -> None:
-        self._time_left = time_left
-        self._needed = limit_seconds + MARGIN_SECONDS
-
-    def prove_time(self) -> None:
-        """Raise OutOfTime where no further check may begin."""
-        if self._time_left() < self._needed:
-            raise OutOfTime
 
 
 def verify_slice(
@@ -117,7 +102,7 @@ def _checked(
     source: LiveSource | None,
 ) -> bool:
     """Check as `verify_slice` says. The role that reads exists for the length of a slice."""
-    clock = Clock(time_left, policy.check_seconds)
+    clock = SliceClock(time_left, policy.check_seconds + MARGIN_SECONDS)
     role = reader_role(fingerprint)
     with cluster.maintenance() as maintenance:
         entered, left_out, warnings = databases_to_enter(cluster, maintenance)
@@ -133,7 +118,7 @@ def _checked(
         entered_source = _source(source, policy, found, names, clock) if source is not None else None
         for name in entered:
             if not _is_left_out(policy, name) and f"{name}/" not in found.done:
-                clock.prove_time()
+                clock.remaining()
                 reader = Reader(
                     cluster=cluster, server=server, login=login, database=name, limit_seconds=policy.check_seconds
                 )
@@ -155,7 +140,7 @@ class _Database:
         policy: VerificationPolicy,
         found: Found,
         snapshot_at: dt.datetime,
-        clock: Clock,
+        clock: SliceClock,
         source: EnteredSource | None,
     ) -> None:
         self._cluster, self._reader, self._policy, self._found = cluster, reader, policy, found
@@ -210,7 +195,7 @@ class _Database:
 
     def _once(self, key: str, work: Callable[[], Iterable[CheckResult]]) -> None:
         if (whole := f"{self._name}/{key}") not in self._found.done:
-            self._clock.prove_time()
+            self._clock.remaining()
             self._found.results += list(work())
             self._found.done.add(whole)
 
@@ -236,7 +221,7 @@ class _Database:
             self._found.done.add(key)
             return
         done = {(each.schema, each.table) for each in database.tables}
-        for each in count_tables(self._reader, tables, done, self._clock.prove_time):
+        for each in count_tables(self._reader, tables, done, self._clock.remaining):
             database.tables.append(each)
         for name in unmatched(self._rules.count, tables):
             question = Question(name="rows", kind="rows", scope=f"{self._name}.{name}", expected="a table")
@@ -307,13 +292,13 @@ class _Database:
             return
         database = self._found.databases[self._name]
         compared = SourceDatabase(self._source, self._reader, self._rules, self._policy, rules, database)
-        self._clock.prove_time()
+        self._clock.remaining()
         try:
             if (why := compared.why_unfit()) is None:
                 self._once("source/schema", compared.schema)
                 for number, wanted in enumerate(self._rules.newest_rows):
                     self._once(f"source/newest/{number}", partial(compared.newest, number, wanted))
-                self._once("source/rows", partial(compared.rows, self._clock.prove_time))
+                self._once("source/rows", partial(compared.rows, self._clock.remaining))
         except CutShort as error:
             why = str(error)
         if why is not None:
@@ -392,10 +377,10 @@ def _unknown_databases(policy: VerificationPolicy, entered: list[str]) -> Iterat
 
 
 def _source(
-    source: LiveSource, policy: VerificationPolicy, found: Found, names: list[str], clock: Clock
+    source: LiveSource, policy: VerificationPolicy, found: Found, names: list[str], clock: SliceClock
 ) -> EnteredSource | None:
     """Return the source once it was entered, and say once which databases it has and the copy has not."""
-    clock.prove_time()
+    clock.remaining()
     entered = enter_source(source, found)
     if entered is not None and policy.source is not None and _DATABASES not in found.done:
         here, there = (
