@@ -11,8 +11,8 @@ import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from utils.masking.fields import MAX_BYTES, InvalidPolicy
 from utils.masking.reading import read_policy
+from utils.policies.fields import MAX_BYTES, InvalidPolicy
 from utils.verification.reading import read_verification_policy
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from utils.masking.policy import (
     SetNull,
     Text,
 )
-from utils.masking.yaml_nodes import Faults, Mapping, Node, Scalar, Sequence
+from utils.policies.yaml_nodes import Faults, Mapping, Node, Scalar, Sequence
 
 # A letter that is no hexadecimal digit, so that a masked value is known from one that only has such digits.
 HASH_LENGTHS = range(5, 65)

@@ -17,7 +17,6 @@ from utils.foreign_text import listed, one_line
 from utils.masking.columns import Catalogue, Column, ColumnKey, ForeignKey, Relation
 from utils.masking.expressions import names_in
 from utils.masking.fitting import column_faults, group_faults
-from utils.masking.patterns import matches
 from utils.masking.policy import (
     KEEPABLE_TYPES,
     Action,
@@ -28,6 +27,7 @@ from utils.masking.policy import (
     MaskingPolicy,
     SetNull,
 )
+from utils.policies.patterns import matches
 
 _NOT_TABLES = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 

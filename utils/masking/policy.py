@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
+from utils.policies.patterns import Pattern
+
 OtherPaths = Literal["remove", "fail", "keep"]
 Unclassified = Literal["fail", "list"]
 LargeObjects = Literal["refuse", "empty"]
@@ -143,21 +145,6 @@ class Json(Struct, frozen=True, tag="json"):
 Action: TypeAlias = (
     Keep | SetNull | Constant | Hash | Email | Name | Phone | Text | Number | DateShift | Expression | Each | Json
 )
-
-
-class Pattern(Struct, frozen=True):
-    """A name in parts, such as schema, table and column, in which * and ? may stand for others."""
-
-    text: str
-    parts: tuple[str, ...]
-    """Regular expressions, one for each part of the name."""
-    name: tuple[str, ...] | None
-    """The one name that it means, unless it has wildcards."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether it means one name only."""
-        return self.name is not None
 
 
 class ColumnRule(Struct, frozen=True):

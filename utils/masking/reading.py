@@ -7,7 +7,6 @@ from typing import get_args
 
 from utils.foreign_text import listed, one_line
 from utils.masking.actions import read_action
-from utils.masking.fields import FieldReader, InvalidPolicy, refuse_if_too_long
 from utils.masking.policy import (
     KEEPABLE_TYPES,
     Check,
@@ -19,32 +18,23 @@ from utils.masking.policy import (
     TableRule,
     Unclassified,
 )
-from utils.masking.yaml_nodes import Faults, Mapping, Node, Scalar, read_yaml
+from utils.policies.fields import FieldReader, read_policy_text
+from utils.policies.yaml_nodes import Mapping, Node, Scalar
 
-VERSION = "1"
 MAX_CANARIES = 100
 CANARY_LENGTHS = (6, 200)
 
 
 def read_policy(text: str) -> MaskingPolicy:
     """Return the policy. Raises InvalidPolicy with everything that is wrong with it."""
-    refuse_if_too_long(text)
-    faults = Faults()
-    policy = _Reader(faults).policy(read_yaml(text, faults))
-    if faults or policy is None:
-        raise InvalidPolicy(faults.sentences())
-    return policy
+    return read_policy_text(text, lambda faults, node: _Reader(faults).policy(node))
 
 
 class _Reader(FieldReader):
     """Reads each part of a policy. What is wrong is noted, and the rest is read all the same."""
 
-    def policy(self, node: Node | None) -> MaskingPolicy | None:
-        if node is None:
-            return None
-        fields = self.fields(node, "the policy", {"version", "databases"}, {"unclassified", "types"})
-        if "version" in fields and fields["version"] != Scalar(fields["version"].line, VERSION):
-            self.faults.add(fields["version"].line, f"`version` is {VERSION}: no other is known.")
+    def policy(self, node: Node) -> MaskingPolicy:
+        fields = self.head(node, {"databases"}, {"unclassified", "types"})
         return MaskingPolicy(
             unclassified=self.choice(fields, "unclassified", get_args(Unclassified)),
             kept_types=frozenset(self._kept_types(fields.get("types"))),

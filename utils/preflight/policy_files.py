@@ -12,7 +12,7 @@ from utils.changes import asked_once
 from utils.contracts.policy_locations import PolicyLocation
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
-from utils.masking.fields import MAX_BYTES, InvalidPolicy
+from utils.policies.fields import MAX_BYTES, InvalidPolicy
 from utils.request.next_command import START_ANEW
 from utils.state.policy_text import policy_hash
 

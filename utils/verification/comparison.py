@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from utils.contracts.verification import CheckResult
 from utils.foreign_text import listed, one_line
-from utils.masking.patterns import matches
+from utils.policies.patterns import matches
 from utils.verification.found import Baseline, DatabaseFound, Found, KnownDatabase, Total
 from utils.verification.policy import VerificationPolicy
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from utils.masking.policy import Pattern
+from utils.policies.patterns import Pattern
 
 SchemaChanges = Literal["report", "fail"]
 MIB = 1024 * 1024

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import get_args
 
 from utils.foreign_text import one_line
-from utils.masking.fields import FieldReader, InvalidPolicy, refuse_if_too_long
-from utils.masking.policy import Pattern
-from utils.masking.yaml_nodes import Faults, Mapping, Node, Scalar, Sequence, read_yaml
+from utils.policies.fields import FieldReader, read_policy_text
+from utils.policies.patterns import Pattern
+from utils.policies.yaml_nodes import Mapping, Node, Scalar, Sequence
 from utils.verification.policy import (
     DatabaseChecks,
     NewestRow,
@@ -20,7 +20,6 @@ from utils.verification.policy import (
     VerificationPolicy,
 )
 
-VERSION = "1"
 # A check has to fit into a slice, which has twelve minutes, beside what comes before it and after it.
 CHECK_SECONDS = (1, 480)
 COUNT_BELOW_MB = (0, 1_000_000)
@@ -33,22 +32,13 @@ ANY_AGE = "any"
 
 def read_verification_policy(text: str) -> VerificationPolicy:
     """Return the policy. Raises InvalidPolicy with everything that is wrong with it."""
-    refuse_if_too_long(text)
-    faults = Faults()
-    policy = _Reader(faults).policy(read_yaml(text, faults))
-    if faults or policy is None:
-        raise InvalidPolicy(faults.sentences())
-    return policy
+    return read_policy_text(text, lambda faults, node: _Reader(faults).policy(node))
 
 
 class _Reader(FieldReader):
-    def policy(self, node: Node | None) -> VerificationPolicy | None:
-        if node is None:
-            return None
+    def policy(self, node: Node) -> VerificationPolicy:
         bounds = {"check_seconds", "count_below_mb", "max_loss_percent", "schema_changes"}
-        fields = self.fields(node, "the policy", {"version"}, {*bounds, "leave_out", "source", "databases"})
-        if "version" in fields and fields["version"] != Scalar(fields["version"].line, VERSION):
-            self.faults.add(fields["version"].line, f"`version` is {VERSION}: no other is known.")
+        fields = self.head(node, set(), {*bounds, "leave_out", "source", "databases"})
         default = VerificationPolicy()
         return VerificationPolicy(
             check_seconds=self._whole(fields, "check_seconds", CHECK_SECONDS, default.check_seconds),

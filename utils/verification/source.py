@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from utils.contracts.verification import CheckResult
 from utils.foreign_text import MAX_SENTENCE, listed, one_line
-from utils.masking.patterns import matches
 from utils.masking.policy import DatabaseRules, Keep
+from utils.policies.patterns import matches
 from utils.verification.found import DatabaseFound, TableRows, totals_of
 from utils.verification.policy import SourceRules
 

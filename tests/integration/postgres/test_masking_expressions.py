@@ -21,7 +21,7 @@ from utils.masking.actions import read_action
 from utils.masking.columns import Column
 from utils.masking.fitting import column_faults
 from utils.masking.policy import Action
-from utils.masking.yaml_nodes import Faults, read_yaml
+from utils.policies.yaml_nodes import Faults, read_yaml
 from utils.postgres.masking.catalogue import read_catalogue
 from utils.postgres.masking.expressions import distinct_by, masked_value, not_masked, refused
 from utils.postgres.session import Session, session

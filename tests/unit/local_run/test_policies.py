@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from scripts.local_run.policies import POLICY, NoPolicy, own_masking_policy, own_verification_policy
-from utils.masking.fields import MAX_BYTES
+from utils.policies.fields import MAX_BYTES
 
 CHECKS = "version: 1\nmax_loss_percent: 5\n"
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.masking.fields import MAX_BYTES, InvalidPolicy
 from utils.masking.policy import (
     Constant,
     DateShift,
@@ -26,6 +25,7 @@ from utils.masking.policy import (
     Text,
 )
 from utils.masking.reading import read_policy
+from utils.policies.fields import MAX_BYTES, InvalidPolicy
 
 FRAME = "version: 1\ndatabases:\n  shop:\n    columns:\n"
 

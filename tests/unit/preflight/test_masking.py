@@ -10,7 +10,7 @@ from tests.unit.support import LIMITS, OPERATION, a_plan
 from utils.aws import client
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import StepFailed
-from utils.masking.fields import MAX_BYTES
+from utils.policies.fields import MAX_BYTES
 from utils.preflight.masking import plan_masking, planned_text, resumed_masking_problems
 from utils.state.policy_text import policy_hash
 

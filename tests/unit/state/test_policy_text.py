@@ -7,7 +7,7 @@ import pytest
 from tests.unit.support import EXECUTION, NOW, OPERATION, STATE_TABLE
 from utils.aws import client
 from utils.errors import StepFailed
-from utils.masking.fields import MAX_BYTES
+from utils.policies.fields import MAX_BYTES
 from utils.state.operation import OperationState
 from utils.state.policy_text import keep_policy, kept_policy, policy_hash
 

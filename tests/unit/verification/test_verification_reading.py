@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.support import ROOT
-from utils.masking.fields import MAX_BYTES, InvalidPolicy
+from utils.policies.fields import MAX_BYTES, InvalidPolicy
 from utils.verification.policy import SourceRules, VerificationPolicy
 from utils.verification.reading import MAX_OWN_CHECKS, read_verification_policy
 

@@ -11,8 +11,7 @@ from psycopg2 import sql
 
 from utils.contracts.verification import CheckResult
 from utils.foreign_text import listed, one_line
-from utils.masking.patterns import matches
-from utils.masking.policy import Pattern
+from utils.policies.patterns import Pattern, matches
 from utils.postgres.foreign_keys import FOREIGN_KEYS, ForeignKey
 from utils.postgres.session import Session
 from utils.postgres.verification.foreign_tables import FOREIGN_BELOW

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 from psycopg2 import sql
 
-from utils.masking.patterns import matches
-from utils.masking.policy import Pattern
+from utils.policies.patterns import Pattern, matches
 from utils.postgres.verification.reader import CutShort, Reader
 from utils.verification.found import TableRows
 

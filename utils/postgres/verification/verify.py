@@ -17,7 +17,7 @@ from psycopg2 import sql
 from utils.contracts.verification import CheckKind, CheckResult
 from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import MAX_SENTENCE, listed, one_line
-from utils.masking.patterns import matches
+from utils.policies.patterns import matches
 from utils.postgres.databases import (
     ANY_BYTES,
     DatabaseCluster,

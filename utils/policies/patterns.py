@@ -11,11 +11,26 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from utils.masking.policy import Pattern
+from msgspec import Struct
 
 MAX_ALTERNATIVES = 1000
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."{}]*(?:\{[^{}"]*\}[^."{}]*)*)')
 _BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+class Pattern(Struct, frozen=True):
+    """A name in parts, such as schema, table and column, in which * and ? may stand for others."""
+
+    text: str
+    parts: tuple[str, ...]
+    """Regular expressions, one for each part of the name."""
+    name: tuple[str, ...] | None
+    """The one name that it means, unless it has wildcards."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it means one name only."""
+        return self.name is not None
 
 
 class InvalidPattern(ValueError):

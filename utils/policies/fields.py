@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from utils.foreign_text import listed, one_line
-from utils.masking.patterns import InvalidPattern, parse_patterns
-from utils.masking.policy import Pattern
-from utils.masking.yaml_nodes import Faults, Mapping, Node, Scalar, Sequence
+from utils.policies.patterns import InvalidPattern, Pattern, parse_patterns
+from utils.policies.yaml_nodes import Faults, Mapping, Node, Scalar, Sequence, read_yaml
 
+T = TypeVar("T")
+# The only version of either policy.
+VERSION = "1"
 # What fits, compressed, into an item of the state table beside all else.
 MAX_BYTES = 256 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,99}")
@@ -24,10 +26,16 @@ class InvalidPolicy(Exception):
         self.faults = faults
 
 
-def refuse_if_too_long(text: str) -> None:
-    """Raise InvalidPolicy for a text that would not fit into the state table."""
+def read_policy_text(text: str, read: Callable[[Faults, Node], T | None]) -> T:
+    """Return the policy that a reader makes of a text. Raises InvalidPolicy with everything that is wrong with it."""
     if (size := len(text.encode(errors="replace"))) > MAX_BYTES:
         raise InvalidPolicy([f"The policy has {size} bytes. It may have {MAX_BYTES}."])
+    faults = Faults()
+    node = read_yaml(text, faults)
+    policy = read(faults, node) if node is not None else None
+    if faults or policy is None:
+        raise InvalidPolicy(faults.sentences())
+    return policy
 
 
 class FieldReader:
@@ -35,6 +43,13 @@ class FieldReader:
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
+
+    def head(self, node: Node, needed: set[str], optional: set[str]) -> dict[str, Node]:
+        """Return the fields of the policy itself, whose version has to be the known one."""
+        fields = self.fields(node, "the policy", {"version", *needed}, optional)
+        if "version" in fields and fields["version"] != Scalar(fields["version"].line, VERSION):
+            self.faults.add(fields["version"].line, f"`version` is {VERSION}: no other is known.")
+        return fields
 
     def names(self, node: Node | None, what: str) -> Iterator[tuple[Scalar, Node]]:
         """Yield the entries of a mapping whose keys are names."""

@@ -1,0 +1,1 @@
+"""How a policy is read from its text, of masking or of verification: YAML, its fields, and names with wildcards."""
