@@ -53,6 +53,19 @@ def test_each_folder_is_a_function_and_each_function_a_folder() -> None:
     assert sorted(map(folder_of, FUNCTIONS)) == FOLDERS
 
 
+def test_functions_stand_in_the_order_of_the_workflow() -> None:
+    named = RESOURCES["StateMachine"]["Properties"]["DefinitionSubstitutions"]
+    steps = [name.removesuffix("Arn") for name in named if name.endswith("FunctionArn")]
+    assert [name for name in FUNCTIONS if name in OF_THE_PIPELINE] == steps
+
+
+@pytest.mark.parametrize("logical_id", FUNCTIONS)
+def test_a_functions_log_group_and_role_follow_it(logical_id: str) -> None:
+    names, name = list(RESOURCES), logical_id.removesuffix("Function")
+    at = names.index(logical_id)
+    assert names[at + 1 : at + 3] == [f"{name}Logs", f"{name}Role"]
+
+
 @pytest.mark.parametrize("logical_id", FUNCTIONS)
 def test_a_function_is_deployed_from_the_folder_of_its_name(logical_id: str) -> None:
     folder = folder_of(logical_id)
