@@ -5,19 +5,17 @@ None stands for what RDS does not report, which is no answer: it is neither take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from utils.contracts.settings import SETTINGS
+from utils.contracts.settings import EXTENDED_SUPPORT, NO_EXTENDED_SUPPORT, SETTINGS, Setting
 
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
 
 IN_SYNC = "in-sync"
-EXTENDED_SUPPORT = "open-source-rds-extended-support"
-NO_EXTENDED_SUPPORT = f"{EXTENDED_SUPPORT}-disabled"
 
 
 class ClusterSettings(Struct, frozen=True, kw_only=True):
@@ -112,7 +110,7 @@ class MasterSecret(Struct, frozen=True, kw_only=True):
 def read_cluster_settings(raw: DBClusterTypeDef) -> ClusterSettings:
     """Return the settings that RDS reports of a cluster."""
     return ClusterSettings(
-        values={each.name: _read(raw, each.name, each.of_cluster) for each in SETTINGS if each.of_cluster},
+        values={each.name: _read(raw, each, each.of_cluster) for each in SETTINGS if each.of_cluster},
         copy_tags_to_snapshot=raw.get("CopyTagsToSnapshot"),
     )
 
@@ -121,7 +119,7 @@ def read_instance_settings(raw: DBInstanceTypeDef) -> InstanceSettings:
     """Return the settings that RDS reports of an instance."""
     groups = raw.get("DBParameterGroups", [])
     return InstanceSettings(
-        values={each.name: _read(raw, each.name, each.of_instance) for each in SETTINGS if each.of_instance},
+        values={each.name: _read(raw, each, each.of_instance) for each in SETTINGS if each.of_instance},
         db_instance_class=raw.get("DBInstanceClass"),
         availability_zone=raw.get("AvailabilityZone"),
         promotion_tier=raw.get("PromotionTier"),
@@ -167,33 +165,9 @@ def lifecycle(extended_support: bool) -> str:
     return EXTENDED_SUPPORT if extended_support else NO_EXTENDED_SUPPORT
 
 
-def _read(raw: Mapping[str, Any], name: str, path: str) -> Any:
+def _read(raw: Mapping[str, Any], setting: Setting, path: str) -> Any:
     """Return a setting's value in the words of the plan. Most are reported as they are planned."""
     value: Any = raw
     for member in path.split("."):
         value = (value or {}).get(member)
-    return _IN_THE_PLANS_WORDS[name](raw, value) if name in _IN_THE_PLANS_WORDS else value
-
-
-def _insights_days(raw: Mapping[str, Any], days: int | None) -> int | None:
-    enabled = raw.get("PerformanceInsightsEnabled")
-    if enabled is None:
-        return None
-    return (7 if days is None else days) if enabled else 0
-
-
-# What AWS's CloudFormation handler takes for on (translateLocalWriteForwardingStatus of aws-rds-dbcluster), and what is
-# about to be.
-_FORWARDS = ("requested", "enabling", "enabled")
-# What is reported otherwise than it is planned: by what RDS says of the whole resource, and by the member's value.
-_IN_THE_PLANS_WORDS: Mapping[str, Callable[[Mapping[str, Any], Any], Any]] = {
-    "extended_support": lambda _, lifecycle: None if lifecycle is None else lifecycle == EXTENDED_SUPPORT,
-    "vpc_security_group_ids": lambda _, groups: sorted(each.get("VpcSecurityGroupId", "") for each in groups or []),
-    "storage_type": lambda _, storage: storage or "aurora",
-    "db_parameter_group_name": lambda _, groups: groups[0].get("DBParameterGroupName") if groups else None,
-    "preferred_maintenance_window": lambda _, window: window.lower() if window else None,
-    "database_insights_mode": lambda _, mode: mode or "standard",
-    "performance_insights_retention_days": _insights_days,
-    "local_write_forwarding": lambda _, status: None if status is None else status in _FORWARDS,
-    "enabled_cloudwatch_logs_exports": lambda _, logs: sorted(logs or []),
-}
+    return setting.as_planned(value, raw) if setting.as_planned is not None else value

@@ -14,11 +14,15 @@ settings stands in tests/unit/aurora_utils/test_rds_calls.py.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
 from utils.names import MAX_INSTANCES
+
+if TYPE_CHECKING:
+    from utils.contracts.plan import ClusterPlan
 
 # Whether a new cluster takes a setting from its source where request and stack are silent. `required`: somebody has to
 # say it, so that a source which is unreadable is an obstacle. `optional`: RDS's own default is harmless.
@@ -48,6 +52,9 @@ class Setting(Struct, frozen=True, kw_only=True):
     RestoreDBClusterFromSnapshot, in the ModifyDBCluster that follows before there is an instance, and in
     CreateDBInstance. `of_cluster` and `of_instance` name the member of DBCluster and DBInstance that is compared with
     the plan, with a dot before a member's member.
+
+    Two functions are for values that are not enough as they are: `as_planned` returns what a member reports in the
+    plan's words, from the member and the whole resource, and `said` returns what a plan has, as a person reads it.
     """
 
     name: str
@@ -63,6 +70,8 @@ class Setting(Struct, frozen=True, kw_only=True):
     instance: Sent | None = None
     of_cluster: str | None = None
     of_instance: str | None = None
+    as_planned: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    said: Callable[[ClusterPlan], str] | None = None
 
     @property
     def parameter_of_the_stack(self) -> str:
@@ -78,6 +87,35 @@ class Setting(Struct, frozen=True, kw_only=True):
         }[call]
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number of things, as a person reads it."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _insights_days(days: int | None, resource: Mapping[str, Any]) -> int | None:
+    enabled = resource.get("PerformanceInsightsEnabled")
+    if enabled is None:
+        return None
+    return (7 if days is None else days) if enabled else 0
+
+
+def _said_insights(plan: ClusterPlan) -> str:
+    days = plan.performance_insights_retention_days
+    return f"Performance Insights kept {counted(days, 'day')}" if days else "Performance Insights off"
+
+
+def _said_monitoring(plan: ClusterPlan) -> str:
+    interval = plan.monitoring_interval_seconds
+    if not interval:
+        return "Enhanced Monitoring off"
+    return f"Enhanced Monitoring every {counted(interval, 'second')} with role {plan.monitoring_role_arn}"
+
+
+EXTENDED_SUPPORT = "open-source-rds-extended-support"
+NO_EXTENDED_SUPPORT = f"{EXTENDED_SUPPORT}-disabled"
+# What AWS's CloudFormation handler takes for on (translateLocalWriteForwardingStatus of aws-rds-dbcluster), and what is
+# about to be.
+_FORWARDS = ("requested", "enabling", "enabled")
 _AT_RESTORE = "CFN and TF: at restore"
 _IN_THE_CHANGE = "CFN and TF: in the change, not at restore, although the model has it there"
 _SCALING = Sent("ServerlessV2ScalingConfiguration", "CFN: at restore only, since its PR 428", composed=True)
@@ -130,6 +168,7 @@ SETTINGS: tuple[Setting, ...] = (
             composed=True,
         ),
         of_cluster="EngineLifecycleSupport",
+        as_planned=lambda lifecycle, _: None if lifecycle is None else lifecycle == EXTENDED_SUPPORT,
     ),
     # Where the cluster is to be, who reaches it and under which key its data is: the source's may not even exist here.
     Setting(
@@ -151,6 +190,7 @@ SETTINGS: tuple[Setting, ...] = (
             composed=True,
         ),
         of_cluster="VpcSecurityGroups",
+        as_planned=lambda groups, _: sorted(each.get("VpcSecurityGroupId", "") for each in groups or []),
     ),
     Setting(
         name="kms_key_id",
@@ -165,6 +205,7 @@ SETTINGS: tuple[Setting, ...] = (
         from_source="required",
         restore=Sent("StorageType", _AT_RESTORE),
         of_cluster="StorageType",
+        as_planned=lambda storage, _: storage or "aurora",
     ),
     Setting(
         name="network_type",
@@ -217,6 +258,7 @@ SETTINGS: tuple[Setting, ...] = (
         from_source="required",
         instance=Sent("DBParameterGroupName", "CFN and TF", composed=True),
         of_instance="DBParameterGroups",
+        as_planned=lambda groups, _: groups[0].get("DBParameterGroupName") if groups else None,
     ),
     Setting(
         name="serverless_v2_min_capacity",
@@ -274,6 +316,7 @@ SETTINGS: tuple[Setting, ...] = (
             unless=False,
         ),
         of_cluster="LocalWriteForwardingStatus",
+        as_planned=lambda status, _: None if status is None else status in _FORWARDS,
     ),
     # Never the source's: a protected production would have copies that nobody can delete.
     Setting(
@@ -298,6 +341,7 @@ SETTINGS: tuple[Setting, ...] = (
         limits=(1, 35),
         first_change=Sent("BackupRetentionPeriod", _IN_THE_CHANGE),
         of_cluster="BackupRetentionPeriod",
+        said=lambda plan: f"kept {counted(plan.backup_retention_days, 'day')}",
     ),
     Setting(
         name="preferred_backup_window",
@@ -323,6 +367,7 @@ SETTINGS: tuple[Setting, ...] = (
         instance=Sent("PreferredMaintenanceWindow", "CFN and TF"),
         of_cluster="PreferredMaintenanceWindow",
         of_instance="PreferredMaintenanceWindow",
+        as_planned=lambda window, _: window.lower() if window else None,
     ),
     Setting(
         name="database_insights_mode",
@@ -337,6 +382,7 @@ SETTINGS: tuple[Setting, ...] = (
             composed=True,
         ),
         of_cluster="DatabaseInsightsMode",
+        as_planned=lambda mode, _: mode or "standard",
     ),
     Setting(
         name="performance_insights_retention_days",
@@ -354,6 +400,8 @@ SETTINGS: tuple[Setting, ...] = (
         ),
         of_cluster="PerformanceInsightsRetentionPeriod",
         of_instance="PerformanceInsightsRetentionPeriod",
+        as_planned=_insights_days,
+        said=_said_insights,
     ),
     Setting(
         name="performance_insights_kms_key_id",
@@ -381,6 +429,7 @@ SETTINGS: tuple[Setting, ...] = (
         from_source="optional",
         instance=Sent("MonitoringInterval", "CFN and TF: the instance's"),
         of_instance="MonitoringInterval",
+        said=_said_monitoring,
     ),
     Setting(
         name="enabled_cloudwatch_logs_exports",
@@ -392,6 +441,7 @@ SETTINGS: tuple[Setting, ...] = (
         from_source="required",
         restore=Sent("EnableCloudwatchLogsExports", _AT_RESTORE),
         of_cluster="EnabledCloudwatchLogsExports",
+        as_planned=lambda logs, _: sorted(logs or []),
     ),
 )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from utils.arns import Arn
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.plan import ClusterPlan, PlannedInstance
-from utils.contracts.settings import SETTINGS, Sent, Setting
+from utils.contracts.settings import SETTINGS, Sent, Setting, counted
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.prices import counted_classes, hourly_cost
 
@@ -31,8 +31,8 @@ def _line(label: str, parts: list[str]) -> Iterator[str]:
 def _setting(plan: ClusterPlan, setting: Setting) -> str:
     """Return the value in words, and who decided it; nothing where there is nothing to say."""
     value = getattr(plan, setting.name)
-    if setting.name in _IN_OTHER_WORDS:
-        text = _IN_OTHER_WORDS[setting.name](plan)
+    if setting.said is not None:
+        text = setting.said(plan)
     elif value is None or value == []:
         text = setting.unset
     else:
@@ -64,7 +64,7 @@ def instance_lines(plan: ClusterPlan) -> Iterator[str]:
         readers = "; ".join(_instance(each) for each in plan.instances[1:])
         class_origin = plan.origins.get("reader_instance_class", of_class)
         count = plan.origins.get("instance_count")
-        yield f"create {_count(len(plan.instances) - 1, 'reader')}: {readers} [class: {class_origin}, number: {count}]"
+        yield f"create {counted(len(plan.instances) - 1, 'reader')}: {readers} [class: {class_origin}, number: {count}]"
 
 
 def alternative_lines(plan: ClusterPlan) -> Iterator[str]:
@@ -88,7 +88,7 @@ def login_line(plan: ClusterPlan) -> str:
 
 def first_change_line(plan: ClusterPlan) -> str:
     """Return what is changed while the cluster has no instance: the master login, and what a restore cannot set."""
-    also = [f"{_count(plan.backup_retention_days, 'day')} of backups"]
+    also = [f"{counted(plan.backup_retention_days, 'day')} of backups"]
     also += [
         each.called
         for each in SETTINGS
@@ -146,33 +146,9 @@ def _said(plan: ClusterPlan, name: str, text: str) -> str:
     return f"{text} [{plan.origins.get(name, 'default')}]"
 
 
-def _monitoring(plan: ClusterPlan) -> str:
-    interval = plan.monitoring_interval_seconds
-    if not interval:
-        return "Enhanced Monitoring off"
-    return f"Enhanced Monitoring every {_count(interval, 'second')} with role {plan.monitoring_role_arn}"
-
-
-def _insights(plan: ClusterPlan) -> str:
-    days = plan.performance_insights_retention_days
-    return f"Performance Insights kept {_count(days, 'day')}" if days else "Performance Insights off"
-
-
-# Of settings for which one value in a sentence isn't enough.
-_IN_OTHER_WORDS: Mapping[str, Callable[[ClusterPlan], str]] = {
-    "backup_retention_days": lambda plan: f"kept {_count(plan.backup_retention_days, 'day')}",
-    "performance_insights_retention_days": _insights,
-    "monitoring_interval_seconds": _monitoring,
-}
-
-
 def _spoken(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
         return " and ".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

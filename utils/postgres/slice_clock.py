@@ -1,4 +1,4 @@
-"""How long a slice of work in the databases may still go on: Lambda ends every call after a quarter of an hour."""
+"""How long a slice of work in the databases may last: Lambda ends every call after a quarter of an hour."""
 
 from __future__ import annotations
 
