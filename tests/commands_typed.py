@@ -27,6 +27,10 @@ _GIVEN_UP = (
     "test_a_kept_cluster_stays_shut_and_its_salt_is_named_until_it_is_given_up",
 )
 _ROOM = ("integration/pipeline/test_door.py", "test_where_five_groups_are_in_already_room_is_made_as_the_message_says")
+_NAMED_AGAIN = (
+    "integration/pipeline/test_door.py",
+    "test_a_cluster_that_somebody_renames_gets_its_name_back_as_the_message_says",
+)
 _SHARED = ("integration/pipeline/test_routes.py", "test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says")
 _EXPIRY = "integration/pipeline/test_expiry.py"
 _EXTENDED = (_EXPIRY, "test_tuesdays_data_is_there_until_friday_and_longer_if_somebody_says_so")
@@ -79,7 +83,8 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/preflight/cluster.py", "aws rds modify-db-subnet-group"): [_GROUPS],
     ("utils/preflight/quarantine.py", "aws rds create-db-cluster-parameter-group"): [_GROUPS],
     ("utils/preflight/quarantine.py", "aws rds modify-db-cluster-parameter-group"): [_GROUPS],
-    ("utils/steps/restore.py", "aws rds delete-db-instance"): [_UNUSABLE],
+    ("utils/steps/cluster_seen.py", "aws rds delete-db-instance"): [_UNUSABLE],
+    ("utils/steps/cluster_seen.py", "aws rds modify-db-cluster"): [_NAMED_AGAIN],
     ("utils/steps/restore.py", "aws rds modify-db-cluster"): [_ROOM],
     ("utils/operation/resume.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
     ("utils/operation/resume.py", "aws stepfunctions stop-execution"): [_STOPS],
@@ -128,7 +133,10 @@ BY_HAND: dict[tuple[str, str], str] = {
         "aws ec2 authorize-security-group-egress",
     ): "These tests let the stack make its group.",
     ("utils/operation/secret_endings.py", "aws secretsmanager update-secret-version-stage"): _REFUSED,
-    ("utils/steps/differences.py", "aws rds reboot-db-instance"): "The embedded AWS reboots no instance.",
+    (
+        "utils/steps/differences.py",
+        "aws rds reboot-db-instance",
+    ): "No whole run has an instance whose static parameters wait for a reboot.",
     (
         "utils/error_codes.py",
         "aws secretsmanager restore-secret",

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -319,9 +320,9 @@ class Aurora(AuroraReader):
         """Create a member of the cluster. Raises ClusterBusy and NoRoom."""
         identifier = planned.identifier
         try:
-            self._rds.create_db_instance(Engine=ENGINE, **instance_arguments(plan, planned))
+            with _refusals_of_busy(plan.identifier):
+                self._rds.create_db_instance(Engine=ENGINE, **instance_arguments(plan, planned))
         except ClientError as error:
-            _raise_if_busy(plan.identifier, error)
             _raise_if_no_room(error)
             if error_code(error) != "DBInstanceAlreadyExists":
                 raise
@@ -335,11 +336,8 @@ class Aurora(AuroraReader):
         Asynchronous: the status may read `available` for a while before it turns `resetting-master-credentials`.
         Calling it twice has the effect of calling it once. Raises ClusterBusy.
         """
-        try:
+        with _refusals_of_busy(plan.identifier):
             self._rds.modify_db_cluster(**first_modify_arguments(plan, password))
-        except ClientError as error:
-            _raise_if_busy(plan.identifier, error)
-            raise
 
     def change_security_groups(self, plan: ClusterPlan, groups: list[str]) -> None:
         """Put the cluster and its members in these groups and no others.
@@ -347,32 +345,23 @@ class Aurora(AuroraReader):
         Calling it twice has the effect of calling it once. Asynchronous: the members follow the cluster. Raises
         ClusterBusy.
         """
-        try:
+        with _refusals_of_busy(plan.identifier):
             self._rds.modify_db_cluster(**security_group_arguments(plan, groups))
-        except ClientError as error:
-            _raise_if_busy(plan.identifier, error)
-            raise
 
     def change_writer(self, cluster: Cluster, instance_identifier: str) -> None:
         """Make another member the writer, which interrupts both for a moment. Raises ClusterBusy."""
-        try:
+        with _refusals_of_busy(cluster.identifier):
             self._rds.failover_db_cluster(
                 DBClusterIdentifier=cluster.identifier, TargetDBInstanceIdentifier=instance_identifier
             )
-        except ClientError as error:
-            _raise_if_busy(cluster.identifier, error)
-            raise
 
     def enable_data_api(self, cluster: Cluster) -> None:
         """Switch the Data API on, unless it is on already. Raises ClusterBusy.
 
         ModifyDBCluster's EnableHttpEndpoint is Serverless v1's only.
         """
-        try:
+        with _refusals_of_busy(cluster.identifier):
             self._rds.enable_http_endpoint(ResourceArn=cluster.arn)
-        except ClientError as error:
-            _raise_if_busy(cluster.identifier, error)
-            raise
 
     def switch_deletion_protection_off(self, cluster_identifier: str) -> None:
         """Switch the deletion protection off, unless it is off already.
@@ -403,44 +392,29 @@ class Aurora(AuroraReader):
         return self._modified(name, VpcSecurityGroupIds=list(groups))
 
     def _modified(self, name: str, **change: Any) -> str:
-        try:
+        with _refusals_of_busy(name):
             answer = self._rds.modify_db_cluster(DBClusterIdentifier=name, ApplyImmediately=True, **change)
-        except ClientError as error:
-            _raise_if_busy(name, error)
-            raise
         return answer["DBCluster"]["DbClusterResourceId"]
 
     def reboot_instance(self, identifier: str) -> None:
         """Start to restart one member. Raises ClusterBusy, also while it is being restarted already."""
-        try:
+        with _refusals_of_busy(identifier):
             self._rds.reboot_db_instance(DBInstanceIdentifier=identifier)
-        except ClientError as error:
-            _raise_if_busy(identifier, error)
-            raise
 
     def stop_cluster(self, name: str) -> str:
         """Start to stop a cluster with all its members, and return its resource id. Raises ClusterBusy."""
-        try:
+        with _refusals_of_busy(name):
             return self._rds.stop_db_cluster(DBClusterIdentifier=name)["DBCluster"]["DbClusterResourceId"]
-        except ClientError as error:
-            _raise_if_busy(name, error)
-            raise
 
     def start_cluster(self, name: str) -> str:
         """Start a stopped cluster with all its members, and return its resource id. Raises ClusterBusy."""
-        try:
+        with _refusals_of_busy(name):
             return self._rds.start_db_cluster(DBClusterIdentifier=name)["DBCluster"]["DbClusterResourceId"]
-        except ClientError as error:
-            _raise_if_busy(name, error)
-            raise
 
     def disable_data_api(self, cluster: Cluster) -> None:
         """Switch the Data API off, unless it is off already. Raises ClusterBusy."""
-        try:
+        with _refusals_of_busy(cluster.identifier):
             self._rds.disable_http_endpoint(ResourceArn=cluster.arn)
-        except ClientError as error:
-            _raise_if_busy(cluster.identifier, error)
-            raise
 
     def mark_role(self, cluster: Cluster, role: str, expires_at: str | None = None) -> None:
         """Tag a cluster with the part that it plays, and one that is replaced with the moment at which it expires."""
@@ -510,12 +484,17 @@ class Aurora(AuroraReader):
             raise TemporaryFailure(f"Snapshot {identifier} cannot be deleted yet: {error}") from error
 
 
-def _raise_if_busy(cluster_identifier: str, error: ClientError) -> None:
+@contextmanager
+def _refusals_of_busy(cluster_identifier: str) -> Iterator[None]:
     """Raise ClusterBusy where RDS refuses a call because of the cluster's state.
 
     A cluster that was available a moment ago may be at work on something else since, such as a backup.
     """
-    if error_code(error) in BUSY_CODES:
+    try:
+        yield
+    except ClientError as error:
+        if error_code(error) not in BUSY_CODES:
+            raise
         raise ClusterBusy(f"cluster {cluster_identifier}, which is busy: {error}") from error
 
 

@@ -8,9 +8,10 @@ before, stand for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from utils.aurora_utils.resources import PROTECTED_TAG
 from utils.contracts.route import FINAL
 from utils.errors import StepFailed, TemporaryFailure
 
@@ -57,6 +58,17 @@ def owns_cluster(cluster: Cluster, record: Recorded) -> bool:
 def was_made_by(instance: Instance, operation_id: str) -> bool:
     """Return whether an instance has the tag of the operation that created its cluster, which is proved beside it."""
     return instance.belongs_to(operation_id)
+
+
+def is_recorded_cluster(cluster: Cluster | None, record: Recorded) -> bool:
+    """Return whether a cluster is the one that the operation has recorded: by its resource id, under any name."""
+    return cluster is not None and cluster.resource_id == record.cluster_resource_id
+
+
+def why_protected(cluster: Cluster, instances: Iterable[Instance]) -> str | None:
+    """Return that the protecting tag is on a cluster or its instances, as a clause about the cluster; None if not."""
+    protected = [each.identifier for each in (cluster, *instances) if each.is_protected]
+    return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}" if protected else None
 
 
 def prove_own_cluster(cluster: Cluster, record: Recorded) -> None:

@@ -14,11 +14,10 @@ from enum import Enum
 from msgspec import Struct
 
 from utils.aurora_utils.door import is_door_shut
-from utils.aurora_utils.ownership import was_made_by, why_not_own_cluster
+from utils.aurora_utils.ownership import was_made_by, why_not_own_cluster, why_protected
 from utils.aurora_utils.resources import (
     EXPIRY_TAG,
     OPERATION_TAG,
-    PROTECTED_TAG,
     REPLACEABLE_TAG,
     ROLE_TAG,
     Cluster,
@@ -148,15 +147,14 @@ def why_kept(
     entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, instances: Sequence[Instance]
 ) -> str | None:
     """Return why a cluster is kept although it expires, as a clause about it; None where it may be deleted."""
-    protected = [each.identifier for each in (cluster, *instances) if each.is_protected]
     maker = cluster.tags.get(OPERATION_TAG, "")
     strange = [each.identifier for each in instances if not was_made_by(each, maker)]
     if entry.replaced is not None and not entry.replaced.is_ours and entry.deletion_of_others is None:
         return "is not recorded as created by this stack, which deletes nothing of others"
     if cluster.identifier != entry.cluster_identifier:
         return f"was renamed from {entry.cluster_identifier} to {cluster.identifier}"
-    if protected:
-        return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}"
+    if (why := why_protected(cluster, instances)) is not None:
+        return why
     if cluster.deletion_protection and not _had_protection(entry, record):
         return "has deletion protection, which the pipeline did not give it"
     if strange and entry.deletion_of_others is None:

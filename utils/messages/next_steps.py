@@ -338,8 +338,8 @@ def _after_swap_lines(record: OperationRecord, remains: Remains, execution_id: s
 def _open_door_lines(record: OperationRecord, cluster: Cluster, here: str) -> Iterator[str]:
     """Yield the command that opens the door, and what that means before the users are set up."""
     if record.users_ready_at is None:
-        yield "Its door can be opened by hand. Everybody who knows a password of production's may get in then, because"
-        yield "production's logins are not locked, and perhaps the master password was not replaced either."
+        yield "Its door can be opened by hand. Then anybody who knows one of production's passwords may get in, because"
+        yield "production's logins are not locked, and the master password may not have been replaced either."
     else:
         yield "Or use the cluster as it is. Its users can log in once you open its door:"
     groups = " ".join(record.plan.get("cluster", {}).get("vpc_security_group_ids", []))

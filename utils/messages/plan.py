@@ -8,7 +8,7 @@ from utils.contracts.plan import Plan, TargetSecrets, VerificationPlan
 from utils.messages.cluster import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
 from utils.messages.expiry import hours_text, plan_expiry_lines
 from utils.messages.rollback import rollback_lines
-from utils.messages.swap import planned_end
+from utils.messages.swap import fence_line, planned_end
 
 # A message is read by people; the plan has them all.
 MAX_NOT_TAKEN_OVER = 20
@@ -88,11 +88,7 @@ def swap_lines(plan: Plan) -> Iterator[str]:
     replaced, target = plan.replaces, plan.target_cluster_id
     if replaced is None:
         return
-    ended = "end every session" if replaced.login_version_id else "restart every instance, which ends every session,"
-    yield (
-        f"shut the door of the present {target} ({replaced.resource_id}), {ended}, and prove that nobody is left in "
-        "it. From here on its clients are locked out for some minutes"
-    )
+    yield fence_line(target, replaced)
     yield (
         f"rename it to {replaced.other_names[0]}, rename {plan.cluster.identifier} to {target}, have its certificates "
         f"name {target}, and prove by that name that clients reach it"

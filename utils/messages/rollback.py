@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.messages.expiry import hours_text
-from utils.messages.swap import ReplacedNow, TargetNow, end_of_kept, fence_sentences, planned_end, undone_sentences
+from utils.messages.swap import (
+    ReplacedNow,
+    TargetNow,
+    end_of_kept,
+    fence_line,
+    fence_sentences,
+    planned_end,
+    undone_sentences,
+)
 from utils.state.operation import OperationRecord
 
 # A label and its text.
@@ -24,11 +32,7 @@ def rollback_lines(plan: Plan) -> Iterator[str]:
     """Yield what a rollback would do, step by step, and what is lost by it."""
     undone, replaced = parts_of(plan)
     target, old = plan.target_cluster_id, replaced.other_names[0]
-    ended = "end every session" if replaced.login_version_id else "restart every instance, which ends every session,"
-    yield (
-        f"shut the door of the present {target} ({replaced.resource_id}), {ended}, and prove that nobody is left in "
-        "it. From here on its clients are locked out for some minutes"
-    )
+    yield fence_line(target, replaced)
     yield (
         f"rename it to {old}, rename {plan.cluster.identifier} ({undone.resource_id}) to {target}, have its "
         f"certificates name {target}, and prove by that name that clients reach it"

@@ -92,6 +92,15 @@ def _as_it_is(cluster: Cluster, now: TargetNow) -> str:
     return f"{cluster.resource_id}, {cluster.status}, {door}"
 
 
+def fence_line(target: str, replaced: ReplacedCluster) -> str:
+    """Return the line of a plan that takes the clients out of the cluster which has the target's name at present."""
+    ended = "end every session" if replaced.login_version_id else "restart every instance, which ends every session,"
+    return (
+        f"shut the door of the present {target} ({replaced.resource_id}), {ended}, and prove that nobody is left in "
+        "it. From here on its clients are locked out for some minutes"
+    )
+
+
 def planned_end(kept: ReplacedCluster) -> str:
     """Return what becomes of a cluster once it was kept for as long as the plan says, as a clause."""
     if kept.why_it_stays:
@@ -152,18 +161,18 @@ _DOINGS = {
     "turn-back": "the record that the swap is turned back",
     "commit": "the record that the swap is only finished forward from now on",
     "start": "the start of {name}",
-    "tag-as-swapping": "the tagging of {name} as swapping",
-    "disable-data-api": "the switching off of the Data API of {name}",
-    "shut-door": "the shutting of {name}'s door",
-    "end-sessions": "the end of all clients' sessions on {name}",
+    "tag-as-swapping": "the tag that marks {name} as swapping",
+    "disable-data-api": "the call that disables the Data API of {name}",
+    "shut-door": "the change that shuts the door of {name}",
+    "end-sessions": "the end of all client sessions on {name}",
     "reboot-members": "the restart of {name}'s instances",
-    "rename": "the renaming of {name} to {new_name}",
+    "rename": "the rename of {name} to {new_name}",
     "stop": "the stop of {name}",
     "prove": "the proof that the target's name leads to {name}",
     "look-at-certificates": "the reading of {name}'s certificates",
-    "move-label": "the login of {name} as the current version of its secret",
+    "move-label": "the secret's current version, which has to be the login of {name}",
     "set-roles": "the tags that say which cluster is live",
-    "open-door": "the opening of {name}'s door",
+    "open-door": "the change that opens the door of {name}",
     "restore-setting": "the settings that {name} had before",
 }
 

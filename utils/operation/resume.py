@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from utils.arns import Arn, state_machine_of
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.exports import Exports, renewed
-from utils.aurora_utils.ownership import owns_cluster
+from utils.aurora_utils.ownership import is_recorded_cluster, owns_cluster
 from utils.aurora_utils.resources import Cluster
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
@@ -259,7 +259,7 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -
         if cluster is None and record.cluster_resource_id is not None:
             # What is forgotten here would never be deleted: RDS is asked in another way as well.
             cluster = target.cluster_with_id(record.cluster_resource_id)
-        ours = cluster is not None and cluster.resource_id == record.cluster_resource_id
+        ours = is_recorded_cluster(cluster, record)
         if cluster is not None and ours:
             _refuse_while_going([cluster, *target.instances_of(cluster.identifier)], plan, target)
         facts = {"clean_up_at": None} if ours else dict(NO_CLUSTER)
@@ -380,7 +380,7 @@ def _problems_since(
 
 def _is_as_recorded(made: Cluster, record: OperationRecord, plan: Plan) -> bool:
     """Return whether the cluster is the recorded one, and has the name under which the steps continue with it."""
-    return made.resource_id == record.cluster_resource_id and made.identifier == plan.cluster.identifier
+    return is_recorded_cluster(made, record) and made.identifier == plan.cluster.identifier
 
 
 def _problems_of_replaced(replaces: ReplacedCluster, plan: Plan, target: AuroraReader) -> Iterator[str]:

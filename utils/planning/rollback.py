@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from utils.arns import Arn
 from utils.aurora_utils import AuroraReader, Cluster
+from utils.aurora_utils.ownership import is_recorded_cluster
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.contracts.stack_limits import StackLimits, target_problems
@@ -56,7 +57,7 @@ def plan_rollback(
         )
     refuse_if_any(target_problems(limits, target_id))
     live, kept = target.cluster(target_id), target.cluster_with_id(replaced.resource_id)
-    if live is None or live.resource_id != record.cluster_resource_id:
+    if live is None or not is_recorded_cluster(live, record):
         raise RequestRefused(_not_the_live_one(record, target_id, live))
     admin = planned_admin_secret(earlier.target_secrets)
     refuse_if_any(

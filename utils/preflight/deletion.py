@@ -17,16 +17,11 @@ from fnmatch import fnmatchcase
 
 from utils import environment
 from utils.aurora_utils import AuroraReader
-from utils.aurora_utils.resources import PROTECTED_TAG, Cluster
+from utils.aurora_utils.ownership import why_protected
+from utils.aurora_utils.resources import Cluster
 from utils.contracts.plan import SourceDeletion
 from utils.preflight.final_snapshot import final_snapshot_name_obstacles, final_snapshot_obstacles
 from utils.request.next_command import KEEP_BACKUPS
-
-
-def protecting_tag(cluster: Cluster, aurora: AuroraReader) -> str | None:
-    """Return a clause that names what is tagged as protected, the cluster or its instances; None if nothing is."""
-    protected = [each.identifier for each in (cluster, *aurora.instances_of(cluster.identifier)) if each.is_protected]
-    return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}" if protected else None
 
 
 def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:
@@ -46,7 +41,7 @@ def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:
         return f"feeds the replicas {', '.join(cluster.replicas)}, which have to be promoted or deleted first"
     if cluster.replication_source:
         return f"is a replica of {cluster.replication_source}, and has to be promoted first"
-    return protecting_tag(cluster, aurora)
+    return why_protected(cluster, aurora.instances_of(cluster.identifier))
 
 
 def deletion_obstacles(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from utils import environment
 from utils.aurora_utils import AuroraReader, Cluster
+from utils.aurora_utils.ownership import why_protected
 from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, REPLACEABLE_TAG, ROLE_TAG, Instance
 from utils.aurora_utils.source_account import reader_scaling_of
 from utils.aurora_utils.windows import minutes_until
@@ -58,11 +59,8 @@ def lasting_refusals(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
             f"was not created by the pipeline, and its owner has not tagged it, or not all of its instances, as "
             f"{REPLACEABLE_TAG} = true. If you own it and it may be replaced: {' && '.join(commands)}"
         )
-    if protected := [each.identifier for each in (replaced, *members) if each.is_protected]:
-        yield (
-            f"is protected by the tag of {', '.join(protected)}. Choose another target_cluster_id, or have its owner "
-            "remove the tag."
-        )
+    if (why := why_protected(replaced, members)) is not None:
+        yield f"{why}. Choose another target_cluster_id, or have its owner remove the tag."
     if replaced.master_secret is not None:
         yield "has its master login kept by RDS, in a secret of that one cluster. Have it kept in a secret of yours."
     yield from dependent_refusals(replaced, target.region)

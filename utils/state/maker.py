@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 
 from utils.aurora_utils import Cluster
+from utils.aurora_utils.ownership import is_recorded_cluster
 from utils.aurora_utils.resources import OPERATION_TAG
 from utils.names import is_operation_id
 from utils.state.operation import OperationRecord, OperationState
@@ -18,7 +19,7 @@ def maker_of(cluster: Cluster, execution_id: str, now: dt.datetime) -> Operation
     """Return the record of the operation that the cluster's tag names, and that has recorded its resource id."""
     named = cluster.tags.get(OPERATION_TAG, "")
     record = OperationState(named, execution_id, now).recall() if is_operation_id(named) else None
-    return record if record is not None and record.cluster_resource_id == cluster.resource_id else None
+    return record if record is not None and is_recorded_cluster(cluster, record) else None
 
 
 def has_given_protection(record: OperationRecord | None) -> bool:

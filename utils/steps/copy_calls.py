@@ -154,7 +154,12 @@ class RouteCalls:
         arn = maker.snapshot_arn
         note_looks(self._state, self._record, missed=[arn])
         if not is_gone(self._record, arn, self._state.now):
-            raise StepFailed(f"RDS did not show {arn}, which proves nothing: look for it.")
+            region, account = maker.place
+            raise StepFailed(
+                f"RDS did not show snapshot {arn}, and one look does not prove that it is gone. Look for it in account "
+                f"{account}: aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier "
+                f"{maker.snapshot_name} --region {region}"
+            )
 
     def _note(self, what: str) -> None:
         self._times[what] = iso(self._state.now)

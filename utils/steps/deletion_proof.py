@@ -14,14 +14,14 @@ from collections.abc import Sequence
 
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.door import is_door_shut
-from utils.aurora_utils.ownership import why_not_own_cluster
+from utils.aurora_utils.ownership import is_recorded_cluster, why_not_own_cluster, why_protected
 from utils.aurora_utils.resources import Cluster
 from utils.aurora_utils.source_left import what_is_left_of_source
 from utils.contracts.plan import SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import StepFailed, TemporaryFailure
 from utils.messages.source_left import state_of_source
-from utils.preflight.deletion import deletion_obstacles, protecting_tag
+from utils.preflight.deletion import deletion_obstacles
 from utils.preflight.limits import prove_deletion_allowed
 from utils.state.operation import OperationRecord
 from utils.state.restored import restored_cluster
@@ -68,7 +68,7 @@ def prove_restored(
             f"so nothing may be deleted for it. {so_far} If that lasts, find out who deleted or renamed it "
             f"(CloudTrail, DeleteDBCluster, ModifyDBCluster): {_look_at(target_cluster_id, target)}"
         )
-    if cluster.resource_id != record.cluster_resource_id or cluster.is_broken:
+    if not is_recorded_cluster(cluster, record) or cluster.is_broken:
         raise StepFailed(
             f"The restored cluster {target_cluster_id} ({record.cluster_resource_id}) is {cluster.status} as "
             f"{cluster.resource_id}, so nothing may be deleted for it. {so_far} Look at the restored cluster first: "
@@ -165,7 +165,7 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
             f"{deletion.cluster_resource_id}: the cluster was replaced or renamed. Cluster {cluster.resource_id} was "
             f"left alone. Look at it: {_look_at(cluster.identifier, source)}"
         )
-    if cluster.resource_id == record.cluster_resource_id:
+    if is_recorded_cluster(cluster, record):
         raise StepFailed(
             f"{deletion.cluster_identifier} is the restored cluster itself. It was left alone. No action is needed."
         )
@@ -248,7 +248,7 @@ def prove_unfinished(
         return None, f"{cluster.identifier} {why}"
     if cluster.deletion_protection:
         return None, f"{cluster.identifier} was made with deletion protection, which is never switched off"
-    if (why := protecting_tag(cluster, target)) is not None:
+    if (why := why_protected(cluster, target.instances_of(cluster.identifier))) is not None:
         return None, f"{cluster.identifier} {why}"
     return cluster, ""
 

@@ -83,7 +83,7 @@ def _of_instances(plan: ClusterPlan, instances: Sequence[Instance], region: str)
     for planned in plan.instances:
         instance = found.pop(planned.identifier, None)
         if instance is None:
-            yield f"instance {planned.identifier}: asked for, RDS reports none"
+            yield f"instance {planned.identifier} was asked for, and RDS does not report it"
             continue
         for text in _of_instance(plan, planned, instance.settings):
             yield f"instance {planned.identifier}: {text}"
@@ -93,7 +93,7 @@ def _of_instances(plan: ClusterPlan, instances: Sequence[Instance], region: str)
             for text in _difference(f"tag {key}", value, instance.tags.get(key, "none")):
                 yield f"instance {planned.identifier}: {text}"
     for name in found:
-        yield f"instance {name}: not asked for"
+        yield f"instance {name} was not asked for"
 
 
 def _of_instance(plan: ClusterPlan, planned: PlannedInstance, reported: InstanceSettings) -> Iterator[str]:

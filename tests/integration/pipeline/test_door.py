@@ -281,7 +281,7 @@ def test_a_cluster_that_is_kept_before_its_users_are_ready_stays_behind_its_door
     assert groups_now(pipeline, target) == {door_of(pipeline)}
     (message,) = run.messages
     assert (
-        "Its door can be opened by hand. Everybody who knows a password of production's may get in then"
+        "Its door can be opened by hand. Then anybody who knows one of production's passwords may get in"
         in message["message"]
     )
     (command,) = [line.strip() for line in message["message"].splitlines() if "--vpc-security-group-ids" in line]
@@ -385,3 +385,27 @@ def test_where_five_groups_are_in_already_room_is_made_as_the_message_says(
     settle(pipeline)
     ended(pipeline.run(again), "SUCCEEDED")
     assert groups_now(pipeline, target) == set(five[:4])
+
+
+@pytest.mark.full
+def test_a_cluster_that_somebody_renames_gets_its_name_back_as_the_message_says(
+    pipeline: Pipeline, reader: Reader, target: str
+) -> None:
+    clock, renamed = pipeline.aws.clock, f"{target}-renamed"
+
+    def rename_once_possible() -> None:
+        found = pipeline.cluster(target)
+        if found is None or found["Status"] != "available" or not found["DBClusterMembers"]:
+            clock.call_at(clock.time() + LOOK_SECONDS, rename_once_possible)
+            return
+        pipeline.rds().modify_db_cluster(
+            DBClusterIdentifier=target, NewDBClusterIdentifier=renamed, ApplyImmediately=True
+        )
+
+    clock.call_at(clock.time() + LOOK_SECONDS, rename_once_possible)
+    first = ended(pipeline.run({"target_cluster_id": target, "on_failure": "keep"}))
+    assert f"was renamed to {renamed} by somebody else" in first.reason
+    (message,) = first.messages
+    reader.type(inline(message["message"], "aws rds modify-db-cluster"))
+    settle(pipeline)
+    ended(pipeline.run({"operation_id": first.operation_id, "resume": True}), "SUCCEEDED")

@@ -66,7 +66,7 @@ def untouched(sweeps: Sweeps, rds: FakeRds, given: Any, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "cluster", "due"),
+    ("entry", "cluster", "action"),
     [
         # Not warned of, and long before its time.
         (ENTRY, CLUSTER, Action.DELETE),

@@ -74,7 +74,7 @@ CLUSTER = a_cluster()
 
 
 @pytest.mark.parametrize(
-    ("entry", "cluster", "now", "due"),
+    ("entry", "cluster", "now", "action"),
     [
         # By the clock, as tag and record say.
         (ENTRY, CLUSTER, EXPIRES - NOTICE - HOUR, Action.NOTHING),

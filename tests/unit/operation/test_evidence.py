@@ -53,7 +53,7 @@ from utils.contracts.plan import Plan, ReplacedDeletion, SnapshotExport
 from utils.contracts.route import RouteStep
 from utils.errors import TemporaryFailure
 from utils.evidence.wording import exists_now
-from utils.operation import close
+from utils.operation import end_evidence
 from utils.operation.evidence import _settings
 from utils.operation.evidence_changes import changes_of
 from utils.state.lock import TargetLock
@@ -455,7 +455,7 @@ def test_nor_does_a_fault_of_ours(rds: FakeRds, inbox: Inbox, monkeypatch: pytes
         raise KeyError("created_at")
 
     restored(rds)
-    monkeypatch.setattr(close, "evidence_of", broken)
+    monkeypatch.setattr(end_evidence, "evidence_of", broken)
     notify(a_success())
     ((subject, body),) = inbox.messages()
     assert "SUCCEEDED" in subject

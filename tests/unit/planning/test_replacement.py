@@ -201,7 +201,7 @@ def test_without_being_asked_for_nothing_is_replaced() -> None:
     [
         ({"TagList": []}, "was not created by the pipeline, and its owner has not tagged it"),
         ({"TagList": [{"Key": "aurora-restore:replaceable", "Value": "yes"}]}, "has not tagged it"),
-        ({"TagList": OURS + PROTECTED}, f"is protected by the tag of {TARGET}"),
+        ({"TagList": OURS + PROTECTED}, f"= true on {TARGET}"),
         ({"Status": "stopped"}, "is stopped, not available"),
         ({"PendingModifiedValues": {"EngineVersion": "16.6"}}, "has changes that wait for its maintenance window"),
         ({"MasterUserSecret": {"SecretArn": "arn:a", "SecretStatus": "active"}}, "has its master login kept by RDS"),
@@ -245,7 +245,7 @@ def test_when_a_window_opens(window: str, minutes: int) -> None:
 
 def test_a_protected_member_protects_it(rds: FakeRds) -> None:
     rds.add_instance("a-member", TARGET, TagList=PROTECTED)
-    assert "is protected by the tag of a-member" in refusal_of(replace_target=True)
+    assert "= true on a-member" in refusal_of(replace_target=True)
 
 
 def test_readers_that_are_scaled_are_refused_with_the_command_that_ends_it(scaling: FakeScaling) -> None:

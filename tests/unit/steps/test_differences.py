@@ -135,10 +135,10 @@ def test_static_parameters_that_wait_for_a_reboot_are_told_with_the_command(made
 
 def test_an_instance_too_few_or_too_many_is_told(made: FakeRds) -> None:
     assert found(replace(PLAN, instances=some_instances(3))) == [
-        f"instance {THIRD}: asked for, RDS reports none",
+        f"instance {THIRD} was asked for, and RDS does not report it",
     ]
     made.add_instance(f"{TARGET}-9", TARGET, TagList=OWN_TAGS)
-    assert found() == [f"instance {TARGET}-9: not asked for"]
+    assert found() == [f"instance {TARGET}-9 was not asked for"]
 
 
 def test_what_rds_doesnt_say_and_what_nobody_asked_for_is_no_difference(made: FakeRds) -> None:

@@ -192,8 +192,8 @@ def test_a_name_that_another_cluster_has_now_stops_it_before_anything(rds: FakeR
 @pytest.mark.parametrize(
     ("of_cluster", "of_instance", "expected"),
     [
-        ([*OWN_TAGS, {"Key": PROTECTED_TAG, "Value": "true"}], [], "is protected by the tag of"),
-        (OWN_TAGS, [{"Key": PROTECTED_TAG, "Value": "true"}], "is protected by the tag of old-1"),
+        ([*OWN_TAGS, {"Key": PROTECTED_TAG, "Value": "true"}], [], "is protected by the tag"),
+        (OWN_TAGS, [{"Key": PROTECTED_TAG, "Value": "true"}], "= true on old-1"),
         ([], [], "was not created by the pipeline"),
         ([{"Key": REPLACEABLE_TAG, "Value": "true"}], [], "not all of its instances"),
     ],
