@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sourced by the other scripts: makes the project's own Python environment once and again whenever
+# Sourced by the other scripts: creates the project's own Python environment, and creates it again whenever
 # its requirements change. Needs Python 3.11 or newer with venv, and a package index; nothing else.
 #
 #   .venv                 what development and the embedded AWS need
@@ -20,7 +20,7 @@ find_python() {
   for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python3.14; do
     if command -v "$candidate" >/dev/null 2>&1 &&
       "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
-      # Not a virtual environment's own, which may be the one that is about to be made anew.
+      # Not a virtual environment's own, which may be the one that is about to be created again.
       "$candidate" -c 'import sys; print(sys._base_executable)'
       return
     fi
@@ -39,10 +39,10 @@ print(sys.version.split()[0], hashlib.sha256(b"".join(pathlib.Path(p).read_bytes
   printf 'Installing %s into %s (once, about a minute) ...\n' "$what" "$(basename "$directory")" >&2
   rm -rf "$directory"
   "$python" -m venv "$directory" ||
-    fail "$python can't make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"
+    fail "$python cannot create a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"
   if [ "$directory" = "$PROJECT_ROOT/.venv" ]; then
-    # What is deployed comes first, each file by its hash; whatever development brings must get along with it. pip
-    # takes hashes for all packages or for none, so these two can't be one.
+    # What is deployed comes first, each file by its hash; the packages for development must get along with it. pip
+    # takes hashes for all packages or for none, so these two cannot be one.
     install_packages "$directory" --require-hashes -r "$PROJECT_ROOT/requirements.txt"
     sed -n 's/^\([a-z0-9-]*==[^ ;]*\).*/\1/p' "$PROJECT_ROOT/requirements.txt" >"$directory/deployed.txt"
     install_packages "$directory" -c "$directory/deployed.txt" -r "$requirements"

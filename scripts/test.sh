@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The checks, quick ones first: scripts/test.sh [quick | full | series]. What each tier is for: tests/README.md.
-# All checks of a tier run, whatever fails; the exit status is red if any did.
+# All checks of a tier run, also after a failure; the exit status is red if any did.
 # Needs no AWS account, and no network once the packages are installed.
 set -uo pipefail
 tier="${1:-commit}"
@@ -47,7 +47,7 @@ stop() {
   for job in $current "${lanes[@]}"; do wait "$job"; done
 }
 
-# check NAME COMMAND...: one line for a check that passes, its whole output for one that doesn't.
+# check NAME COMMAND...: one line for a check that passes, its whole output for one that does not.
 check() {
   begin "$work/output" "${@:2}"
   current=$begun
@@ -93,7 +93,7 @@ finish() {
   exit 0
 }
 
-# tests FOLDER... [OPTION...]: those of this tier; pyproject.toml says which are left out where nothing else is said.
+# tests FOLDER... [OPTION...]: those of this tier; pyproject.toml says which are omitted by default.
 tests() {
   case "$tier" in
     full) "$bin/python" -m pytest -q -m "not series" "$@" ;;
@@ -130,7 +130,7 @@ bash_syntax() {
 }
 
 # The pinned translator fills parameters' defaults into the layer's name, whose Fn::Sub has nothing to do then (W1020).
-# W3011 is left out as in the template, which says why.
+# W3011 is ignored as in the template, which says why.
 lint_translated() {
   "$bin/cfn-lint" -c I --ignore-checks W1020 W3011 --template "$work/translated.json"
 }

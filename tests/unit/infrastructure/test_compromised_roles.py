@@ -93,15 +93,15 @@ def through(service: str, actions: str, name: str, region: str = HERE) -> list[A
 
 ATTACKS: dict[str, list[Asked]] = {
     # Clusters and instances
-    "delete a cluster that the pipeline didn't make": each("rds:DeleteDBCluster", cluster(FOREIGN)),
-    "delete an instance that the pipeline didn't make": each("rds:DeleteDBInstance", instance(f"{FOREIGN}-1")),
+    "delete a cluster that the pipeline did not create": each("rds:DeleteDBCluster", cluster(FOREIGN)),
+    "delete an instance that the pipeline did not create": each("rds:DeleteDBInstance", instance(f"{FOREIGN}-1")),
     "delete a cluster that carries `aurora-restore:protected`": each(
         "rds:DeleteDBCluster", cluster("retired-1"), OURS | PROTECTED
     ),
     "delete an instance that carries `aurora-restore:protected`": each(
         "rds:DeleteDBInstance", instance("staging-orders-0123456789ab-1"), OURS | PROTECTED
     ),
-    "delete the source, which `DeletableClusterPattern` doesn't match": each("rds:DeleteDBCluster", cluster(SOURCE)),
+    "delete the source, which `DeletableClusterPattern` does not match": each("rds:DeleteDBCluster", cluster(SOURCE)),
     "delete a foreign cluster that somebody has marked as ours": each("rds:DeleteDBCluster", cluster(FOREIGN), OURS),
     "delete what `DeletableClusterPattern` matches": each("rds:DeleteDBCluster", cluster("retired-1")),
     "reset the master password of what `DeletableClusterPattern` matches": each(
@@ -170,7 +170,7 @@ ATTACKS: dict[str, list[Asked]] = {
         *each("rds:RestoreDBClusterFromSnapshot", snapshot("payroll-monthly")),
         *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster(FOREIGN), MARKED),
     ],
-    "reset the master password of what `TargetClusterPattern` matches, whoever made it": each(
+    "reset the master password of what `TargetClusterPattern` matches, also what the pipeline did not create": each(
         "rds:ModifyDBCluster", cluster("staging-orders")
     ),
     "stop, start or restart a cluster that another run restored, or shut its Data API": [
@@ -215,7 +215,7 @@ ATTACKS: dict[str, list[Asked]] = {
         *each("rds:CopyDBClusterSnapshot", snapshot("x-copy-0123456789ab", region=THERE)),
     ],
     "export what AWS Backup has of any cluster": each("rds:StartExportTask", OF_BACKUP),
-    "restore an automated snapshot of a cluster that `RestorableClusterPattern` doesn't match": each(
+    "restore an automated snapshot of a cluster that `RestorableClusterPattern` does not match": each(
         "rds:RestoreDBClusterFromSnapshot", snapshot("rds:billing-2026-11-27-02-00")
     ),
     "copy any snapshot of the account": [
@@ -229,11 +229,11 @@ ATTACKS: dict[str, list[Asked]] = {
     "cancel any export of the region": each("rds:CancelExportTask", "*"),
     "mark a final snapshot of anybody's": each("rds:AddTagsToResource", FINAL, MARKED),
     "copy a snapshot that another account shares": each("rds:CopyDBClusterSnapshot", snapshot("shared", OWNER, THERE)),
-    "copy a snapshot of an account that isn't the stack's source": each(
+    "copy a snapshot of an account that is not the stack's source": each(
         "rds:CopyDBClusterSnapshot", snapshot("shared", STRANGER)
     ),
     # Secrets
-    "read a secret that isn't the stack's": each("secretsmanager:GetSecretValue", OTHER_SECRET),
+    "read a secret that is not the stack's": each("secretsmanager:GetSecretValue", OTHER_SECRET),
     "read another stack's secret": each("secretsmanager:GetSecretValue", secret("other-restore/admin")),
     "read the restored cluster's master login": each("secretsmanager:GetSecretValue", ADMIN),
     "stage another master login": each("secretsmanager:PutSecretValue", ADMIN),
@@ -245,7 +245,7 @@ ATTACKS: dict[str, list[Asked]] = {
     "read the applications' passwords of another target": each("secretsmanager:GetSecretValue", TARGETS_APPLICATION),
     "set the applications' passwords of another target": each("secretsmanager:PutSecretValue", TARGETS_APPLICATION),
     "move a master login's label to another version": each("secretsmanager:UpdateSecretVersionStage", ADMIN),
-    "make secrets for another target": each("secretsmanager:CreateSecret", NOT_MADE_YET, tagged("requesttag")),
+    "create secrets for another target": each("secretsmanager:CreateSecret", NOT_MADE_YET, tagged("requesttag")),
     "delete the secrets of another target": each("secretsmanager:DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
     "read the secrets of another stack's target": each("secretsmanager:GetSecretValue", OTHERS_ADMIN),
     "write to the secrets of another stack's target": each("secretsmanager:PutSecretValue", OTHERS_APPLICATION),
@@ -261,7 +261,7 @@ ATTACKS: dict[str, list[Asked]] = {
     "read the master login that RDS keeps of the source": each(
         "secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster(SOURCE))
     ),
-    "make a secret named like those that RDS keeps": each("secretsmanager:CreateSecret", RDS_SECRET),
+    "create a secret named like those that RDS keeps": each("secretsmanager:CreateSecret", RDS_SECRET),
     "delete the secrets of the stack's own target": each("secretsmanager:DeleteSecret", ADMIN),
     "read the salt of a masking that is under way": each("secretsmanager:GetSecretValue", SALT, tagged("resourcetag")),
     "delete the salt of a masking that is under way": each("secretsmanager:DeleteSecret", SALT, tagged("resourcetag")),
@@ -278,7 +278,7 @@ ATTACKS: dict[str, list[Asked]] = {
     # Keys
     "decrypt with any key itself": each("kms:Decrypt", key("another")),
     "use any key of the account through RDS": through("rds", "kms:Decrypt CreateGrant", "another"),
-    "use a key of an account that isn't the stack's source": each("kms:Decrypt", key("another", STRANGER), via("rds")),
+    "use a key of an account that is not the stack's source": each("kms:Decrypt", key("another", STRANGER), via("rds")),
     "change a key's policy": each("kms:PutKeyPolicy", key("Key")),
     # State, locks, audit
     "read and rewrite the state of other runs": [
@@ -311,7 +311,7 @@ ATTACKS: dict[str, list[Asked]] = {
     "announce the end of an operation that did not end": each("events:PutEvents", BUS, announced()),
     "announce anything else, or on another bus": each("events:PutEvents", BUS, announced("payroll")),
     "disable or delete the key of the evidence": each("kms:ScheduleKeyDeletion", key("EvidenceKey")),
-    "write to a table that isn't the stack's": item("another-run", "PutItem", "payroll"),
+    "write to a table that is not the stack's": item("another-run", "PutItem", "payroll"),
     "retag the secrets of another target": each("secretsmanager:TagResource", TARGETS_ADMIN, tagged("requesttag")),
     "fail over a cluster that another run restored": each("rds:FailoverDBCluster", cluster("staging-orders"), OURS),
     "take a snapshot of what `DeletableClusterPattern` matches, named as a final one": each(
@@ -327,7 +327,7 @@ ATTACKS: dict[str, list[Asked]] = {
     "call another function": each("lambda:InvokeFunction", f"{function('DeleteRdsFunction')}:live"),
     "change a function's code": each("lambda:UpdateFunctionCode", function("DeleteRdsFunction")),
     "edit the schedule": each("scheduler:UpdateSchedule", f"arn:aws:scheduler:{HERE}:{OWN}:schedule/default/nightly"),
-    "pass RDS a role that the stack doesn't name": each("iam:PassRole", iam_role("admin"), passed_to("export.rds")),
+    "pass RDS a role that the stack does not name": each("iam:PassRole", iam_role("admin"), passed_to("export.rds")),
     "pass a service other than RDS the stack's roles": each(
         "iam:PassRole", GIVEN["ExportRoleArn"], passed_to("lambda")
     ),
@@ -355,7 +355,7 @@ ATTACKS: dict[str, list[Asked]] = {
     "write to another topic": each("sns:Publish", f"{TOPIC}-payroll"),
     "write into another function's log": each("logs:PutLogEvents", log_stream("DeleteRdsLogs-other")),
     "delete logs": each("logs:DeleteLogGroup", log_stream("SnapshotCheckLogs")),
-    "delete a network interface, or make one": each("ec2:DeleteNetworkInterface", "*"),
+    "delete a network interface, or create one": each("ec2:DeleteNetworkInterface", "*"),
     "change a security group": each("ec2:AuthorizeSecurityGroupIngress", "*"),
     "stop CloudTrail": each("cloudtrail:StopLogging", f"arn:aws:cloudtrail:{HERE}:{OWN}:trail/main"),
     "send false traces": each("xray:PutTraceSegments", "*"),
@@ -402,7 +402,7 @@ EVERY = {"every function": set(STEPS), "every function but end-wait": set(STEPS)
 AS_BY_DEFAULT = {"RestorableSnapshotPattern": "*", "AllowedKmsKeyPattern": ""}
 NARROWED_BY = {
     "restore any snapshot of the account under the target's name": "RestorableSnapshotPattern",
-    "restore an automated snapshot of a cluster that `RestorableClusterPattern` doesn't match": (
+    "restore an automated snapshot of a cluster that `RestorableClusterPattern` does not match": (
         "RestorableSnapshotPattern"
     ),
     "copy any snapshot of the account": "RestorableSnapshotPattern",
