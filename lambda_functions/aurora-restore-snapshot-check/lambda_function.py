@@ -1,6 +1,7 @@
 """Find the snapshot, check all that can be checked, take the target's lock, write the operation's first state.
 
-Later, where a copy is compared with its source, look at the source again: no other function may in each of its places.
+Where the restored cluster is compared with its source, look at the source once more, later: no other function may do
+so in each account and region of sources.
 """
 
 from msgspec import convert

@@ -128,7 +128,10 @@ _STAYING_OTHERWISE = {
     "CapacityShortage": ("AWS had no room until the restore's deadline; what exists is kept", "utils/errors.py"),
     "ChecksFailed": ("checks of the restored data did not hold, and a retry finds the same", "utils/errors.py"),
     "DuplicateRefused": ("the same start came twice; the first execution continues", "utils/errors.py"),
-    "MaskingGateFailed": ("the copy is not masked as the policy asks, and a retry masks no better", "utils/errors.py"),
+    "MaskingGateFailed": (
+        "the data are not masked as the policy requires, and a retry masks no better",
+        "utils/errors.py",
+    ),
     "MasterLoginRefused": ("RDS is asked to set the master password again", "utils/errors.py"),
     "RequestRefused": ("the request cannot be carried out as it stands", "utils/errors.py"),
     "StepFailed": ("a person has to act on what the message says", "utils/errors.py"),

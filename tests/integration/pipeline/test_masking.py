@@ -1,4 +1,4 @@
-"""Masked copies: nobody gets in before the masking has passed its gate, and every end leaves no salt behind."""
+"""Masked clusters: nobody gets in before the masking has passed its gate, and every end leaves no salt behind."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def test_a_policy_whose_version_is_gone_is_refused_with_a_command_that_shows_it(
 def test_a_masking_that_died_is_repeated_and_every_row_is_masked_once(
     pipeline: Pipeline, production: Production, target: str, die: str
 ) -> None:
-    """Masked twice, a name would be the hash of a hash: two copies by one salt would differ."""
+    """Masked twice, a name would be the hash of a hash: two clusters masked with one salt would differ."""
     pipeline.aws.faults.add(function="aurora-restore-transform-data", die=die, times=2)
     run = pipeline.run({"target_cluster_id": target})
     assert run.status == "SUCCEEDED", run.reason

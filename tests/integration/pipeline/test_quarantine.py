@@ -1,4 +1,4 @@
-"""A copy in which nothing of production's runs by itself, and nobody of production's logs in."""
+"""A restored cluster in which nothing of production's runs by itself, and nobody of production's logs in."""
 
 from __future__ import annotations
 

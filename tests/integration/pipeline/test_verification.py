@@ -1,4 +1,4 @@
-"""A verified copy: its checks hold before the door opens, or the run fails, or the message says what did not hold."""
+"""Verified clusters: the checks hold before the door opens, or the run fails, or the message says what did not hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy is compared with its source as it is now, by a login that may only read there, and never at its expense."""
+"""A comparison with the source as it is now, by a login that may only read there, and never at the source's expense."""
 
 from __future__ import annotations
 

@@ -697,7 +697,7 @@ def into(target: str) -> list[tuple[str, Edge]]:
 
 @pytest.mark.parametrize("start", ["Open Cluster", "Delete RDS", "Check Delete Status", "Archive Snapshot"])
 def test_nothing_is_cleaned_up_once_people_may_rely_on_the_cluster(start: str) -> None:
-    """It is open to them, or the source is going and the copy may be the only one that is left."""
+    """It is open to them, or the source is going and the restored cluster may be the only one that is left."""
     assert not CLEAN_UP & reached_from(start)
 
 

@@ -712,7 +712,7 @@ def test_the_clean_up_of_a_run_that_isnt_the_operations_forgets_nothing(machine:
     assert record().execution_id == OTHER_EXECUTION
 
 
-# A masked copy
+# A masked cluster
 
 MASKING = MaskingPlan(policy="staging", bucket="policies", key="staging.yaml", version_id="v1", sha256="0" * 64)
 MASKED = a_plan(masking=MASKING)
@@ -788,7 +788,7 @@ def test_a_resumption_may_not_switch_the_masking_off(machine: FakeMachine, rds: 
         check(again(masking_policy="") | {"limits": NAMED})
 
 
-# A verified copy
+# A verified cluster
 
 CHECKED = a_plan(verification=VerificationPlan(policy="basic", on_findings="report"))
 

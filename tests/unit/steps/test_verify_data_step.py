@@ -247,7 +247,7 @@ CLUSTER = "arn:aws:rds:us-east-1:111122223333:cluster:prod-orders"
 
 @pytest.fixture
 def against_source(servers: Servers, postgres: Postgres, state: OperationState, sql: Any) -> VerifyTask:
-    """A policy that has the copy compared with a live source, which has what was in the snapshot."""
+    """A policy that has the restored cluster compared with a live source, which has what was in the snapshot."""
     policy = f"{POLICY}source: {{schema_changes: fail}}\n"
     keep_policy(policy, state, "verification")
     volume, source = servers.new_volume(), servers.new(5432)

@@ -1,4 +1,4 @@
-"""A copy is set against its source as it is now, which has moved on since the snapshot."""
+"""A restored cluster is set against its source as it is now, which has moved on since the snapshot."""
 
 from __future__ import annotations
 

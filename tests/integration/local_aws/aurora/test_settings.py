@@ -322,7 +322,7 @@ def test_rds_keeps_the_password_in_a_secret_of_its_own(aws: LocalAws) -> None:
             modify(aws, identifier, **settings)
 
     copy = restore(aws, take_snapshot(aws, identifier), EngineVersion="16.6")
-    assert copy["MasterUserSecret"] == done["MasterUserSecret"], "shown, although it isn't the copy's own"
+    assert copy["MasterUserSecret"] == done["MasterUserSecret"], "shown, although it is not the restored cluster's own"
     with refused("InvalidParameterCombination", "does not use it"):
         modify(aws, copy["DBClusterIdentifier"], ManageMasterUserPassword=False)
 
