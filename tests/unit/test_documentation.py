@@ -113,6 +113,15 @@ def test_the_readmes_first_screen_says_what_it_is_and_that_aws_has_not_seen_it()
     assert "not yet run against AWS" in screen
 
 
+def test_the_newest_version_of_the_changelog_is_the_packages() -> None:
+    headings = re.findall(r"^## (.+)$", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    released = [re.fullmatch(r"(\d+\.\d+\.\d+) - \d{4}-\d\d-\d\d", each) for each in headings if each != "Unreleased"]
+    assert all(released), headings
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    assert released[0] is not None
+    assert released[0][1] == version
+
+
 @pytest.mark.parametrize(
     "page", ["README.md", "documentation/tutorial.md", "documentation/implementation_guide/deployment.md"]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from scripts.packages.layer import ROOT
 
 pytestmark = pytest.mark.full  # tests/integration/commands types the same command, as it is here
+
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 # Besides what pip asks for: the packages' own directories are shared with the fresh environment, which has no network.
 OFFLINE = {**os.environ, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -50,7 +53,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_has_the_command_and_nothing_else_of_this_repository(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     modules = {path.name for path in (ROOT / "scripts" / "aurora_restore").glob("*.py")}
-    assert {name.partition("/")[0] for name in names} == {"aurora_restore", "aurora_restore-0.1.0.dist-info"}
+    assert {name.partition("/")[0] for name in names} == {"aurora_restore", f"aurora_restore-{VERSION}.dist-info"}
     assert {name.partition("/")[2] for name in names if name.startswith("aurora_restore/")} == modules
 
 
@@ -75,7 +78,7 @@ def test_the_installed_program_reaches_for_the_stack(python: Path) -> None:
 
 
 def test_it_promises_every_package_that_it_imports(wheel: Path) -> None:
-    metadata = zipfile.ZipFile(wheel).read("aurora_restore-0.1.0.dist-info/METADATA").decode()
+    metadata = zipfile.ZipFile(wheel).read(f"aurora_restore-{VERSION}.dist-info/METADATA").decode()
     needed = {
         line.split()[1].rstrip(",<>=0123456789.") for line in metadata.splitlines() if line.startswith("Requires-Dist")
     }
