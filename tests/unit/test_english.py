@@ -1,6 +1,7 @@
-"""The English of messages and docstrings: verb first, and the words that the style page asks for.
+"""The English of messages, docstrings, pages and scripts: verb first, and one word for each thing.
 
-What is read is docstrings and the texts in the code that have more than one word, both by AST.
+Of the code, docstrings and the texts that have more than one word are read, both by AST. Of a page, all that is prose
+is read, the text of its pictures included; of a shell script or a file of settings, all of it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.checks.documentation import MADE
 from scripts.local_aws.aurora.events import CLUSTER_FAILED
 from scripts.local_aws.aurora.region import NOT_ENOUGH_ZONES
 from scripts.local_aws.cloudformation.api import NO_CHANGES
@@ -22,6 +24,13 @@ from utils.aurora_utils.client import FAILURES_IN_EVENTS
 
 ROOT = Path(__file__).parents[2]
 ROOTS = ("utils", "lambda_functions", "scripts")
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "documentation").rglob("*.md")), ROOT / "tests" / "README.md"]
+SHELL = [*sorted((ROOT / "scripts").rglob("*.sh")), ROOT / ".ci" / "run", ROOT / "scripts" / "packages" / "Makefile"]
+SETTINGS = [
+    *(ROOT / name for name in ("pyproject.toml", "samconfig.toml", ".pre-commit-config.yaml", ".gitignore")),
+    *sorted(ROOT.glob("requirements*")),
+    *(ROOT / "scripts" / "checks" / name for name in ("checkov.yaml", "deptry.toml")),
+]
 
 # Each with the word that is meant. They are looked for in docstrings and in texts that people read.
 AVOIDED = {
@@ -85,6 +94,36 @@ def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, " ".join(node.value.split())
 
 
+def prose(page: Path) -> str:
+    """Return what a page says: without commands, names in code, addresses, and what it repeats from the code.
+
+    What is repeated is held to the words where it stands in the code. Each part taken out leaves its line breaks.
+    """
+    text = re.sub(r"^ *```mermaid\n(.*?)^ *```$", r"\n\1", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    parts = [
+        *(rf"<!-- {name} -->.*?<!-- /{name} -->" for made_in, name in MADE if made_in == page),
+        r"^ *```.*?^ *```$",
+        r"`[^`]*`",
+        r"\]\([^)]*\)",
+    ]
+    for part in parts:
+        text = re.sub(part, lambda found: "\n" * found[0].count("\n"), text, flags=re.DOTALL | re.MULTILINE)
+    return text
+
+
+def comments(path: Path) -> str:
+    """Return a script's or a settings file's text, with comments that go over several lines as running text."""
+    return re.sub(r"^\s*#", "", path.read_text(), flags=re.MULTILINE)
+
+
+def written_faults(text: str) -> Iterator[str]:
+    """Yield the words to avoid in a text of several lines, also those between which a line ends."""
+    for pattern, instead in AVOIDED.items():
+        for found in re.finditer(pattern.replace(" ", r"\s+"), text, re.IGNORECASE):
+            around = " ".join(text[max(found.start() - 50, 0) : found.end() + 40].split())
+            yield f"{text.count(chr(10), 0, found.start()) + 1}: {found[0]!r} ({instead}) in: {around}"
+
+
 def word_faults(tree: ast.Module) -> Iterator[str]:
     for line, text in texts(tree):
         for pattern, instead in AVOIDED.items():
@@ -96,6 +135,18 @@ def word_faults(tree: ast.Module) -> Iterator[str]:
 def test_what_people_read_is_in_the_words_of_the_style_page(path: Path) -> None:
     tree = ast.parse(path.read_text())
     faults = sorted([*docstring_faults(tree), *word_faults(tree)], key=lambda fault: int(fault.split(":")[0]))
+    assert faults == [], "\n".join(faults)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_is_in_the_words_of_the_style_page(page: Path) -> None:
+    faults = [*written_faults(prose(page))]
+    assert faults == [], "\n".join(faults)
+
+
+@pytest.mark.parametrize("path", [*SHELL, *SETTINGS], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_script_and_a_comment_on_settings_are_in_the_words_of_the_style_page(path: Path) -> None:
+    faults = [*written_faults(comments(path))]
     assert faults == [], "\n".join(faults)
 
 
@@ -134,3 +185,39 @@ def test_the_checks_of_this_file_find_what_they_are_for(code: str) -> None:
 def test_the_checks_of_this_file_leave_names_keys_and_sql_alone(code: str) -> None:
     tree = ast.parse(code)
     assert [*docstring_faults(tree), *word_faults(tree)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The cluster cannot be found, and the step\ngoes\non without it.",
+        "| `answer` | what the caller was told |",
+        "[a cluster that isn't there](runbook.md#gone)",
+        '```mermaid\nflowchart LR\n  a["Whatever fails"]\n```',
+    ],
+)
+def test_the_words_are_found_on_a_page(text: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    assert [*written_faults(prose(page))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`nobody-told` is an alarm, and `it\nwants` a name.",
+        "```console\n$ echo don't\n```",
+        "[an address](https://example.org/what-aws-doesn't-say)",
+        "RDS tells apart what two names mean.",
+    ],
+)
+def test_commands_names_and_addresses_on_a_page_are_left_alone(text: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    assert [*written_faults(prose(page))] == []
+
+
+def test_a_comment_that_goes_over_two_lines_is_read_as_one_text(tmp_path: Path) -> None:
+    script = tmp_path / "script.sh"
+    script.write_text("# The first one fails, and the loop goes\n# on with the others.\necho done\n")
+    assert [*written_faults(comments(script))]
