@@ -166,7 +166,7 @@ class EndedDrill(Struct, frozen=True, kw_only=True):
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """One operation: did it work, how old is the data now, what exists now, how it went.
+    """One operation: whether it worked, how old its data are, what exists now, and how it went.
 
     `worked` is null while that is open, and for a plan. `kept` is null where the operation has replaced no cluster that
     is still kept. `ended_drill` is null unless the execution of a drill has died. `swap_finished_by` is the execution

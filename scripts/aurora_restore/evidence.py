@@ -51,7 +51,7 @@ class SigningKey(Struct, frozen=True, kw_only=True):
 
 
 class Link(Struct, frozen=True, kw_only=True):
-    """A link of the chain."""
+    """A link of the chain of evidence: it names the operation's files by their hashes, and the link before."""
 
     schema: Literal["aurora-restore.link/1"]
     sequence: Annotated[int, Meta(ge=1)]
@@ -66,7 +66,7 @@ class Link(Struct, frozen=True, kw_only=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """Whether it worked, in one sentence why or how, and what to do now."""
+    """The answer in short: whether the operation worked, why or how in one sentence, and what to do now."""
 
     worked: bool
     sentence: str

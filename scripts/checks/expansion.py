@@ -69,7 +69,7 @@ def translated() -> dict[str, Any]:
 
 
 def _as_cfn_lint_knows_it(asl: dict[str, Any]) -> dict[str, Any]:
-    """Its schema (E3601) lacks the OutputPath of Succeed, which the states language allows: shown without it."""
+    """Remove the OutputPath of Succeed, which the states language allows and cfn-lint's schema (E3601) lacks."""
     for state in asl["States"].values():
         if state["Type"] == "Succeed":
             state.pop("OutputPath", None)

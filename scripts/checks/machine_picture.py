@@ -11,7 +11,7 @@ from scripts.checks.expansion import DEFINITION, definition
 
 
 class Edge(NamedTuple):
-    """From one state to another; "[*]" is the machine's beginning and end."""
+    """A transition from one state to another; "[*]" is the machine's beginning and end."""
 
     origin: str
     target: str
@@ -72,7 +72,7 @@ def _edges(asl: dict[str, Any]) -> Iterator[Edge]:
 
 
 def _condition(choice: dict[str, Any]) -> str:
-    """`plan.dry_run = true`, or the last of several conditions that hold together."""
+    """Return a choice's condition as text, such as `plan.dry_run = true`, without its tests for presence."""
     if "And" in choice:
         return " and ".join(filter(None, map(_condition, choice["And"])))
     if "IsPresent" in choice:

@@ -73,7 +73,7 @@ def _shown(place: Stage, ended: tuple[dict[str, Any], bool], options: argparse.N
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to our caller; rich would end the process in its own way."""
+        """Raise the error to the caller; rich would end the process in its own way."""
         raise  # it is called while the BrokenPipeError is handled
 
 

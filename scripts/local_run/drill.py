@@ -33,7 +33,7 @@ class Drill:
     """The drills, and what is proved of their evidence."""
 
     def __init__(self, place: Stage, production: Production, console: Console, *, verbose: bool) -> None:
-        """`production` has the snapshot of the first drill."""
+        """Prepare two drills. `production` has the snapshot of the first one."""
         self._place, self._aws, self._production = place, place.aws, production
         self._console, self._verbose = console, verbose
         self._rds = place.aws.client("rds")

@@ -37,7 +37,7 @@ class Refresh:
     def __init__(
         self, place: Stage, production: Production, console: Console, *, verbose: bool, by_demonstration: bool
     ) -> None:
-        """`production` has the snapshot of both nights; `by_demonstration` is whether its own policy masks them.
+        """Prepare two nights from the snapshot of `production`. `by_demonstration`: its own policy masks them.
 
         What another policy makes of production's customers is not known here.
         """

@@ -20,7 +20,7 @@ _PRELOADED = (
 
 @dataclasses.dataclass(frozen=True)
 class _Parameter:
-    """`allowed` is as RDS describes it: values, or a range, or nothing at all."""
+    """A parameter of a group. `allowed` is as RDS describes it: values, or a range, or nothing at all."""
 
     name: str
     default: str | None = None

@@ -9,28 +9,31 @@ from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 
 def check_clusters(region: AuroraBackend) -> None:
-    """Refuse one cluster too many."""
+    """Refuse a cluster above the quota of the region."""
     most = region.world.quotas.clusters
     if len(region.clusters) >= most:
         rules.refuse("DBClusterQuotaExceededFault", f"You cannot create more than {most} DB clusters.")
 
 
 def check_instances(region: AuroraBackend) -> None:
-    """Refuse one instance too many."""
+    """Refuse an instance above the quota of the region."""
     most = region.world.quotas.instances
     if len(region.instances) >= most:
         rules.refuse("InstanceQuotaExceeded", f"DB Instance quota exceeded: {most} instances.")
 
 
 def check_manual_snapshots(region: AuroraBackend) -> None:
-    """Refuse one manual snapshot too many."""
+    """Refuse a manual snapshot above the quota of the region."""
     most = region.world.quotas.manual_cluster_snapshots
     if _manual_snapshots(region) >= most:
         rules.refuse("SnapshotQuotaExceeded", f"Cannot create more than {most} manual DB cluster snapshots.")
 
 
 def check_copies(region: AuroraBackend) -> None:
-    """Refuse one copy too many to one region, as RDS does (https://github.com/pbudzon/aws-maintenance/issues/19)."""
+    """Refuse a copy above the number that one region makes at a time, as RDS does.
+
+    Source: https://github.com/pbudzon/aws-maintenance/issues/19
+    """
     most = region.world.quotas.copies_in_progress
     copying = [each for each in region.cluster_snapshots.values() if each.status == "copying"]
     if len(copying) >= most:

@@ -186,7 +186,7 @@ class _QueuePolicy(Attached):
 
 
 class _SubnetGroup(ResourceType):
-    """RDS keeps names in lower case, and Ref gives them so."""
+    """A subnet group. RDS keeps its name in lower case, and Ref returns it so."""
 
     type = "AWS::RDS::DBSubnetGroup"
     in_place = "DBSubnetGroupDescription SubnetIds Tags"

@@ -148,7 +148,7 @@ def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
 
 
 class _Version(ResourceType):
-    """AWS publishes only what has changed since the last version, and CloudFormation makes an error of it.
+    """A version. AWS publishes none where nothing has changed since the last one, and CloudFormation then fails.
 
     A description is no change. moto takes every update for one, also one that leaves everything as it was.
     """

@@ -72,4 +72,4 @@ class Attached(Overwritten):
     """A type that belongs to another resource, and goes with it."""
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
-        """Leave it to the deletion of what it belongs to."""
+        """Delete nothing: the resource goes when the one that it belongs to is deleted."""

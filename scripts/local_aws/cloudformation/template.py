@@ -201,7 +201,7 @@ def _refuse_unknown(mapping: Mapping[str, Any], known: set[str], where: str) -> 
 
 
 def _resolve_paths(document: dict[str, Any], directory: pathlib.Path) -> None:
-    """`aws cloudformation package` uploads local paths; here they only become absolute."""
+    """Make local paths absolute; `aws cloudformation package` would upload what lies there."""
     shared = (document.get("Globals") or {}).get("Function") or {}
     owners = [(shared, "CodeUri")]
     for resource in document["Resources"].values():

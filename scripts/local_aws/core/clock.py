@@ -35,7 +35,7 @@ class Timer:
         self.recurring = recurring
 
     def cancel(self) -> None:
-        """Have it never call."""
+        """Cancel the call."""
         self.callback = None
 
 

@@ -14,6 +14,6 @@ class AwsError(ServiceException):
 
 
 class NotImplementedByLocalAws(ServiceException):
-    """AWS may know this; the embedded AWS does not. Inside a service it becomes an AWS-shaped error of this name."""
+    """The embedded AWS does not know this, and AWS may. A service answers it as an error of this name."""
 
     code = "NotImplementedByLocalAws"

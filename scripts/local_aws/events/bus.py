@@ -58,7 +58,7 @@ class Events:
         self._deliveries.settle()
 
     def execution_status_changed(self, execution: Execution) -> None:
-        """Report it to the default bus of the execution's region, as Step Functions does for every status."""
+        """Report an execution's status to the default bus of its region, as Step Functions does for every status."""
         region, account = execution.execution_arn.split(":")[3:5]
         # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
         detail = {name: _milliseconds(value) for name, value in execution.described().items()}

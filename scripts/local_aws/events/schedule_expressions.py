@@ -54,7 +54,7 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
 
 
 def _cron(content: str) -> Any:
-    """Return it as the library has it. Three things that AWS documents it evaluates wrongly or not at all."""
+    """Return the library's expression. Refuse three forms that AWS documents and the library evaluates otherwise."""
     fields = content.split(" ")
     if len(fields) == 6 and (fields[2] == "LW" or fields[4] == "L" or "/" in fields[5]):
         raise NotImplementedByLocalAws(f"cron({content}): LW, L as a weekday and steps of years are not known locally")

@@ -88,7 +88,7 @@ def _through_kms(
     through: str | None = None,
     context: Mapping[str, str] | None = None,
 ) -> Iterator[Need]:
-    """AWS managed keys need nothing: they admit everyone of the account through their service."""
+    """Yield what a call needs of a key. AWS managed keys need nothing: they admit the account by their service."""
     arn = stored.customer_key_arn(key, call.account, call.region) if key else None
     if arn:
         suffix = "amazonaws.com.cn" if call.partition == "aws-cn" else "amazonaws.com"

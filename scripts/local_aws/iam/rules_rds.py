@@ -87,7 +87,7 @@ def rds_needs(call: Call) -> Iterator[Need]:
 
 
 def _final_snapshot(cluster: str, final: str) -> Iterator[Need]:
-    """RDS creates and tags the snapshot in the caller's name since 15 August 2024.
+    """Yield what a final snapshot needs: RDS creates and tags it in the caller's name since 15 August 2024.
 
     Sources: AWS's notice, as quoted in convox/convox#856, and the dependent actions of DeleteDBCluster in the service
     authorization reference. Which tags a policy's conditions see of the request then is not verified: here none.
@@ -99,7 +99,7 @@ def _final_snapshot(cluster: str, final: str) -> Iterator[Need]:
 
 
 def _managed_secret(call: Call, cluster: str) -> Iterator[Need]:
-    """RDS creates the secret in the caller's name, whose own permissions must allow it."""
+    """Yield what RDS's own secret needs: RDS creates it in the caller's name, whose permissions must allow it."""
     name = "rds!cluster-00000000-0000-0000-0000-000000000000"
     context = {
         "secretsmanager:name": name,

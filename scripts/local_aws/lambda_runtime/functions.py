@@ -137,7 +137,7 @@ class _RuntimeServer(http.server.ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore it: a runtime that was killed hangs up in the middle of its request; nobody waits for that answer."""
+        """Ignore the error: a killed runtime closes its connection within a request, whose answer nobody waits for."""
 
 
 class _RuntimeApi(http.server.BaseHTTPRequestHandler):
@@ -609,12 +609,12 @@ class ProcessFunction(moto_lambda.LambdaFunction):
         return super().update_function_code(updated_spec)
 
     def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
-        """Take the LoggingConfig too."""
+        """Change the LoggingConfig as well, which moto ignores."""
         self.logging_config = config_updates.get("LoggingConfig", self.logging_config)
         return super().update_configuration(config_updates)
 
     def invoke(self, body: str, request_headers: Any, response_headers: Any) -> str | bytes:
-        """Invoke it. Deliveries by other services come without headers and are asynchronous, as they are on AWS."""
+        """Invoke the function. Deliveries by other services have no headers and are asynchronous, as on AWS."""
         payload = (body or "{}").encode()
         try:
             loads(payload)

@@ -75,6 +75,6 @@ def _going(backend: SecretsManagerBackend, secret_id: str) -> FakeSecret | None:
 
 
 def _forget(backend: SecretsManagerBackend, secret: FakeSecret) -> None:
-    """Unless it was restored: AWS does not say that it could not be."""
+    """Free the name, unless the secret was restored: AWS does not say that it could not be."""
     if secret.is_deleted() and backend.secrets.get(secret.arn) is secret:
         backend.secrets.pop(secret.arn)

@@ -18,7 +18,7 @@ _REPEAT_SECONDS = 0.5
 
 
 class Place(NamedTuple):
-    """Where something listens."""
+    """The address and port at which a server listens."""
 
     address: str
     port: int
@@ -68,7 +68,7 @@ class Gateway:
         self._run(self._cut(member))
 
     def close(self) -> None:
-        """End everything."""
+        """End all sessions and stop listening."""
         if not self._loop.is_closed():
             self._run(self._close())
             self._loop.call_soon_threadsafe(self._loop.stop)

@@ -60,10 +60,10 @@ _KEPT = pathlib.Path(__file__).parents[3] / ".venv" / "postgres"
 
 
 class Setup:
-    """Makes volumes as Aurora's customers find them."""
+    """The maker of volumes as Aurora's customers find them."""
 
     def __init__(self, binaries: PostgresBinaries, directory: pathlib.Path, password: str) -> None:
-        """`password` will be that of the superuser, `rdsadmin`, in all of them."""
+        """Keep what all volumes share. `password` becomes that of the superuser `rdsadmin` in each of them."""
         self._binaries = binaries
         self._directory = directory
         self._password = password

@@ -243,7 +243,7 @@ class StateMachinesBackend(StepFunctionBackend):
 
     @_paged
     def list_state_machines(self) -> list[StateMachine]:
-        """List them by name (test_sfn_api.py test_list_sms_pagination)."""
+        """List the state machines by name (test_sfn_api.py test_list_sms_pagination)."""
         return sorted(self.state_machines, key=lambda machine: machine.name)
 
     def create_state_machine_alias(

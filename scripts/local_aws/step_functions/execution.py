@@ -114,7 +114,7 @@ class Execution:
         self._position: tuple[str, Any] = (definition["StartAt"], json.loads(self.execution_input))
 
     def start(self) -> None:
-        """Begin with the first state."""
+        """Start the execution with its first state."""
         details = {"input": self.execution_input, "inputDetails": {"truncated": False}, "roleArn": self.role_arn}
         self._go("ExecutionStarted", {"executionStartedEventDetails": details})
 
@@ -147,7 +147,7 @@ class Execution:
         }
 
     def is_of(self, arn: str) -> bool:
-        """Return whether it runs the machine of this ARN, or was started through the version or the alias."""
+        """Return whether the execution runs the machine of this ARN, or was started through that version or alias."""
         return arn in (self.state_machine_arn, self.state_machine_version_arn, self.state_machine_alias_arn)
 
     def described(self) -> dict[str, Any]:
@@ -454,7 +454,7 @@ class Execution:
 
     @contextlib.contextmanager
     def _failing_task(self, of: dict[str, str]) -> Iterator[None]:
-        """Record that the task has failed or run out of time, if what is done inside does."""
+        """Record that the task has failed or timed out, where the body of the `with` statement does so."""
         try:
             yield
         except StatesError as failure:
@@ -464,7 +464,7 @@ class Execution:
             raise
 
     def _task_event(self, of: dict[str, str], step: str, details: dict[str, Any]) -> None:
-        """Record an event. A function named by its ARN leaves others than what is called through an integration."""
+        """Record an event. A function that is named by its ARN has other kinds of events than an integration."""
         kind, details = f"{'Task' if of else 'LambdaFunction'}{step}", {**of, **details}
         self._record(kind, **({f"{kind[0].lower()}{kind[1:]}EventDetails": details} if details else {}))
 
