@@ -38,7 +38,7 @@ _ALONE = {
     ("aurora-restore-open-cluster", "rds:ModifyDBCluster"),
     ("aurora-restore-swap-cluster", "rds:ModifyDBCluster"),
 }
-# Where IAM doesn't call a service as its SDK does.
+# Where IAM does not call a service as its SDK does.
 _IAM_PREFIXES = {"stepfunctions": "states"}
 # A call of another name than its action, by the module that makes it: there a version of an object is always named (S3
 # API reference, GetObject).

@@ -12,7 +12,7 @@ from pathlib import Path
 import parliament  # type: ignore[import-not-found]  # lives in .venv-linters and brings no types
 
 _IN_THE_VPC = "(SetupDbUsers|TransformData|VerifyData|CheckSwap)Role"
-# Findings that don't apply, by issue and the end of the file's path (parliament's own list of exceptions takes none).
+# Findings that do not apply, by issue and the end of the file's path (parliament's own list of exceptions takes none).
 ACCEPTED = {
     # A call of RDS touches resources of several kinds, each with its own conditions and so its own statement. Whether
     # every kind is granted is asked of what a role may do altogether, in roles/.
@@ -25,13 +25,13 @@ ACCEPTED = {
         r"|(policies|roles)/ExpireClustersRole\.(expire-clusters|states)\..*"
         r"|(policies|roles)/EndWaitRole\.(end-wait|states)\..*"
     ),
-    # Lambda's documentation asks for exactly these for a function in a VPC: its network interfaces don't exist before.
-    # Which resource RDS checks for DescribeDBClusterAutomatedBackups isn't verified; it only reads.
+    # Lambda's documentation asks for exactly these for a function in a VPC: its network interfaces do not exist before.
+    # Which resource RDS checks for DescribeDBClusterAutomatedBackups is not verified; it only reads.
     "RESOURCE_STAR": (
         rf"(policies/{_IN_THE_VPC}\..*|roles/{_IN_THE_VPC}\.ec2\..*"
         r"|policies/(DeleteRds|ExpireClusters)Role\..*|roles/(DeleteRds|ExpireClusters|SnapshotCheck)Role\.rds\..*)"
     ),
-    # lambda:SourceFunctionArn is in every request of a function's own code, whatever the service (Lambda Developer
+    # lambda:SourceFunctionArn is in every request of a function's own code, to any service (Lambda Developer
     # Guide, "Working with Lambda execution environment credentials"; its pages on VPCs deny these very actions by it).
     "UNKNOWN_CONDITION_FOR_ACTION": (rf"(policies/{_IN_THE_VPC}\..*|roles/{_IN_THE_VPC}\.ec2\..*)"),
 }

@@ -27,10 +27,10 @@ DETECTORS = (
     "TwilioKeyDetector"
 ).split()
 
-# detect-secrets doesn't look for private keys in files above 8 KB.
+# detect-secrets does not look for private keys in files above 8 KB.
 PRIVATE_KEY = re.compile(r"BEGIN [A-Z0-9 ]*PRIVATE KEY-+\s*[A-Za-z0-9+/]{10}")
 
-# In pieces, so that they aren't found in this very file.
+# In pieces, so that they are not found in this very file.
 SAMPLES = {
     "AWS Access Key": "key = 'AKIA" + "QYLPMN5HFIQR7XYZ'",
     "Private Key": "-----BEGIN RSA PRIVATE KEY-----" + "\nMIIEpAIBAAKCAQEA0Z3VS5JJcds3xf",

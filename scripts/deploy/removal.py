@@ -10,7 +10,7 @@ from scripts.local_aws.cloudformation.template import read
 Kept = list[tuple[str, str]]
 """Type and physical id of each resource that outlives its stack."""
 _MACHINE = "AWS::StepFunctions::StateMachine"
-# A secret that isn't deleted for good keeps its name for as long as it could be brought back: 7 to 30 days.
+# A secret that is not deleted for good keeps its name for as long as it could be brought back: 7 to 30 days.
 _COMMANDS = {
     # First, a copy: without the key that encrypts it nobody can read it. The evidence itself is not deleted.
     "AWS::S3::Bucket": (("s3", "sync", "s3://{}", "evidence-of-{}"),),

@@ -282,7 +282,7 @@ def _operation(
             return action, {}
     try:
         operation, in_path = get_service_router(model).match(Request(environ, populate_request=False))
-    except (NotFound, NotImplementedError):  # no operation of the service: told by its path
+    except (NotFound, NotImplementedError):  # no operation of the service: recognized by its path
         return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO')}", {}
     return str(operation.name), in_path
 

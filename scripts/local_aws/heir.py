@@ -41,7 +41,7 @@ def _end_those_at_work_in(directory: str) -> None:
             try:
                 if os.readlink(f"/proc/{process}/cwd").startswith(directory + os.sep):  # noqa: PTH115
                     os.kill(int(process), signal.SIGKILL)
-            except OSError:  # it has ended by itself, or is somebody else's
+            except OSError:  # it has ended by itself, or belongs to another user
                 continue
 
 

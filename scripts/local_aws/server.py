@@ -116,7 +116,7 @@ class LocalAws:
         self.accounts = Accounts()
         self.account_id = self.accounts.main
         self.operator = self.accounts.operator()
-        # No quiet window: whoever works here holds the clock, and a client's polling must not keep it from jumping.
+        # No quiet window: a thread that works here holds the clock, and a client's polling must not stop its jumps.
         self.clock = Clock(real_time, quiet_seconds=0.0)
         self.faults = Faults(self.clock.time)
         self.permissions = Permissions()
@@ -210,7 +210,7 @@ class LocalAws:
     def _control(self, method: str, name: str, body: Any) -> Any:
         """Answer what the AWS API does not know, under /_local/. Raise LookupError for anything else."""
         if (method, name) == ("GET", "stats"):
-            # Copied at once: others go on calling while these are written out.
+            # Copied at once: others continue to call while these are written out.
             stats = self.stats
             return {
                 "invocations": [dataclasses.asdict(each) for each in stats.invocations],

@@ -91,7 +91,7 @@ def _listen_for_interruptions() -> None:
             raise Terminated
         raise KeyboardInterrupt
 
-    # run_local.sh has Ctrl-C ignored until here, where it can be answered; `nohup` wants a hang-up to stay ignored.
+    # run_local.sh has Ctrl-C ignored until here, where it can be answered; with `nohup` a hang-up has to stay ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

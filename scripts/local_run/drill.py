@@ -37,7 +37,7 @@ class Drill:
         self._place, self._aws, self._production = place, place.aws, production
         self._console, self._verbose = console, verbose
         self._rds = place.aws.client("rds")
-        # It stays afterwards: it is what the person at the terminal wants to look at.
+        # It stays afterwards: the person at the terminal may look at it.
         self._directory = Path(tempfile.mkdtemp(prefix="aurora-restore-drill-"))
 
     def run(self) -> tuple[dict[str, Any], bool]:

@@ -1,13 +1,16 @@
 """The English of messages, docstrings, pages and scripts: verb first, and one word for each thing.
 
-Of the code, docstrings and the texts that have more than one word are read, both by AST. Of a page, all that is prose
-is read, the text of its pictures included; of a shell script or a file of settings, all of it.
+Of the code, docstrings and the texts that have more than one word are read, both by AST, and of handlers and scripts
+the comments as well. Of a page, all that is prose is read, the text of its pictures included; of a shell script or a
+file of settings, all of it.
 """
 
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,9 +71,9 @@ AWS_OWN = frozenset(
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def covered() -> list[Path]:
-    """Return the files that are held to the style."""
-    return [path for root in ROOTS for path in sorted((ROOT / root).rglob("*.py"))]
+def covered(*roots: str) -> list[Path]:
+    """Return the modules that are held to the style, below these roots."""
+    return [path for root in roots for path in sorted((ROOT / root).rglob("*.py"))]
 
 
 def docstring_faults(tree: ast.Module) -> Iterator[str]:
@@ -116,6 +119,15 @@ def comments(path: Path) -> str:
     return re.sub(r"^\s*#", "", path.read_text(), flags=re.MULTILINE)
 
 
+def python_comments(code: str) -> str:
+    """Return the comments of a module in their lines, so that those that follow each other are running text."""
+    lines = [""] * (code.count("\n") + 1)
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type == tokenize.COMMENT:
+            lines[token.start[0] - 1] = token.string.lstrip("#")
+    return "\n".join(lines)
+
+
 def written_faults(text: str) -> Iterator[str]:
     """Yield the words to avoid in a text of several lines, also those between which a line ends."""
     for pattern, instead in AVOIDED.items():
@@ -131,10 +143,18 @@ def word_faults(tree: ast.Module) -> Iterator[str]:
                 yield f"{line}: {found[0]!r} ({instead}) in: {text[max(found.start() - 50, 0) : found.end() + 40]}"
 
 
-@pytest.mark.parametrize("path", covered(), ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", covered(*ROOTS), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_people_read_is_in_the_words_of_the_style_page(path: Path) -> None:
     tree = ast.parse(path.read_text())
     faults = sorted([*docstring_faults(tree), *word_faults(tree)], key=lambda fault: int(fault.split(":")[0]))
+    assert faults == [], "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    "path", covered("lambda_functions", "scripts"), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_comments_of_handlers_and_scripts_are_in_the_words_of_the_style_page(path: Path) -> None:
+    faults = [*written_faults(python_comments(path.read_text()))]
     assert faults == [], "\n".join(faults)
 
 
@@ -215,6 +235,11 @@ def test_commands_names_and_addresses_on_a_page_are_left_alone(text: str, tmp_pa
     page = tmp_path / "page.md"
     page.write_text(text)
     assert [*written_faults(prose(page))] == []
+
+
+def test_comments_are_found_and_code_beside_them_is_not() -> None:
+    assert [*written_faults(python_comments("told = 1  # as RDS\n# tells\n"))]
+    assert [*written_faults(python_comments("told = 'whoever asks'  # a name\n"))] == []
 
 
 def test_a_comment_that_goes_over_two_lines_is_read_as_one_text(tmp_path: Path) -> None:

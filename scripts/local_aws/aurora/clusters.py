@@ -69,7 +69,7 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
     if any(name in parameters for name in OF_LIMITLESS):
-        # Whatever their values: AWS's answer to the sibling call, RestoreDBClusterToPointInTime (boto/boto3#4634).
+        # With any value: AWS's answer to the sibling call, RestoreDBClusterToPointInTime (boto/boto3#4634).
         rules.refuse_combination(
             "You can enable Performance Insights or set the Enhanced Monitoring interval only when restoring from a "
             "source Aurora Limitless DB cluster."

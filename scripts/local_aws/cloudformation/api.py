@@ -79,7 +79,7 @@ class CloudFormationApi:
         if name in stack.change_sets:
             message = f"ChangeSet {name} cannot be created due to a mismatch with existing"
             raise AwsError("AlreadyExistsException", message)
-        # "If you don't specify this parameter, CloudFormation doesn't modify the stack's tags" (UpdateStack).
+        # Without the parameter, CloudFormation does not modify the stack's tags (API reference, UpdateStack).
         tags = {each["Key"]: each["Value"] for each in given["Tags"]} if "Tags" in given else stack.given.tags
         parameters = _parameters(stack, given.get("Parameters") or [])
         wanted = Given(source, parameters, given.get("Capabilities") or [], tags)

@@ -210,7 +210,7 @@ class Clock:
         self._changed.release()
         try:
             callback()
-        except Exception:  # the clock goes on for everybody else; what broke is in the log
+        except Exception:  # the clock continues for everybody else; the log has the error
             logger.exception("a timer's callback failed")
         finally:
             self._changed.acquire()

@@ -94,7 +94,7 @@ class Events:
     def _deliver(self, rule: DeliveringRule, target: dict[str, Any], event: dict[str, Any]) -> None:
         try:
             self._send(rule, target, shape(target, event))
-        except Exception as error:  # noqa: BLE001 whatever the target's service says, the event is lost
+        except Exception as error:  # noqa: BLE001 with any error of the target's service the event is lost
             failure = {"rule": rule.arn, "target": target["Arn"], "event": event, "error": str(error)}
             self.undelivered.append(failure)
             queue = target.get("DeadLetterConfig", {}).get("Arn")

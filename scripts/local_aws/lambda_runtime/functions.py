@@ -475,7 +475,7 @@ class Functions:
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "en_US.UTF-8",
-            # Nobody's: else libraries would find the certificates and settings of whoever runs this.
+            # Nobody's: else libraries would find the certificates and settings of the person who runs this.
             "HOME": "/dev/null",
             "TZ": ":UTC",
             "PYTHONPATH": os.pathsep.join(str(path) for path in [task, *layers, self._runtime]),
@@ -513,7 +513,7 @@ class Functions:
         directories = self.layers.get(arn)
         if directories is None:
             version = moto_lambda.lambda_backends[function.account_id][function.region].layers_versions_by_arn(arn)
-            assert version is not None  # CreateFunction refuses a layer that doesn't exist.
+            assert version is not None  # CreateFunction refuses a layer that does not exist.
             directories = [self._unpack(version.code_sha_256, version.code_bytes)]
         return [path / "python" if (path / "python").is_dir() else path for path in directories]
 

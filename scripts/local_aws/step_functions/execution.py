@@ -227,7 +227,7 @@ class Execution:
             kind = f"Execution{status.title().replace('_', '')}"  # ExecutionSucceeded, ExecutionTimedOut
             known = {key: value for key, value in details.items() if value}
             self._append(kind, {f"{kind[0].lower()}{kind[1:]}EventDetails": known})
-            # An error or a cause without a text is left out (base/test_base.py test_state_fail_empty).
+            # An error or a cause without a text is omitted (base/test_base.py test_state_fail_empty).
             self.output, self.error, self.cause = output, error or None, cause or None
             self.stop_date = self._clock.now()
             self.status = status
@@ -524,7 +524,7 @@ def _invoke(invoke: Callable[[dict[str, Any]], dict[str, Any]], named: str, requ
     payload = _parsed(body)
     if "FunctionError" in answer:
         name = payload.get("errorType") if isinstance(payload, dict) else None
-        # lambda:invoke writes the document anew, a function's own task hands it on: error_handling/test_task_lambda.py.
+        # lambda:invoke serializes the document, a function's own task hands it on: error_handling/test_task_lambda.py.
         raise StatesError(name or "Lambda.Unknown", dumps(payload) if named == _SERVICE else body.decode())
     return _invocation_result(answer, payload)
 
