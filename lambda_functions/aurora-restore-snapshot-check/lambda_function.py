@@ -1,7 +1,6 @@
 """Find the snapshot, check all that can be checked, take the target's lock, write the operation's first state.
 
-Where the restored cluster is compared with its source, look at the source once more, later: no other function may do
-so in each account and region of sources.
+Later, look at the source with which the restored cluster is compared: no other function may, in each of its places.
 """
 
 from msgspec import convert
