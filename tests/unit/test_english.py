@@ -45,7 +45,7 @@ AVOIDED = {
     r"\bwent before\b|\bgoes before\b": "take precedence",
     r"\bas good as\b": "say what it is treated as",
     r"\blets? go\b|\bto let go\b": "allow to be deleted",
-    r"\bleft out\b|\bleaves? (?:it|them) out\b|\bleft out\b": "omit",
+    r"\bleft out\b|\bleaves? (?:it|them) out\b": "omit",
     r"\banew\b": "again, a new one",
     r"\bwhoever\b|\bwhatever\b": "say who, say what",
     r"\bsomebody else's\b": "say whose",
@@ -54,6 +54,7 @@ AVOIDED = {
     r"\bmakes? (?:a|an|the|new|another) (?:cluster|instance|snapshot|copy|secret|role|database|bucket)s?\b": "create",
     r"\bmade (?:a|an|the|another) (?:cluster|instance|snapshot|secret|role|database|bucket)s?\b": "create",
     r"\bwants?\b": "require, request, need",
+    r"\b(?:masked|verified|restored) cop(?:y|ies)\b": "the restored cluster; a copy is a snapshot",
     r"\bmind that\b": "note that",
     r"\b\w+n't\b|\bcannot be asked\b": "the two words in full",
 }
