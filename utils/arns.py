@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 _SNAPSHOT = re.compile(r"arn:aws[a-z-]*:rds:[a-z0-9-]+:\d{12}:cluster-snapshot:.+", re.ASCII)
 
@@ -41,8 +42,24 @@ class Arn(Struct, frozen=True):
         """Return the region and the account: a name without an ARN means something in one place only."""
         return self.region, self.account_id
 
+    @property
+    def name(self) -> str:
+        """Return what follows the resource's kind, as in `cluster:prod` or `cluster-snapshot:rds:prod-2026`."""
+        return self.resource.partition(":")[2]
+
     def __str__(self) -> str:
         return f"arn:{self.partition}:{self.service}:{self.region}:{self.account_id}:{self.resource}"
+
+
+def is_meant_as_arn(text: str) -> bool:
+    """Return whether a text begins as an ARN, so that half of one is refused as an ARN and not as a name."""
+    return text.startswith("arn:")
+
+
+def resource_of(name_or_arn: str) -> str:
+    """Return an ARN's resource; of a text that is no ARN, such as a key's id or `alias/<name>`, the text itself."""
+    arn = Arn.parse_or_none(name_or_arn)
+    return arn.resource if arn else name_or_arn
 
 
 def parse_snapshot_arn(text: str) -> Arn | None:
@@ -69,4 +86,4 @@ def state_machine_of(execution_arn: str) -> Arn:
     """Return the ARN of the state machine that an execution is of."""
     execution = Arn.parse(execution_arn)
     _, machine, _ = execution.resource.split(":")
-    return Arn(execution.partition, "states", *execution.place, f"stateMachine:{machine}")
+    return replace(execution, resource=f"stateMachine:{machine}")

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from utils.arns import Arn
 from utils.aurora_utils import left_behind
 from utils.aurora_utils.reported_settings import (
     IN_SYNC,
@@ -225,7 +227,7 @@ class Cluster(Tagged, frozen=True, kw_only=True):
 
     def member_arn(self, instance_identifier: str) -> str:
         """Return the ARN of one of its instances, which are of its account and region."""
-        return f"{self.arn.rpartition(':cluster:')[0]}:db:{instance_identifier}"
+        return str(replace(Arn.parse(self.arn), resource=f"db:{instance_identifier}"))
 
     @property
     def is_stopped(self) -> bool:

@@ -145,9 +145,11 @@ class SourceSharedByHand(Source):
         """Return the shared snapshots of a cluster, newest first."""
         pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="shared")
         shared = [read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"]]
-        of_account = f":{self.region}:{self.account_id}:cluster-snapshot:"
+        here = self.region, self.account_id
         return newest_first(
-            each for each in shared if of_account in each.arn and each.cluster_identifier == cluster_identifier
+            each
+            for each in shared
+            if Arn.parse(each.arn).place == here and each.cluster_identifier == cluster_identifier
         )
 
     def cluster(self, identifier: str) -> Cluster | None:

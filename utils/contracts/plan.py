@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from utils.arns import Arn
 from utils.contracts.route import SnapshotCopy
 from utils.contracts.verification import OnFindings
 
@@ -217,7 +218,7 @@ class ComparedSource(Struct, frozen=True, kw_only=True):
     @property
     def identifier(self) -> str:
         """The cluster's name."""
-        return self.cluster_arn.rpartition(":")[2]
+        return Arn.parse(self.cluster_arn).name
 
 
 class VerificationPlan(Struct, frozen=True, kw_only=True):

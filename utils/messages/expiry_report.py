@@ -90,11 +90,11 @@ def _snapshot_rows(final_snapshot_arn: str | None) -> Iterator[str]:
     if final_snapshot_arn is None:
         return
     arn = Arn.parse(final_snapshot_arn)
-    name = final_snapshot_arn.rpartition(":")[2]
     yield f"Snapshot   {final_snapshot_arn}"
     yield "           It costs backup storage until somebody deletes it; the pipeline never does:"
     yield (
-        f"           aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {name} --region {arn.region}"
+        f"           aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {arn.name} "
+        f"--region {arn.region}"
     )
 
 

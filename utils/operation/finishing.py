@@ -11,8 +11,9 @@ import hashlib
 import json
 
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
-from utils.arns import Arn, state_machine_of
+from utils.arns import execution_name, state_machine_of
 from utils.aws import client, error_code
 from utils.contracts.payloads import Execution
 from utils.names import fingerprint
@@ -28,15 +29,14 @@ def finishing_name(operation_id: str, execution: Execution) -> str:
 
 def is_finishing(execution_id: str) -> bool:
     """Return whether an execution, by the name in its ARN, is one that finishes what another has left."""
-    return execution_id.rpartition(":")[2].startswith(_PREFIX)
+    return execution_name(execution_id).startswith(_PREFIX)
 
 
 def finishing_arn(operation_id: str, execution: Execution) -> str:
     """Return its ARN, which people look it up by."""
     machine = state_machine_of(execution.execution_id)
     name = finishing_name(operation_id, execution)
-    resource = f"execution:{machine.resource.removeprefix('stateMachine:')}:{name}"
-    return str(Arn(machine.partition, "states", *machine.place, resource))
+    return str(replace(machine, resource=f"execution:{machine.name}:{name}"))
 
 
 def start_finishing(operation_id: str, execution: Execution) -> None:

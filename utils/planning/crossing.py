@@ -15,7 +15,7 @@ from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, admi
 from utils.contracts.route import SnapshotCopy
 from utils.names import name_for
 from utils.planning.route import RouteFacts, needs_copy_at_owner, plan_route
-from utils.preflight.keys import MANAGED_ALIAS, how_to_enable
+from utils.preflight.keys import how_to_enable, is_managed_alias
 from utils.preflight.taken_names import snapshot_name_problems
 from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags
@@ -125,7 +125,7 @@ class _Crosser:
         if arn is not None and arn.place != (region, owner):
             self.problems.append(f"source_kms_key_id: {given!r} is a key of another place. {customers}")
             return None
-        if given.rpartition(":")[2].startswith(MANAGED_ALIAS):
+        if is_managed_alias(given):
             self.problems.append(f"source_kms_key_id: {given!r} is managed by AWS and cannot be shared. {customers}")
             return None
         found = self._source.key(given)

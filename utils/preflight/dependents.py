@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from utils.arns import Arn
 from utils.aurora_utils import Cluster
 from utils.aurora_utils.dependents import (
     PendingMaintenance,
@@ -148,7 +149,7 @@ def due_maintenance(
                 yield DueMaintenance(
                     resource_arn=arn,
                     action=pending.action,
-                    sentence=f"pending maintenance, {pending.action} of {arn.rpartition(':')[2]}, {when}",
+                    sentence=f"pending maintenance, {pending.action} of {Arn.parse(arn).name}, {when}",
                 )
 
 

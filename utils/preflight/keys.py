@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from utils.arns import Arn
+from utils.arns import Arn, resource_of
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
 from utils.aurora_utils.resources import Snapshot
 from utils.contracts.route import SnapshotCopy
 
-MANAGED_ALIAS = "alias/aws/"
-RDS_MANAGED_ALIAS = "alias/aws/rds"
+
+def is_managed_alias(key: str) -> bool:
+    """Return whether a key, given by its id, alias or ARN, is named by an alias of AWS's own."""
+    return resource_of(key).startswith("alias/aws/")
 
 
 def key_problems(key: str | None, copy: SnapshotCopy | None, snapshot: Snapshot, region: str) -> Iterator[str]:
@@ -47,9 +49,8 @@ def given_key_problems(key: str, copied_under_it: bool, region: str) -> Iterator
         return
     managed = f"kms_key_id: {key!r} is a key that AWS manages, and a copy under it could never be shared or moved."
     customers = f"Give a customer managed key: aws kms list-aliases --region {region}"
-    alias = key.rpartition(":")[2]
-    if alias.startswith(MANAGED_ALIAS):
-        if alias != RDS_MANAGED_ALIAS:
+    if is_managed_alias(key):
+        if resource_of(key) != "alias/aws/rds":
             yield f"kms_key_id: {key!r} belongs to another service of AWS's. {customers}"
         elif copied_under_it:
             yield f"{managed} {customers}"

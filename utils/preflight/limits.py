@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from utils import environment
-from utils.arns import Arn
+from utils.arns import Arn, resource_of
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
 from utils.aurora_utils.ownership import Recorded, owns_snapshot
@@ -31,7 +31,7 @@ from utils.contracts.stack_limits import (
 )
 from utils.errors import StepFailed
 from utils.names import OWN_DEFAULT_KEY
-from utils.preflight.keys import MANAGED_ALIAS
+from utils.preflight.keys import is_managed_alias
 from utils.request.fields import RestoreRequest
 
 Look = Callable[[str], EncryptionKey | None]
@@ -221,11 +221,11 @@ def _id_of(key: str, account: str, look: Look) -> str | None:
     arn = Arn.parse_or_none(key)
     if arn is not None and arn.account_id != account:
         return f"of-account-{arn.account_id}"
-    alias = key.rpartition(":")[2]
-    if not alias.startswith("alias/"):
-        return alias.removeprefix("key/")
-    if alias.startswith(MANAGED_ALIAS):
-        return alias
+    named = resource_of(key)
+    if not named.startswith("alias/"):
+        return named.removeprefix("key/")
+    if is_managed_alias(key):
+        return named
     found = look(key)
     return found.key_id if found else None
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from utils import environment
+from utils.arns import is_meant_as_arn
 from utils.aurora_utils.resources import OPERATION_TAG
 from utils.errors import RequestRefused
 from utils.foreign_text import one_line
@@ -51,7 +52,7 @@ def read_request(raw: object, defaults: Mapping[str, str] | None = None) -> Rest
     unreadable: list[str] = []
     given = {name: value for name, value in raw.items() if value is not None}
     values = _stack_defaults(defaults)
-    if str(given.get("snapshot_identifier", "")).startswith("arn:"):
+    if is_meant_as_arn(str(given.get("snapshot_identifier", ""))):
         # An ARN says its region and account itself; only the request's own fields can contradict it.
         values.pop("source_region", None)
         values.pop("source_account_id", None)

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from utils.arns import parse_snapshot_arn
+from utils.arns import is_meant_as_arn, parse_snapshot_arn
 from utils.contracts.policy_locations import POLICY_NAME
 from utils.names import (
     MAX_IDENTIFIER,
@@ -123,7 +123,7 @@ def _snapshot_choice_problems(request: RestoreRequest) -> Iterator[str]:
             f"snapshot_date: {day!r} is given, and snapshot_identifier is {named!r}. "
             "Drop one of them, or both for the latest snapshot."
         )
-    if named is not None and named.startswith("arn:"):
+    if named is not None and is_meant_as_arn(named):
         if parse_snapshot_arn(named) is None:
             yield f"snapshot_identifier: {named!r} is not the ARN of a cluster snapshot. Copy it from the RDS console."
     elif named is not None and (why := why_not_snapshot_name(named)):
