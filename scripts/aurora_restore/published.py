@@ -13,6 +13,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+from .arns import execution_beside, name_in
+
 Kind = Literal["plan", "restore", "refresh", "drill", "rollback"]
 
 
@@ -57,7 +59,7 @@ class PlannedCopy(Struct, frozen=True, kw_only=True):
     @property
     def identifier(self) -> str:
         """The name of the copy that is restored."""
-        return next((each.snapshot_arn.rpartition(":")[2] for each in self.steps if each.name == "copy"), "")
+        return next((name_in(each.snapshot_arn) for each in self.steps if each.name == "copy"), "")
 
 
 class SourceDeletion(Struct, frozen=True, kw_only=True):
@@ -278,8 +280,7 @@ class Record(Struct, frozen=True, kw_only=True):
     @property
     def finisher(self) -> str | None:
         """Return the ARN of the execution that ends the drill of the one that has died; None where none was started."""
-        machine = self.execution_id.rpartition(":")[0]
-        return f"{machine}:{self.finished_by}" if self.finished_by is not None and self.is_drill_ended else None
+        return self._finishing if self.is_drill_ended else None
 
     @property
     def is_swapping(self) -> bool:
@@ -289,8 +290,11 @@ class Record(Struct, frozen=True, kw_only=True):
     @property
     def swap_finisher(self) -> str | None:
         """Return the ARN of the execution that finishes the swap which another one has left; None where none does."""
-        machine = self.execution_id.rpartition(":")[0]
-        return f"{machine}:{self.finished_by}" if self.finished_by is not None and self.is_swapping else None
+        return self._finishing if self.is_swapping else None
+
+    @property
+    def _finishing(self) -> str | None:
+        return None if self.finished_by is None else execution_beside(self.execution_id, self.finished_by)
 
     @property
     def has_left_something(self) -> bool:

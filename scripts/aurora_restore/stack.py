@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, ProfileNotFound
 from botocore.session import Session
 
+from .arns import place_of
 from .exits import NOT_FOUND, UNEXPECTED, USAGE, CommandError
 
 DEFAULT_STACK = "aurora-restore"
@@ -43,12 +44,12 @@ class Stack:
     @property
     def region(self) -> str:
         """The region of the stack."""
-        return self.state_machine_arn.split(":")[3]
+        return place_of(self.state_machine_arn)[0]
 
     @property
     def account(self) -> str:
         """The account of the stack."""
-        return self.state_machine_arn.split(":")[4]
+        return place_of(self.state_machine_arn)[1]
 
     def output(self, name: str, needed_for: str) -> str:
         """Return an output that older stacks lack. Raise CommandError where this one does."""

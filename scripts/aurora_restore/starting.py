@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .answers import Problem
+from .arns import name_in
 from .executions import Execution, describe, start
 from .exits import INTERRUPTED, REFUSED, STILL_RUNNING, UNEXPECTED, USAGE, CommandError
 from .kept_plans import KeptPlan
@@ -188,7 +189,7 @@ def _checked(stack: Stack, arn: str, every_seconds: float, *, until_ended: bool)
         "NotCheckedYet",
         f"Execution {arn} was started, and its request was not checked within {CHECKED_WITHIN_SECONDS} s.",
         STILL_RUNNING,
-        next_commands=[f"aurora-restore watch {arn.rpartition(':')[2]}"],
+        next_commands=[f"aurora-restore watch {name_in(arn)}"],
     )
 
 
@@ -216,7 +217,7 @@ def operation_of(request: Mapping[str, Any], arn: str) -> str:
     A rollback names the operation that it undoes, and is one of its own.
     """
     named = None if request.get("rollback") else request.get("operation_id")
-    return str(named or arn.rpartition(":")[2])
+    return str(named or name_in(arn))
 
 
 def _is_accepted(stack: Stack, execution: Execution) -> bool:

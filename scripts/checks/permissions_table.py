@@ -10,6 +10,7 @@ from scripts.checks.expansion import source
 from scripts.checks.grants import reasons
 from scripts.checks.handlers import FOLDERS, folder_of
 from scripts.checks.policies import as_list
+from utils.arns import Arn
 
 _SHARED = "StatePolicy"
 # The template's conditions on single statements, as what they say of the stack.
@@ -117,12 +118,12 @@ def _named(value: Any, written: Callable[[str], str]) -> str:
 
 def _arn(text: str) -> str:
     """Return service and name, with the region and account if they are not the stack's own."""
-    parts = re.sub(r"\$\{AWS::(\w+)\}", r"<\1>", text).split(":", 5)
-    if len(parts) < 6 or parts[0] != "arn":
+    arn = Arn.parse_or_none(re.sub(r"\$\{AWS::(\w+)\}", r"<\1>", text))
+    if arn is None:
         return "everything" if text == "*" else f"`{text}`"
-    region = {"*": " of any region", "<Region>": "", "": ""}.get(parts[3], f" of {parts[3]}")
-    account = {"<AccountId>": "", "": ""}.get(parts[4], f" of account {parts[4]}")
-    return f"`{parts[2]} {parts[5]}`{region}{account}"
+    region = {"*": " of any region", "<Region>": "", "": ""}.get(arn.region, f" of {arn.region}")
+    account = {"<AccountId>": "", "": ""}.get(arn.account_id, f" of account {arn.account_id}")
+    return f"`{arn.service} {arn.resource}`{region}{account}"
 
 
 def _literal(text: str) -> str:

@@ -31,6 +31,7 @@ from moto.iam.models import get_account_id_from
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.exceptions import NotFound
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.credentials import SIGNED
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
@@ -298,7 +299,7 @@ def _answered(call: _Call, answer: Answer) -> Mapping[str, Any] | None:
 def _item_sizes(call: _Call) -> list[int]:
     """Return the sizes of the items that a role's call is about. What an operator does is on no run's bill."""
     session = session_of(call.access_key) if call.service == "dynamodb" else None
-    account = session.role_arn.split(":")[4] if session else ""
+    account = Arn.parse(session.role_arn).account_id if session else ""
     return table_units.stored_bytes(call.operation, call.body, account, call.region) if session else []
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from scripts.local_aws.front import ApiCall
+from utils.arns import Arn
 
 READING = ("Describe", "Get", "List")
 # What a plan names: the operation's own books, its message and its logs are not in it.
@@ -35,10 +36,10 @@ class Made(NamedTuple):
 def changes_of_run(calls: Iterable[ApiCall]) -> list[Made]:
     """Return what roles of the pipeline changed, without a person's own calls and those that were refused."""
     return [
-        Made(f"{call.service}:{call.operation}", _name(call.parameters), call.region, call.principal.split(":")[4])
+        Made(f"{call.service}:{call.operation}", _name(call.parameters), call.region, role.account_id)
         for call in calls
         if call.service in SERVICES
-        and call.principal.startswith("arn:")
+        and (role := Arn.parse_or_none(call.principal))
         and call.error is None
         and not call.operation.startswith(READING)
     ]
@@ -64,4 +65,5 @@ def _is_meant(made: str, planned: str) -> bool:
 
 def _name(parameters: Any) -> str:
     found = next((str(parameters[name]) for name in _NAMED_BY if name in parameters), "")
-    return found if ":secret:" in found or not found.startswith("arn:") else found.split(":", 6)[-1]
+    arn = Arn.parse_or_none(found)
+    return arn.name if arn and arn.service == "rds" else found

@@ -24,6 +24,7 @@ from scripts.local_run.production import Production, make_production
 from scripts.local_run.proof import PlanProof, Proof
 from scripts.local_run.refresh import Refresh
 from scripts.local_run.stage import Stage
+from utils.arns import execution_name
 
 
 def run(options: argparse.Namespace) -> int:
@@ -158,7 +159,7 @@ def _conclude(
     plan = proved.plan if proved else {}
     return {
         "status": followed.status,
-        "operation_id": plan.get("operation_id", execution_arn.rsplit(":", 1)[-1]),
+        "operation_id": plan.get("operation_id", execution_name(execution_arn)),
         "execution_arn": execution_arn,
         "endpoint": proof.server.host if proof else None,
         "port": proof.server.port if proof else None,

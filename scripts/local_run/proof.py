@@ -16,6 +16,7 @@ from scripts.local_run.calls import changes_of_run, not_as_planned
 from scripts.local_run.following import Followed
 from scripts.local_run.production import MASTER, Production, count_rows, database_session
 from scripts.local_run.stage import Stage
+from utils.arns import Arn, snapshot_name
 from utils.contracts.route import FINAL
 from utils.masking.classification import rules_for
 from utils.masking.reading import read_policy
@@ -222,7 +223,7 @@ class Proof:
         copy = self.plan["copy"]
         if copy is None:
             return True
-        name = self.plan["cluster"]["snapshot_arn"].split(":cluster-snapshot:")[1]
+        name = snapshot_name(self.plan["cluster"]["snapshot_arn"])
         exists = self._snapshot_exists(name, self.stage.stack.region, self.stage.aws.account_id)
         # An export cannot be restored, so the copy that it was made of stays (utils/steps/export.py).
         wanted: bool = self.plan["archive_snapshot"] in ("keep", "export")
@@ -244,12 +245,12 @@ class Proof:
     def _nothing_left_on_the_way(self, copy: dict[str, Any]) -> bool:
         """Return whether neither a copy in between nor a share is left anywhere."""
         for step in copy["steps"]:
-            region, account, _, name = step["snapshot_arn"].split(":", 6)[3:]
-            rds = self.stage.aws.client("rds", region, account)
-            if step["name"].startswith("remove_") and self._snapshot_exists(name, region, account):
+            arn = Arn.parse(step["snapshot_arn"])
+            rds = self.stage.aws.client("rds", *arn.place)
+            if step["name"].startswith("remove_") and self._snapshot_exists(arn.name, *arn.place):
                 return False
-            if step["name"] == "unshare" and self._snapshot_exists(name, region, account):
-                answer = rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=name)
+            if step["name"] == "unshare" and self._snapshot_exists(arn.name, *arn.place):
+                answer = rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=arn.name)
                 attributes = answer["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]
                 if any(step["shared_with"] in each["AttributeValues"] for each in attributes):
                     return False

@@ -16,6 +16,7 @@ from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora.export_files import Extract, extract
 from scripts.local_aws.aurora.records import Resource, Snapshot
 from scripts.local_aws.aurora.region import AuroraBackend, operation
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.iam.refusals import NotAuthorized
 from scripts.local_aws.postgres.volumes import Volume
 
@@ -112,10 +113,10 @@ def _prefix(parameters: rules.Parameters) -> str:
 
 def _source(region: AuroraBackend, arn: str) -> Snapshot:
     """Return a snapshot of this account and region that is ready to be exported."""
-    parts = [*arn.split(":", 6), *[""] * 7]
-    if parts[5] == "snapshot":
+    parsed = Arn.parse_or_none(arn)
+    if parsed and parsed.kind == "snapshot":
         rules.refuse("DBSnapshotNotFound", f"DBSnapshot not found: {arn}")
-    if parts[5] != Snapshot.kind:
+    if not parsed or parsed.kind != Snapshot.kind:
         rules.refuse_value(f"Invalid resource name: {arn} is no cluster snapshot.")
     snapshot = region.snapshot(arn)
     if snapshot.status != "available":

@@ -17,6 +17,7 @@ from moto.rds.models import rds_backends
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora.records import Cluster, GlobalCluster, Instance, Snapshot
 from scripts.local_aws.aurora.world import World
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.core.errors import NotImplementedByLocalAws
 from scripts.local_aws.postgres.gateway import Place
 
@@ -62,11 +63,10 @@ class AuroraBackend(BaseBackend):
 
     def local_name(self, name_or_arn: str) -> str:
         """Return the lower-cased name in a name or an ARN of this region and account; another's ARN is no name here."""
-        if not name_or_arn.startswith("arn:"):
+        arn = Arn.parse_or_none(name_or_arn)
+        if arn is None:
             return name_or_arn.lower()
-        parts = name_or_arn.split(":", 6)
-        ours = len(parts) == 7 and parts[3:5] == [self.region_name, self.account_id]
-        return parts[6].lower() if ours else name_or_arn
+        return arn.name.lower() if arn.place == (self.region_name, self.account_id) else name_or_arn
 
     def cluster(self, name_or_arn: str) -> Cluster:
         """Return a cluster by its name or ARN."""
@@ -101,8 +101,8 @@ class AuroraBackend(BaseBackend):
     def key(self, key_id: str) -> str:
         """Return the ARN of a key of this region that is enabled."""
         region, account = self.region_name, self.account_id
-        if key_id.startswith("arn:") and key_id.count(":") == 5:
-            region, account = key_id.split(":")[3:5]
+        if arn := Arn.parse_or_none(key_id):
+            region, account = arn.place
         key = None
         with contextlib.suppress(KeyError, AttributeError):  # moto's ways to say that there is no such key or alias
             key = kms_backends[account][region].describe_key(key_id)
@@ -206,10 +206,11 @@ class AuroraBackend(BaseBackend):
 
     def tags_of(self, arn: str) -> dict[str, str]:
         """Return the tags themselves, to read or to change."""
-        parts = arn.split(":", 6)
-        if len(parts) != 7 or parts[2] != "rds" or parts[3:5] != [self.region_name, self.account_id]:
+        parsed = Arn.parse_or_none(arn)
+        here = self.region_name, self.account_id
+        if parsed is None or not parsed.name or parsed.service != "rds" or parsed.place != here:
             rules.refuse_value(f"Invalid resource name: {arn}")
-        kind, name = parts[5:]
+        kind, name = parsed.kind, parsed.name
         if kind == Cluster.kind:
             return self.cluster(name).tags
         if kind == Instance.kind:

@@ -22,6 +22,7 @@ from moto.kms.models import kms_backends
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora.records import Cluster, Snapshot
 from scripts.local_aws.aurora.region import AuroraBackend, all_backends, backend, operation
+from scripts.local_aws.core.arns import Arn
 
 # MasterUserSecret is not described with a snapshot, but comes back with a restore.
 _TAKEN_FROM_CLUSTER = (
@@ -39,10 +40,9 @@ WRONG_STATE = "InvalidDBClusterSnapshotStateFault"
 def find_snapshot(region: AuroraBackend, name_or_arn: str, *, elsewhere: bool = False) -> Snapshot:
     """Return a snapshot of this account, or shared with it; of this region, unless a copy takes an ARN `elsewhere`."""
     found: Snapshot | None
-    if name_or_arn.startswith("arn:"):
-        parts = [*name_or_arn.split(":", 6), *[""] * 7]
-        there = backend(parts[4], parts[3]) if parts[5] == Snapshot.kind else None
-        found = there.cluster_snapshots.get(parts[6].lower()) if there else None
+    if arn := Arn.parse_or_none(name_or_arn):
+        there = backend(arn.account_id, arn.region) if arn.kind == Snapshot.kind else None
+        found = there.cluster_snapshots.get(arn.name.lower()) if there else None
     else:
         found = region.cluster_snapshots.get(name_or_arn.lower())
     place = found.region if found else region

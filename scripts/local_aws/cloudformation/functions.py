@@ -23,6 +23,7 @@ from scripts.local_aws.cloudformation.deployment import (
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
 from scripts.local_aws.cloudformation.locations import located
 from scripts.local_aws.cloudformation.resource_types import Attached, Made, ResourceType
+from scripts.local_aws.core.arns import Arn, function_name, qualified
 from scripts.packages import layer
 
 _NEVER_SHIPPED = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
@@ -133,7 +134,7 @@ class _LayerVersion(ResourceType):
         return arn, {"LayerVersionArn": arn}
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
-        name, _, version = made.ref.split(":layer:")[1].partition(":")
+        name, version = qualified(Arn.parse(made.ref).name)
         deployment.call("lambda", "delete_layer_version", {}, LayerName=name, VersionNumber=version)
 
 
@@ -167,7 +168,7 @@ class _Version(ResourceType):
         return version["FunctionArn"], {"Version": version["Version"]}
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
-        name, _, version = made.ref.split(":function:")[1].partition(":")
+        name, version = qualified(function_name(made.ref))
         deployment.call("lambda", "delete_function", {}, FunctionName=name, Qualifier=version)
 
 
@@ -190,7 +191,7 @@ class _Alias(ResourceType):
         deployment.call("lambda", "update_alias", new)
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
-        name, _, alias = made.ref.split(":function:")[1].partition(":")
+        name, alias = qualified(function_name(made.ref))
         deployment.call("lambda", "delete_alias", {}, FunctionName=name, Name=alias)
 
 
@@ -202,7 +203,7 @@ class _Permission(ResourceType):
     longest_name = 100
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        function, _, qualifier = text(properties["FunctionName"]).partition(":function:")[2].partition(":")
+        function, qualifier = qualified(function_name(text(properties["FunctionName"])))
         of_alias = {"FunctionName": function, "Qualifier": qualifier} if qualifier else {}
         deployment.call("lambda", "add_permission", {**properties, **of_alias}, StatementId=name)
         return name, {"Id": name}

@@ -12,6 +12,7 @@ from scripts.local_aws.cloudformation.deployment import Deployment, Properties, 
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
 from scripts.local_aws.cloudformation.locations import located
 from scripts.local_aws.cloudformation.resource_types import Made, ResourceType
+from scripts.local_aws.core.arns import unqualified
 from scripts.local_aws.step_functions.versions import INITIAL
 
 _SETTINGS = ("RoleArn", "LoggingConfiguration", "TracingConfiguration")
@@ -103,7 +104,7 @@ class _StateMachineAlias(ResourceType):
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
         version = _version(new)
-        if version.rpartition(":")[0] != made.ref.rpartition(":")[0]:
+        if unqualified(version)[0] != unqualified(made.ref)[0]:
             raise TemplateError(f"{version} is no version of the alias's state machine")
         given = {**only(new, "Description"), **_routes(version)}
         deployment.call("stepfunctions", "update_state_machine_alias", given, stateMachineAliasArn=made.ref)

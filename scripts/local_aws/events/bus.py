@@ -21,6 +21,7 @@ from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from moto.stepfunctions.models import stepfunctions_backends
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.deliveries import Deliveries
 from scripts.local_aws.core.errors import NotImplementedByLocalAws
@@ -59,7 +60,7 @@ class Events:
 
     def execution_status_changed(self, execution: Execution) -> None:
         """Report an execution's status to the default bus of its region, as Step Functions does for every status."""
-        region, account = execution.execution_arn.split(":")[3:5]
+        region, account = Arn.parse(execution.execution_arn).place
         # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
         detail = {name: _milliseconds(value) for name, value in execution.described().items()}
         kind = "Step Functions Execution Status Change"
@@ -99,12 +100,13 @@ class Events:
             self.undelivered.append(failure)
             queue = target.get("DeadLetterConfig", {}).get("Arn")
             if queue:
-                region, account, name = queue.split(":")[3:]
-                sqs_backends[account][region].send_message(name, dumps(event))
+                to = Arn.parse(queue)
+                sqs_backends[to.account_id][to.region].send_message(to.resource, dumps(event))
 
     def _send(self, rule: DeliveringRule, target: dict[str, Any], text: str) -> None:
         arn = target["Arn"]
-        service, region, account = arn.split(":")[2:5]
+        service = Arn.parse(arn).service
+        region, account = Arn.parse(arn).place
         if service == "states":
             role = target["RoleArn"]
             session = self._permissions.assume(role, service=EVENTS, session_name="EventBridge", region=region)

@@ -23,6 +23,7 @@ import moto.scheduler.models as moto_scheduler
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.scheduler.models import scheduler_backends
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.core.clock import Clock, Timer
 from scripts.local_aws.core.credentials import aws_client
 from scripts.local_aws.core.deliveries import Deliveries
@@ -141,10 +142,10 @@ class Schedules:
             "SCHEDULE_ARN": delivery.schedule_arn,
             "TARGET_ARN": target["Arn"],
         }
-        account, name = queue.split(":")[4:]
+        to = Arn.parse(queue)
         try:
             self._client("sqs", delivery).send_message(
-                QueueUrl=f"{self._endpoint_url}/{account}/{name}",
+                QueueUrl=f"{self._endpoint_url}/{to.account_id}/{to.resource}",
                 MessageBody=body,
                 MessageAttributes={
                     key: {"DataType": "String", "StringValue": value or "-"} for key, value in attributes.items()
@@ -154,7 +155,7 @@ class Schedules:
             self.undelivered.append({**failure, "queue": queue, "queue_error": str(error)})
 
     def _client(self, service: str, delivery: Delivery) -> Any:
-        region, role = delivery.schedule_arn.split(":")[3], delivery.target["RoleArn"]
+        region, role = Arn.parse(delivery.schedule_arn).region, delivery.target["RoleArn"]
         session = self.permissions.assume(role, service=SCHEDULER, session_name=delivery.execution_id, region=region)
         return aws_client(service, region, self._endpoint_url, session, attempts=1)
 
@@ -188,9 +189,8 @@ class FiringSchedule(moto_scheduler.Schedule):
         self._timer = self.schedules.clock.call_at(moment.timestamp(), lambda: self._fire(moment), recurring=True)
 
     def _fire(self, moment: dt.datetime) -> None:
-        account, group = self.arn.split(":")[4], self.group_name
-        backend = scheduler_backends[account][self.arn.split(":")[3]]
-        kept = backend.schedule_groups.get(group)
+        region, account = Arn.parse(self.arn).place
+        kept = scheduler_backends[account][region].schedule_groups.get(self.group_name)
         if kept is None or kept.schedules.get(self.name) is not self:
             return  # deleted since, or its group was
         self.schedules.fire(self.name, Delivery(self.arn, dict(self.target), moment))

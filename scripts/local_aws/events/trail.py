@@ -24,6 +24,7 @@ from typing import Any
 from moto.cloudtrail.responses import CloudTrailResponse
 from moto.core.responses import ActionResult
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.errors import AwsError
 from scripts.local_aws.iam.identities import session_of, user_of
@@ -183,12 +184,12 @@ def _identity(access_key: str) -> dict[str, Any] | None:
             "type": "Role",
             "principalId": session.user_id.partition(":")[0],
             "arn": session.role_arn,
-            "accountId": session.role_arn.split(":")[4],
+            "accountId": Arn.parse(session.role_arn).account_id,
             "userName": session.role_arn.rpartition("/")[2],
         }
         context = {"sessionIssuer": issuer, "attributes": {"mfaAuthenticated": "false"}}
         named = {"type": "AssumedRole", "principalId": session.user_id, "arn": session.arn, "sessionContext": context}
-    return {**named, "accountId": named["arn"].split(":")[4], "accessKeyId": access_key}
+    return {**named, "accountId": Arn.parse(named["arn"]).account_id, "accessKeyId": access_key}
 
 
 def _attribute(asked: Mapping[str, Any]) -> tuple[str | None, str]:

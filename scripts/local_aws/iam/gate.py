@@ -22,6 +22,7 @@ from moto.core.utils import get_service_model
 from moto.sts.models import sts_backends
 from moto.utilities.utils import get_partition
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.core.credentials import SIGNED, Credentials
 from scripts.local_aws.core.errors import NotImplementedByLocalAws
 from scripts.local_aws.iam import identities, role_assumption
@@ -114,8 +115,8 @@ class Permissions:
                 f"{service} is not authorized to assume {role_arn}: it does not exist or does not trust the service"
             )
             raise NotAuthorized("AccessDenied", message, 403)
-        _, partition, _, _, account, _ = role_arn.split(":", 5)
-        session: Any = sts_backends[account][partition].assume_role(
+        arn = Arn.parse(role_arn)
+        session: Any = sts_backends[arn.account_id][arn.partition].assume_role(
             region, session_name, role_arn, policy="", duration=43_200, external_id=""
         )
         session.function_arn = function_arn  # moto's record of the session has no place of its own for it
@@ -126,8 +127,7 @@ class Permissions:
         role = identities.role(role_arn)
         if role is None:
             return False
-        account = role_arn.split(":")[4]
-        context = {"aws:sourceaccount": account, "aws:principalisawsservice": "true"}
+        context = {"aws:sourceaccount": role.account_id, "aws:principalisawsservice": "true"}
         request = Request("sts:AssumeRole", role_arn, context, frozenset({service}))
         return evaluate([identities.trust_policy(role)], request).allowed
 
@@ -142,14 +142,14 @@ class Permissions:
         context: Mapping[str, str] | None = None,
     ) -> None:
         """Check what a role does without an API call of its own, for example Lambda writing a function's logs."""
-        _, partition, _, _, account, path = role_arn.split(":", 5)
-        session_arn = f"arn:{partition}:sts::{account}:assumed-role/{path.rpartition('/')[2]}/{session_name}"
-        self._decide(Principal(role_arn, session_arn), Need(action, resource, context or {}), region)
+        arn = Arn.parse(role_arn)
+        session = replace(arn, service="sts", resource=f"assumed-role/{role_arn.rpartition('/')[2]}/{session_name}")
+        self._decide(Principal(role_arn, str(session)), Need(action, resource, context or {}), region)
 
     def service_may(self, service: str, action: str, resource: str, *, source_arn: str = "") -> bool:
         """Return whether the policy of a key or a topic lets an AWS service (events.amazonaws.com …) do this."""
         document = stored.resource_policy(resource)
-        account = source_arn.split(":")[4] if source_arn else resource.split(":")[4]
+        account = Arn.parse(source_arn or resource).account_id
         context = {"aws:sourceaccount": account, "aws:principalisawsservice": "true", "aws:securetransport": "true"}
         if source_arn:
             context |= {"aws:sourcearn": source_arn, "kms:encryptioncontext:aws:logs:arn": source_arn}
@@ -240,7 +240,7 @@ class Permissions:
             raise self._denied(principal, need, "no session policy allows")
 
     def _context(self, principal: Principal, need: Need, region: str) -> dict[str, str | tuple[str, ...]]:
-        parts = need.resource.split(":", 6)
+        arn = Arn.parse_or_none(need.resource)
         context: dict[str, str | tuple[str, ...]] = {
             "aws:requestedregion": region,
             "aws:principalarn": principal.role_arn,
@@ -257,14 +257,14 @@ class Permissions:
             context["lambda:sourcefunctionarn"] = principal.function_arn
         if identities.role(principal.role_arn):
             context |= {f"aws:principaltag/{k.lower()}": v for k, v in stored.role_tags(principal.role_arn).items()}
-        if len(parts) > 5:
-            context["aws:resourceaccount"] = parts[4] or principal.account
+        if arn:
+            context["aws:resourceaccount"] = arn.account_id or principal.account
             # Whether AWS lets a stranger's policy see the owner's tags is not verified; nothing should rest on it.
             for key, value in ({} if is_foreign(principal, need) else stored.tags(need.resource)).items():
                 context[f"aws:resourcetag/{key.lower()}"] = value
-                if parts[2] == "rds":
-                    context[f"rds:{parts[5]}-tag/{key.lower()}"] = value
-                if parts[2] == "secretsmanager":
+                if arn.service == "rds":
+                    context[f"rds:{arn.kind}-tag/{key.lower()}"] = value
+                if arn.service == "secretsmanager":
                     context[f"secretsmanager:resourcetag/{key.lower()}"] = value
         return {**context, **need.context}
 

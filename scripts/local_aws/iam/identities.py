@@ -7,6 +7,7 @@ from typing import Any
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.iam.policy import Policy
 from scripts.local_aws.iam.refusals import Principal, invalid_token
 
@@ -52,16 +53,16 @@ def session_of(access_key: str) -> Any | None:
 
 def role(arn: str) -> Any | None:
     """Return IAM's record of a role, or None if it does not exist."""
-    _, partition, _, _, account, _ = arn.split(":", 5)
-    roles = list(iam_backends[account][partition].get_roles())
+    parsed = Arn.parse_or_none(arn)
+    roles = list(iam_backends[parsed.account_id][parsed.partition].get_roles()) if parsed else []
     return next((each for each in roles if each.arn == arn), None)
 
 
 def identity_policies(principal: Principal) -> list[Policy]:
     """Return the policies of a user or a role; none of a role that does not exist."""
     if principal.is_operator:
-        _, partition, _, _, account, path = principal.role_arn.split(":", 5)
-        user = iam_backends[account][partition].users[path.rpartition("/")[2]]
+        arn = Arn.parse(principal.role_arn)
+        user = iam_backends[arn.account_id][arn.partition].users[arn.resource.rpartition("/")[2]]
         return [Policy.parse(name, document) for name, document in user.policies.items()]
     found = role(principal.role_arn)
     if found is None:

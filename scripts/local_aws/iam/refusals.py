@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from moto.core.exceptions import ServiceException
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.iam.calls import Need
 
 _CODES = {
@@ -50,7 +51,7 @@ class Principal:
     @property
     def account(self) -> str:
         """The account that the role or the operator belongs to."""
-        return self.role_arn.split(":")[4]
+        return Arn.parse(self.role_arn).account_id
 
     @property
     def itself(self) -> frozenset[str]:
@@ -60,13 +61,13 @@ class Principal:
     @property
     def its_account(self) -> frozenset[str]:
         """The account's names, by which a key or trust policy delegates to the account's identity policies."""
-        return frozenset({self.account, f"arn:{self.role_arn.split(':')[1]}:iam::{self.account}:root"})
+        return frozenset({self.account, f"arn:{Arn.parse(self.role_arn).partition}:iam::{self.account}:root"})
 
 
 def is_foreign(principal: Principal, need: Need) -> bool:
     """Return whether the resource is another account's. Some ARNs, and "*", name no account."""
-    parts = need.resource.split(":", 5)
-    return len(parts) > 5 and bool(re.fullmatch(r"\d{12}", parts[4])) and parts[4] != principal.account
+    arn = Arn.parse_or_none(need.resource)
+    return bool(arn and re.fullmatch(r"\d{12}", arn.account_id) and arn.account_id != principal.account)
 
 
 def refusal(principal: Principal, need: Need, why: str) -> NotAuthorized:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.core.errors import NotImplementedByLocalAws
 from scripts.local_aws.iam import identities
 from scripts.local_aws.iam.calls import Call, Need
@@ -68,7 +69,7 @@ def check_trust(principal: Principal, need: Need, context: Context) -> bool:
         raise refusal(principal, need, "an explicit deny in the role trust policy")
     if not (named.allowed or delegated.allowed):
         raise refusal(principal, need, "no role trust policy allows")
-    return named.allowed and need.resource.split(":")[4] == principal.account
+    return named.allowed and Arn.parse(need.resource).account_id == principal.account
 
 
 def _check_session_policy(text: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from scripts.local_aws.core.arns import Arn, function_name, unqualified
 from scripts.local_aws.iam import stored_resources as stored
 from scripts.local_aws.iam.calls import Call, Need, UnknownAccess
 from scripts.local_aws.iam.policy import Context
@@ -122,7 +123,7 @@ def _lambda(call: Call) -> Iterator[Need]:
     action = {"Invoke": "InvokeFunction", "InvokeAsync": "InvokeFunction"}.get(call.operation, call.operation)
     resource = "*"
     if name := call.parameters.get("FunctionName"):
-        name = str(name).split(":function:")[-1]
+        name = function_name(str(name))
         qualifier = call.parameters.get("Qualifier")
         resource = call.arn(f"function:{name}{f':{qualifier}' if qualifier else ''}")
     elif layer := call.parameters.get("LayerName"):
@@ -143,8 +144,7 @@ def _states(call: Call) -> Iterator[Need]:
         # text that is no token is not known: here it takes a right to all resources.
         named = stored.machine_of_task(str(token), call.account, call.region)
     # A version or an alias is authorized by its machine's ARN.
-    machine = re.sub(r"(:stateMachine:[^:]+):[^:]+$", r"\1", str(named or "*"))
-    yield Need(f"states:{call.operation}", machine)
+    yield Need(f"states:{call.operation}", unqualified(str(named or "*"))[0])
 
 
 def _logs(call: Call) -> Iterator[Need]:
@@ -157,7 +157,8 @@ def _sns(call: Call) -> Iterator[Need]:
     parameters = call.parameters
     named = parameters.get("TopicArn") or parameters.get("TargetArn") or parameters.get("ResourceArn")
     if not named and (subscription := parameters.get("SubscriptionArn")):
-        named = str(subscription).rpartition(":")[0]
+        arn = Arn.parse_or_none(str(subscription))
+        named = str(replace(arn, resource=arn.kind)) if arn else None
     if not named and call.operation == "CreateTopic":
         named = call.arn(str(parameters["Name"]))
     action = "Publish" if call.operation == "PublishBatch" else call.operation

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.iam import stored_resources as stored
 from scripts.local_aws.iam.calls import Call, Need
 
@@ -31,7 +32,8 @@ def keys_used(call: Call) -> Iterator[Need]:
         snapshot_key = stored.snapshot_key(str(source), call.account, call.region) if source else None
         for key in (parameters.get("KmsKeyId"), parameters.get("PerformanceInsightsKMSKeyId"), snapshot_key):
             # What is no whole ARN is RDS's to refuse.
-            foreign = str(key).startswith("arn:") and str(key).split(":")[4:5] not in ([], [call.account])
+            arn = Arn.parse_or_none(str(key))
+            foreign = arn is not None and arn.account_id != call.account
             yield from _through_kms(call, key, _FOREIGN_KEY if foreign else _OWN_KEY, _key_not_accessible(key))
     elif call.operation == "ModifyDBCluster" and (key := parameters.get("MasterUserSecretKmsKeyId")):
         # Whether KMS sees RDS or Secrets Manager as the service between is not verified: both must be allowed.
@@ -92,7 +94,8 @@ def _through_kms(
     arn = stored.customer_key_arn(key, call.account, call.region) if key else None
     if arn:
         suffix = "amazonaws.com.cn" if call.partition == "aws-cn" else "amazonaws.com"
-        via = {"kms:viaservice": f"{through or call.service}.{arn.split(':')[3]}.{suffix}", "aws:viaawsservice": "true"}
+        service = f"{through or call.service}.{Arn.parse(arn).region}.{suffix}"
+        via = {"kms:viaservice": service, "aws:viaawsservice": "true"}
         for action in actions:
             grant = {"kms:grantisforawsresource": "true"} if action == "CreateGrant" else {}
             yield Need(f"kms:{action}", arn, {**via, **grant, **(context or {})}, refusal)

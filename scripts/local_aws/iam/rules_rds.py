@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.iam import stored_resources as stored
 from scripts.local_aws.iam.calls import Call, Need
 
@@ -61,7 +62,7 @@ def rds_needs(call: Call) -> Iterator[Need]:
     if name := parameters.get("GlobalClusterIdentifier"):
         named["GlobalClusterIdentifier"] = f"arn:aws:rds::{call.account}:global-cluster:{name.lower()}"
     listed = _RDS_LISTS.get(call.operation)
-    if listed and not any(arn.split(":")[5] == listed for arn in named.values()):
+    if listed and listed not in {arn.kind for arn in map(Arn.parse_or_none, named.values()) if arn}:
         named[""] = call.arn(f"{listed}:*")
     context = {
         key: str(call.parameters[name])

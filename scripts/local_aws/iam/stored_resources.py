@@ -19,6 +19,8 @@ from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from moto.stepfunctions.models import stepfunctions_backends
 
+from scripts.local_aws.core.arns import Arn
+
 _Found = TypeVar("_Found")
 _Reader = Callable[[str, str, str], Any]
 
@@ -33,7 +35,8 @@ def tags(arn: str) -> dict[str, str]:
 
 def role_tags(arn: str) -> dict[str, str]:
     """Return the tags of a role that exists."""
-    role = iam_backends[arn.split(":")[4]][arn.split(":")[1]].get_role_by_arn(arn)
+    parsed = Arn.parse(arn)
+    role = iam_backends[parsed.account_id][parsed.partition].get_role_by_arn(arn)
     return {tag["Key"]: tag["Value"] for tag in role.tags}
 
 
@@ -50,40 +53,41 @@ def secret(identifier: str, account: str, region: str) -> Any | None:
 
 def key_arn(identifier: str, account: str, region: str) -> str | None:
     """Return a key's ARN by id, ARN or alias; a foreign ARN is looked up where it says."""
-    if identifier.startswith("arn:") and identifier.count(":") >= 5:
-        region, account = identifier.split(":")[3:5]
+    if arn := Arn.parse_or_none(identifier):
+        region, account = arn.place
     return _or_none(lambda: str(kms_backends[account][region].describe_key(identifier).arn))
 
 
 def customer_key_arn(identifier: str, account: str, region: str) -> str | None:
     """Return a key's ARN, or None for an AWS managed one, which the whole account may use through its service."""
-    if identifier.rpartition(":")[2].startswith("alias/aws/"):
+    named = Arn.parse_or_none(identifier)
+    if (named.resource if named else identifier).startswith("alias/aws/"):
         return None
     arn = key_arn(identifier, account, region)
     if arn is None:
         return None
-    key = kms_backends[arn.split(":")[4]][arn.split(":")[3]].describe_key(arn)
+    key = _of_place(kms_backends, arn).describe_key(arn)
     managed = any(alias.startswith("alias/aws/") for alias in key.aliases)
     return None if managed and key.account_id == account else arn
 
 
 def snapshot_key(identifier: str, account: str, region: str) -> str | None:
     """Return the key of a cluster snapshot, by name or ARN; the name of an automated one has a colon itself."""
-    if identifier.startswith("arn:"):
-        region, account, _, identifier = identifier.split(":", 6)[3:]
+    if arn := Arn.parse_or_none(identifier):
+        identifier = arn.name
+        region, account = arn.place
     return _or_none(lambda: rds_backends[account][region].cluster_snapshots[identifier.lower()].kms_key_id)
 
 
 def copies_tags_to_snapshots(arn: str) -> bool:
     """Return whether a cluster's snapshots get its tags."""
-    _, _, _, region, account, _, name = arn.split(":", 6)
-    cluster: Any = _or_none(lambda: rds_backends[account][region].clusters[name])
+    cluster: Any = _or_none(lambda: _of_place(rds_backends, arn).clusters[Arn.parse(arn).name])
     return cluster is not None and bool(cluster.attributes["CopyTagsToSnapshot"])
 
 
 def topic_key(arn: str) -> str | None:
     """Return the key with which a topic is encrypted."""
-    return _or_none(lambda: sns_backends[arn.split(":")[4]][arn.split(":")[3]].topics[arn].kms_master_key_id)
+    return _or_none(lambda: _of_place(sns_backends, arn).topics[arn].kms_master_key_id)
 
 
 def table_key(name: str, account: str, region: str) -> str | None:
@@ -107,7 +111,7 @@ def _bucket(name: str) -> Any:
 
 
 def _bucket_policy(arn: str) -> str | None:
-    policy = _bucket(arn.split(":", 5)[5].partition("/")[0]).policy
+    policy = _bucket(Arn.parse(arn).resource.partition("/")[0]).policy
     return policy.decode() if policy else None
 
 
@@ -131,8 +135,13 @@ def _or_none(look_up: Callable[[], _Found]) -> _Found | None:
 
 
 def _read(readers: Mapping[str, _Reader], arn: str) -> Any:
-    _, _, service, region, account, _ = arn.split(":", 5)
-    return readers[service](arn, account, region)
+    parsed = Arn.parse(arn)
+    return readers[parsed.service](arn, parsed.account_id, parsed.region)
+
+
+def _of_place(backends: Any, arn: str) -> Any:
+    region, account = Arn.parse(arn).place
+    return backends[account][region]
 
 
 def _functions(account: str, region: str) -> Any:
@@ -153,7 +162,7 @@ _TAGS: dict[str, _Reader] = {
 _POLICIES: dict[str, _Reader] = {
     "s3": lambda arn, account, region: _bucket_policy(arn),
     "sns": lambda arn, account, region: sns_backends[account][region].topics[arn].policy,
-    "sqs": lambda arn, account, region: sqs_backends[account][region].get_queue(arn.rpartition(":")[2]).policy,
+    "sqs": lambda arn, account, region: sqs_backends[account][region].get_queue(Arn.parse(arn).resource).policy,
     "secretsmanager": lambda arn, account, region: getattr(secret(arn, account, region), "policy", None),
     "kms": lambda arn, account, region: kms_backends[account][region].get_key_policy(arn),
     "lambda": lambda arn, account, region: _functions(account, region).get_function(arn).policy.get_policy()["Policy"],

@@ -44,6 +44,7 @@ from moto.ec2.models import ec2_backends
 from moto.logs.models import logs_backends
 from moto.utilities.utils import get_partition
 
+from scripts.local_aws.core.arns import unqualified
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.core.faults import Faults
@@ -470,7 +471,7 @@ class Functions:
             service=_LAMBDA,
             session_name=function.function_name,
             region=function.region,
-            function_arn=":".join(function.function_arn.split(":")[:7]),  # without its version
+            function_arn=unqualified(function.function_arn)[0],
         )
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -543,7 +544,7 @@ class FunctionsBackend(moto_lambda.LambdaBackend):
             return super().invoke(function_name, qualifier, *rest)
         except UnknownFunctionException as error:
             arn = str(error.message).removeprefix("Function not found: ")
-            qualified = arn if arn.count(":") > 6 else f"{arn}:{qualifier or '$LATEST'}"
+            qualified = arn if unqualified(arn)[1] else f"{arn}:{qualifier or '$LATEST'}"
             raise UnknownFunctionException(qualified) from None
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from moto.kms.models import KmsBackend, kms_backends
 from moto.kms.responses import KmsResponse
 
+from scripts.local_aws.core.arns import Arn
+
 OPERATIONS = frozenset({
     "CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
     "GetPublicKey", "ListGrants", "ReEncrypt", "RetireGrant", "RevokeGrant", "Sign", "Verify",
@@ -25,8 +27,8 @@ def install() -> None:
 
 def _backend(response: Any) -> KmsBackend:
     key = json.loads(response.body or "{}").get("KeyId") or ""
-    parts = str(key).split(":")
+    arn = Arn.parse_or_none(str(key))
     account = response.current_account
-    if len(parts) == 6 and parts[3] == response.region and response._get_action() in OPERATIONS:
-        account = parts[4]
+    if arn and arn.region == response.region and response._get_action() in OPERATIONS:
+        account = arn.account_id
     return kms_backends[account][response.region]

@@ -33,6 +33,7 @@ from moto.stepfunctions.utils import PAGINATION_MODEL
 from moto.utilities.paginator import paginate
 
 from scripts.local_aws.core import logs
+from scripts.local_aws.core.arns import Arn, unqualified
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.credentials import aws_client
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
@@ -81,7 +82,7 @@ class StateMachines:
     def start(self, chosen: versions.Chosen, name: str, execution_input: str) -> Execution:
         """Start an execution of what was chosen."""
         machine, revision = chosen.machine, chosen.revision
-        client = functools.partial(self._client, revision.roleArn, machine.arn.split(":")[3])
+        client = functools.partial(self._client, revision.roleArn, Arn.parse(machine.arn).region)
         execution = Execution(
             execution_arn=f"{machine.arn.replace(':stateMachine:', ':execution:')}:{name}",
             name=name,
@@ -125,7 +126,7 @@ class StateMachines:
         """Return the execution in which a task waits or has waited for this token, in this account and region."""
         with self._lock:
             found = [each for each in self._executions if token in each.callbacks]
-        return next((each for each in found if each.execution_arn.split(":")[3:5] == [region, account]), None)
+        return next((each for each in found if Arn.parse(each.execution_arn).place == (region, account)), None)
 
     def _client(self, role_arn: str, region: str, service: str) -> Any:
         """Return a client of the machine's role."""
@@ -152,8 +153,8 @@ class StateMachines:
             "execution_arn": execution.execution_arn,
             "redrive_count": str(execution.redrive_count),
         }
-        region, account = execution.execution_arn.split(":")[3:5]
-        machine = execution.state_machine_arn.rsplit(":", 1)[1]
+        region, account = Arn.parse(execution.execution_arn).place
+        machine = Arn.parse(execution.state_machine_arn).name
         # Executions of a machine that start within a minute share a stream: logs/test_logs.py.
         unique = uuid.uuid5(uuid.NAMESPACE_URL, execution.state_machine_arn).hex[:8]
         logs.append(
@@ -250,7 +251,7 @@ class StateMachinesBackend(StepFunctionBackend):
         self, name: str, routing_configuration: list[dict[str, Any]], description: str | None
     ) -> StateMachineAlias:
         """Create the alias, unless it exists as asked for (test_error_create_alias_not_idempotent)."""
-        machine = self.describe_state_machine(routing_configuration[0]["stateMachineVersionArn"].rpartition(":")[0])
+        machine = self.describe_state_machine(unqualified(routing_configuration[0]["stateMachineVersionArn"])[0])
         existing = machine.aliases.get(name)
         if existing is None:
             return super().create_state_machine_alias(name, routing_configuration, description)

@@ -32,6 +32,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.errors import AwsError
 from scripts.local_aws.core.json_text import dumps, loads
@@ -290,7 +291,7 @@ class Execution:
                 "RedriveCount": self.redrive_count,
             },
             "State": {"EnteredTime": _iso(self._clock.now()), "Name": state},
-            "StateMachine": {"Id": self.state_machine_arn, "Name": self.state_machine_arn.rsplit(":", 1)[1]},
+            "StateMachine": {"Id": self.state_machine_arn, "Name": Arn.parse(self.state_machine_arn).name},
         }
 
     def _pass(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
@@ -399,7 +400,7 @@ class Execution:
             scheduled = {"resource": resource, "input": dumps(parameters), "inputDetails": {"truncated": False}}
         else:
             named, request = _SERVICE, _lambda_request(parameters)
-            scheduled = {"region": self.execution_arn.split(":")[3], "parameters": dumps(parameters)}
+            scheduled = {"region": Arn.parse(self.execution_arn).region, "parameters": dumps(parameters)}
         self._begin_task(of, scheduled, seconds)
         with self._failing_task(of):
             result = self._call(lambda: _invoke(self._services.invoke, named, request), seconds)
@@ -413,7 +414,7 @@ class Execution:
         of, due = _PUT_ITEM_AND_WAIT, None if seconds is None else self._clock.time() + seconds
         self.callbacks[callback.token] = self._waiting = callback
         try:
-            scheduled = {"region": self.execution_arn.split(":")[3], "parameters": dumps(parameters)}
+            scheduled = {"region": Arn.parse(self.execution_arn).region, "parameters": dumps(parameters)}
             self._begin_task(of, scheduled, seconds)
             with self._failing_task(of):
                 answer = self._call(lambda: put_item(self._services.put_item, parameters), seconds)

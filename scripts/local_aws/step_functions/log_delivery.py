@@ -8,11 +8,13 @@ resource policy size restrictions", and in the answer in aws-samples/aws-batch-r
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from moto.logs.models import LogsBackend
 
 from scripts.local_aws.core import logs
+from scripts.local_aws.core.arns import Arn
 from scripts.local_aws.core.errors import AwsError
 from scripts.local_aws.iam.gate import NotAuthorized, Permissions
 
@@ -32,9 +34,9 @@ def complete(configuration: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def log_group(configuration: dict[str, Any]) -> str:
-    """Return the name of the log group to which executions are logged."""
-    arn: str = configuration["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
-    return arn.split(":log-group:")[1].removesuffix(":*")
+    """Return the name of the log group to which executions are logged; an empty one for the ARN of anything else."""
+    arn = Arn.parse_or_none(configuration["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"])
+    return arn.name.removesuffix(":*") if arn and arn.kind == "log-group" else ""
 
 
 def check(backend: LogsBackend, permissions: Permissions, role_arn: str, configuration: dict[str, Any]) -> None:
@@ -68,8 +70,9 @@ def _let_logs_be_delivered(backend: LogsBackend, group: str) -> None:
 
     All of /aws/vendedlogs/ is one entry.
     """
-    before, vended, _ = group.partition(":log-group:/aws/vendedlogs/")
-    resource = f"{before}{vended}*" if vended else f"{group}:log-stream:*"
+    arn = Arn.parse(group)
+    vended = arn.name.startswith("/aws/vendedlogs/")
+    resource = f"{replace(arn, resource='log-group:/aws/vendedlogs/*')}" if vended else f"{group}:log-stream:*"
     policy = backend.resource_policies.get(_POLICY)
     statements = json.loads(policy.policy_document)["Statement"] if policy else []
     if any(resource in statement["Resource"] for statement in statements):

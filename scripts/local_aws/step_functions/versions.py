@@ -9,13 +9,13 @@ here are among the snapshots recorded on AWS in LocalStack's repository, under t
 from __future__ import annotations
 
 import contextlib
-import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from moto.stepfunctions.models import StateMachine, StateMachineVersion, StepFunctionBackend
 
+from scripts.local_aws.core.arns import unqualified
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 
 INITIAL = "INITIAL"
@@ -81,8 +81,10 @@ def publish(backend: StepFunctionBackend, arn: str, revision: str | None, descri
 
 def delete(backend: StepFunctionBackend, version_arn: str) -> None:
     """Delete a version. Refuse one that an alias routes to; one that is not there is deleted already."""
-    arn, _, number = version_arn.rpartition(":")
+    arn, number = unqualified(version_arn)
     machine = backend.describe_state_machine(arn)
+    if not number.isdecimal():  # what AWS answers then is not verified
+        raise AwsError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{version_arn}'")
     referring = [
         alias.name
         for alias in machine.aliases.values()
@@ -100,7 +102,7 @@ def check_routes(routes: list[dict[str, Any]]) -> None:
     arns = [route["stateMachineVersionArn"] for route in routes]
     weights = [route["weight"] for route in routes]
     is_repeated = len(set(arns)) < len(arns)
-    if is_repeated or not all(re.fullmatch(r"[^:]+(:[^:]+){6}:\d+", arn) for arn in arns):
+    if is_repeated or not all(unqualified(arn)[1].isdecimal() for arn in arns):
         what = f"{'distinct ' if is_repeated else ''}state machine version ARNs"
         raise AwsError(
             "ValidationException", f"Routing configuration must contain {what}. Received: [{', '.join(arns)}]"
@@ -112,7 +114,7 @@ def check_routes(routes: list[dict[str, Any]]) -> None:
 
 def choose(backend: StepFunctionBackend, arn: str) -> Chosen:
     """Return what is started by the ARN of a machine, of a version or of an alias."""
-    plain, _, qualifier = arn.rpartition(":") if arn.count(":") > 6 else (arn, "", "")
+    plain, qualifier = unqualified(arn)
     machine = backend.describe_state_machine(plain)
     if not qualifier:
         return Chosen(machine, machine)
@@ -124,7 +126,7 @@ def choose(backend: StepFunctionBackend, arn: str) -> Chosen:
         alias_arn, version_arn = arn, routes[0]["stateMachineVersionArn"]
     revision: StateMachine | StateMachineVersion | None = None
     with contextlib.suppress(ValueError):
-        revision = machine.versions.get(int(version_arn.rpartition(":")[2]))
+        revision = machine.versions.get(int(unqualified(version_arn)[1]))
     if revision is None:
         raise AwsError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{version_arn}'")
     return Chosen(machine, revision, version_arn, alias_arn)
