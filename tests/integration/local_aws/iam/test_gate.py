@@ -116,6 +116,31 @@ def test_the_operator_may_do_everything_and_strangers_nothing(aws: LocalAws) -> 
         assert refusal(getattr(stranger, operation))[0] == code
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters", "code"),
+    [
+        ("rds", "describe_db_clusters", {"DBClusterIdentifier": "arn:x"}, "DBClusterNotFoundFault"),
+        (
+            "rds",
+            "restore_db_cluster_from_snapshot",
+            {"SnapshotIdentifier": "arn:aws:rds", "DBClusterIdentifier": "new", "Engine": "aurora-postgresql"},
+            "DBClusterSnapshotNotFoundFault",
+        ),
+        (
+            "rds",
+            "delete_db_cluster",
+            {"DBClusterIdentifier": "arn:aws:rds:x", "FinalDBSnapshotIdentifier": "final"},
+            "DBClusterNotFoundFault",
+        ),
+        ("sts", "assume_role", {"RoleArn": "arn:aws:iam::123456789012", "RoleSessionName": "test"}, "AccessDenied"),
+    ],
+)
+def test_what_is_no_whole_arn_is_refused_and_breaks_nothing(
+    aws: LocalAws, service: str, operation: str, parameters: dict[str, str], code: str
+) -> None:
+    assert refusal(getattr(aws.client(service), operation), **parameters)[0] == code
+
+
 def test_a_restore_needs_all_five_kinds_of_resource(aws: LocalAws) -> None:
     """Cluster, snapshot, subnet group, cluster parameter group and option group (Service Authorization Reference)."""
     needed = {
