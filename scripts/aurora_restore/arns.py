@@ -14,6 +14,11 @@ def name_in(arn: str) -> str:
     return arn.rpartition(":")[2]
 
 
+def execution_of(machine_arn: str, name: str) -> str:
+    """Return the ARN of a state machine's execution."""
+    return f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+
+
 def execution_beside(execution_arn: str, name: str) -> str:
     """Return the ARN of another execution of the same state machine."""
     return f"{execution_arn.rpartition(':')[0]}:{name}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from .arns import execution_of
 from .exits import REFUSED, CommandError
 from .stack import Stack
 from .words import one_line
@@ -68,7 +69,7 @@ def start(stack: Stack, request: Mapping[str, Any], name: str | None = None, mac
         answer = client.start_execution(stateMachineArn=machine, name=own_name, input=json.dumps(request))
     except client.exceptions.ExecutionAlreadyExists as error:
         if name is None:  # ours, which has ended before the call was repeated
-            return f"{machine.replace(':stateMachine:', ':execution:')}:{own_name}"
+            return execution_of(machine, own_name)
         raise CommandError(
             "OperationExists",
             f"There is an execution {name!r} already, with another input. Choose another name.",

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, ProfileNotFound
 from botocore.session import Session
 
-from .arns import place_of
+from .arns import execution_of, place_of
 from .exits import NOT_FOUND, UNEXPECTED, USAGE, CommandError
 
 DEFAULT_STACK = "aurora-restore"
@@ -65,7 +65,7 @@ class Stack:
 
     def execution_arn(self, name: str) -> str:
         """Return the ARN of the execution of this name."""
-        return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+        return execution_of(self.state_machine_arn, name)
 
 
 def find_stack(name: str, profile: str | None, region: str | None) -> Stack:
