@@ -10,7 +10,7 @@ from utils.steps.drill import compare_settings
 from utils.steps.master_password import remember_managed_secret
 from utils.steps.restore import assess
 from utils.steps.restore_progress import after_check, announced_ends, durations_seen, with_event
-from utils.steps.waits import wait_fields
+from utils.steps.wait_keys import wait_fields
 
 
 @step("check-restore-status", CheckRestoreTask, looks=True)

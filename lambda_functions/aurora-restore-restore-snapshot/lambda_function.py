@@ -9,7 +9,7 @@ from utils.preflight.limits import prove_restore_allowed
 from utils.steps.cluster_seen import Action, note_unseen, observe
 from utils.steps.restore_calls import take_due
 from utils.steps.restore_progress import after_action, note_seen
-from utils.steps.waits import wait_fields
+from utils.steps.wait_keys import wait_fields
 
 
 @step("restore-snapshot", RestoreTask, looks=True, is_timed=always)

@@ -1,4 +1,4 @@
-"""The table of routes in the documentation, to which the tests hold the planner and the runs."""
+"""The table of routes in the documentation, to which the tests hold the plans and the runs."""
 
 from __future__ import annotations
 

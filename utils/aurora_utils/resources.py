@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils.arns import Arn
-from utils.aurora_utils import left_behind
+from utils.aurora_utils import source_attributes
 from utils.aurora_utils.reported_settings import (
     IN_SYNC,
     ClusterSettings,
@@ -398,7 +398,7 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         global_cluster=raw.get("GlobalClusterIdentifier") or None,
         replicas=raw.get("ReadReplicaIdentifiers", []),
         replication_source=raw.get("ReplicationSourceIdentifier") or None,
-        left_behind=left_behind.of_cluster(raw),
+        left_behind=source_attributes.of_cluster(raw),
         is_limitless=raw.get("ClusterScalabilityType") == "limitless",
         is_outside_vpc=raw.get("VPCNetworkingEnabled") is False or raw.get("InternetAccessGatewayEnabled", False),
         is_restorable=bool(raw.get("EarliestRestorableTime") and raw.get("LatestRestorableTime")),
@@ -416,7 +416,7 @@ def read_instance(raw: DBInstanceTypeDef) -> Instance:
         cluster_identifier=raw.get("DBClusterIdentifier"),
         settings=read_instance_settings(raw),
         security_groups=read_security_groups(raw),
-        left_behind=left_behind.of_instance(raw),
+        left_behind=source_attributes.of_instance(raw),
         tags=_tags(raw.get("TagList")),
     )
 

@@ -7,7 +7,7 @@ from utils.aurora_utils import AuroraReader
 from utils.contracts.payloads import SnapshotCheckTask
 from utils.contracts.plan import Plan
 from utils.planning.drill import as_drill, drill_problems
-from utils.planning.planner import plan_restore
+from utils.planning.restore import plan_restore
 from utils.planning.rollback import plan_rollback
 from utils.planning.snapshot_place import source_of
 from utils.planning.timing import timed

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from utils.aurora_utils.left_behind import listed, shortened
+from utils.aurora_utils.source_attributes import listed, shortened
 from utils.contracts.plan import ClusterPlan
 from utils.contracts.settings import SETTINGS
 from utils.planning.like_source import SourceSettings, UnreadableSource

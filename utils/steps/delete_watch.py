@@ -16,7 +16,7 @@ from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
 from utils.steps.final_snapshot import LAG_SECONDS
 from utils.steps.pace import Pace, announcement, since_seen, took
-from utils.steps.waits import wait_fields
+from utils.steps.wait_keys import wait_fields
 
 
 def deletion_begun(

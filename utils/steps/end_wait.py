@@ -1,10 +1,10 @@
 """An event of RDS ends a wait: the execution that waits for its cluster looks at once.
 
 While an execution waits, an item of the state table has the token by which its wait can be ended (`Wait for Restore`
-and its like in infrastructure/state_machine.yaml), under a key that the event's name leads to (utils/steps/waits.py).
-RDS sends its events as well as it can: they may be missing, late, repeated or out of order (Aurora User Guide,
-"Monitoring Amazon Aurora events"). So an event decides nothing. It ends a pause, after which a look at RDS decides as
-ever, and where none comes the pause ends by itself.
+and its like in infrastructure/state_machine.yaml), under a key that the event's name leads to
+(utils/steps/wait_keys.py). RDS sends its events as well as it can: they may be missing, late, repeated or out of order
+(Aurora User Guide, "Monitoring Amazon Aurora events"). So an event decides nothing. It ends a pause, after which a look
+at RDS decides as ever, and where none comes the pause ends by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from utils.aws import client, error_code
 from utils.contracts.payloads import RdsEvent, WaitEnded
 from utils.foreign_text import one_line
 from utils.state.items import read_item
-from utils.steps.waits import wait_key
+from utils.steps.wait_keys import wait_key
 
 # The `SourceType` of an instance's events (Aurora User Guide, "Monitoring Amazon Aurora events", its examples).
 INSTANCE = "DB_INSTANCE"

@@ -33,7 +33,7 @@ from utils.errors import RequestRefused
 from utils.names import instance_name
 from utils.planning.cluster import cluster_plan, plan_problems
 from utils.planning.like_source import SourceSettings, UnreadableSource, source_settings
-from utils.planning.planner import plan_restore
+from utils.planning.restore import plan_restore
 from utils.request.reading import read_request
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from utils.aurora_utils import Aurora
 from utils.aurora_utils.source_account import Source
 from utils.contracts.plan import Plan
 from utils.errors import RequestRefused
-from utils.planning.planner import plan_restore
+from utils.planning.restore import plan_restore
 from utils.request.reading import read_request
 
 GROUP, FAMILY = "speaks-tds", "aurora-postgresql16"

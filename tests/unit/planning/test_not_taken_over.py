@@ -42,7 +42,7 @@ from utils.messages import outcome
 from utils.messages.plan import MAX_NOT_TAKEN_OVER, not_taken_over_lines
 from utils.planning.like_source import SourceSettings, UnreadableSource, source_settings
 from utils.planning.not_taken_over import MAX_SENTENCES, not_taken_over
-from utils.planning.planner import plan_restore
+from utils.planning.restore import plan_restore
 from utils.request.reading import read_request
 
 pytestmark = pytest.mark.usefixtures("surroundings")

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from tests.unit.fakes.groups import FakeKeys
 from tests.unit.fakes.rds import FakeRds
-from tests.unit.planning.test_planner import nothing_changes, plan_of, refusal_of
+from tests.unit.planning.test_plan import nothing_changes, plan_of, refusal_of
 from tests.unit.planning.test_replacement import (
     OURS,
     REPLACEABLE,

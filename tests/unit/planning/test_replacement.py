@@ -11,7 +11,7 @@ import pytest
 from tests.unit.fakes.rds import FakeRds, in_groups
 from tests.unit.fakes.scaling import FakeScaling
 from tests.unit.fakes.sharing import FakeSharing
-from tests.unit.planning.test_planner import nothing_changes, plan_of, refusal_of
+from tests.unit.planning.test_plan import nothing_changes, plan_of, refusal_of
 from tests.unit.support import (
     DEFAULTS,
     EXECUTION,

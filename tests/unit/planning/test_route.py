@@ -1,4 +1,4 @@
-"""The planner takes each snapshot the way that the documentation's table says."""
+"""A plan takes each snapshot the way that the documentation's table says."""
 
 from __future__ import annotations
 

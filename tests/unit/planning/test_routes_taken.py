@@ -37,7 +37,7 @@ from utils.contracts.payloads import ArchiveTask, CopyTask
 from utils.contracts.plan import Plan
 from utils.contracts.route import SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
-from utils.planning.planner import plan_restore
+from utils.planning.restore import plan_restore
 from utils.planning.snapshot_place import source_account, source_region
 from utils.request.reading import read_request
 from utils.state.operation import OperationState

@@ -29,7 +29,7 @@ from utils.aurora_utils.source_account import Source
 from utils.contracts.plan import FoundSnapshot
 from utils.errors import RequestRefused
 from utils.messages.plan import plan_lines
-from utils.planning.planner import plan_restore
+from utils.planning.restore import plan_restore
 from utils.request.reading import read_request
 
 EARLIER = CLUSTERS_CREATED - dt.timedelta(days=300)

@@ -24,7 +24,7 @@ from tests.unit.support import (
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.source_account import Source
 from utils.errors import RequestRefused, StepFailed
-from utils.planning.planner import plan_restore
+from utils.planning.restore import plan_restore
 from utils.request.reading import read_request
 from utils.steps.delete_calls import delete_with_instances
 from utils.steps.deletion_proof import prove_source, prove_unfinished

@@ -13,7 +13,7 @@ from utils.aws import client
 from utils.contracts.payloads import Woken
 from utils.errors import StepFailed, TemporaryFailure
 from utils.names import instance_name, name_for
-from utils.steps.waits import wait_fields, wait_key
+from utils.steps.wait_keys import wait_fields, wait_key
 
 pytestmark = pytest.mark.usefixtures("account")
 

@@ -36,7 +36,7 @@ from utils.aws import client
 from utils.contracts.payloads import ArchiveTask
 from utils.contracts.plan import SnapshotExport
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
-from utils.planning.planner import plan_restore
+from utils.planning.restore import plan_restore
 from utils.request.reading import read_request
 from utils.state.operation import OperationState, iso
 

@@ -28,7 +28,7 @@ from utils.aurora_utils.source_account import Source
 from utils.contracts.plan import Plan
 from utils.errors import RequestRefused
 from utils.names import instance_name
-from utils.planning.planner import plan_restore
+from utils.planning.restore import plan_restore
 from utils.planning.snapshot_place import place_problems, source_region
 from utils.request.reading import read_request
 from utils.request.rules import OWN_TAG_PREFIX

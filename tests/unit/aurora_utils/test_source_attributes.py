@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.session import get_session
 
-from utils.aurora_utils import left_behind
-from utils.aurora_utils.left_behind import OF_CLUSTER, OF_INSTANCE, Left, Planned
+from utils.aurora_utils import source_attributes
+from utils.aurora_utils.source_attributes import OF_CLUSTER, OF_INSTANCE, Left, Planned
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 
 MODEL: Any = get_session().get_service_model("rds")
@@ -24,8 +24,8 @@ def test_every_member_of_rdss_model_has_its_line_and_no_other(shape: str, table:
 @pytest.mark.parametrize(
     ("settings", "others"),
     [
-        (left_behind._CLUSTERS_SETTINGS, left_behind._OF_CLUSTER),
-        (left_behind._INSTANCES_SETTINGS, left_behind._OF_INSTANCE),
+        (source_attributes._CLUSTERS_SETTINGS, source_attributes._OF_CLUSTER),
+        (source_attributes._INSTANCES_SETTINGS, source_attributes._OF_INSTANCE),
     ],
     ids=["cluster", "instance"],
 )
@@ -60,10 +60,10 @@ OPPOSITE = {"VPCNetworkingEnabled": False}
 )
 def test_an_unusual_value_is_spoken_of_and_an_empty_one_isnt(shape: str, name: str) -> None:
     member = MODEL.shape_for(shape).members[name]
-    speak: Any = left_behind.of_cluster if shape == "DBCluster" else left_behind.of_instance
+    speak: Any = source_attributes.of_cluster if shape == "DBCluster" else source_attributes.of_instance
     (sentence,) = speak({name: OPPOSITE.get(name, a_value(member))})
     assert sentence
-    assert len(sentence) <= left_behind.MAX_SENTENCE
+    assert len(sentence) <= source_attributes.MAX_SENTENCE
     empty = {"structure": {}, "list": [], "string": "", "boolean": not OPPOSITE.get(name, True)}.get(
         member.type_name, 0
     )
@@ -85,11 +85,11 @@ def test_an_unusual_value_is_spoken_of_and_an_empty_one_isnt(shape: str, name: s
 )
 def test_what_rds_gives_to_everybody_needs_no_sentence(name: str, default: Any) -> None:
     reported: Any = {name: default}
-    assert left_behind.of_cluster(reported) == []
+    assert source_attributes.of_cluster(reported) == []
 
 
 def test_many_things_are_counted() -> None:
     reported: Any = {"ReadReplicaIdentifiers": [f"replica-{number}" for number in range(20)]}
-    (sentence,) = left_behind.of_cluster(reported)
+    (sentence,) = source_attributes.of_cluster(reported)
     assert sentence.startswith("read replicas: replica-0, replica-1")
     assert sentence.endswith("replica-7 and 12 more")
