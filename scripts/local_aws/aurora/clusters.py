@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.local_aws.aurora import quotas, rules
+from scripts.local_aws.aurora import offers, quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.events import CLUSTER_CREATED, CLUSTER_FAILED, announce, report
 from scripts.local_aws.aurora.memberships import put_into, settled
@@ -79,12 +79,12 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
         rules.refuse("InvalidDBClusterSnapshotStateFault", message)
     old = snapshot.attributes
     version = rules.engine_version(parameters, region.world.retired_versions)
-    if rules.parsed_version(version) < rules.parsed_version(old["EngineVersion"]):
+    if offers.parsed_version(version) < offers.parsed_version(old["EngineVersion"]):
         rules.refuse_combination(
             f"The engine version you requested for your restored DB cluster ({version}) is earlier than the engine "
             f"version of the DB cluster snapshot ({old['EngineVersion']})."
         )
-    if version != old["EngineVersion"] and version not in rules.upgrade_targets(old["EngineVersion"]):
+    if version != old["EngineVersion"] and version not in offers.upgrade_targets(old["EngineVersion"]):
         rules.refuse_combination(f"Cannot restore a snapshot of version {old['EngineVersion']} to version {version}.")
     inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow")
     attributes = {

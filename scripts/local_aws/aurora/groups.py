@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.iam.models import iam_backends
 
-from scripts.local_aws.aurora import rules
+from scripts.local_aws.aurora import offers, rules
 from scripts.local_aws.aurora.region import PARAMETER_GROUPS, AuroraBackend, operation
 
 _PAGE = "Filters MaxRecords Marker"
@@ -82,7 +82,7 @@ def _create(kind: str, shape: str, region: AuroraBackend, parameters: rules.Para
     if name in region.groups[kind]:
         rules.refuse("DBParameterGroupAlreadyExists", f"Parameter group {name} already exists")
     family, tags = parameters["DBParameterGroupFamily"], rules.tags(parameters)
-    if family not in rules.FAMILIES:
+    if family not in offers.FAMILIES:
         rules.refuse_value(f"ParameterGroupFamily {family} is not a valid parameter group family")
     group = _group(region, kind, shape, name, family, parameters["Description"])
     region.group_tags[group[f"{shape}Arn"]] = tags

@@ -9,7 +9,7 @@ import dataclasses
 import re
 from typing import Any
 
-from scripts.local_aws.aurora import rules
+from scripts.local_aws.aurora import offers, rules
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 _MOST_AT_ONCE = 20
@@ -93,7 +93,7 @@ def _described(region: AuroraBackend, name: str, family: str, parameter: _Parame
     own = region.group_parameters.get(name, {}).get(parameter.name)
     value, method = own or (parameter.default, "pending-reboot")
     if own is None and parameter.name == "rds.force_ssl":
-        value = "1" if int(family.removeprefix(rules.ENGINE)) >= 17 else "0"
+        value = "1" if int(family.removeprefix(offers.ENGINE)) >= 17 else "0"
     return {
         "ParameterName": parameter.name,
         **({} if value is None else {"ParameterValue": value}),

@@ -14,7 +14,7 @@ from moto.ec2.models import ec2_backends
 from moto.kms.models import kms_backends
 from moto.rds.models import rds_backends
 
-from scripts.local_aws.aurora import rules
+from scripts.local_aws.aurora import offers, rules
 from scripts.local_aws.aurora.records import Cluster, GlobalCluster, Instance, Snapshot
 from scripts.local_aws.aurora.world import World
 from scripts.local_aws.core.arns import Arn
@@ -186,7 +186,7 @@ class AuroraBackend(BaseBackend):
         That one is made with the first cluster or instance that names none, and cannot be named before: RDS answers
         "DBClusterParameterGroup not found: default.aurora5.6" (aws/aws-cdk#719, #2512).
         """
-        family = rules.family(engine_version)
+        family = offers.family(engine_version)
         if name is None:
             self.default_groups[kind].add(family)
             return f"default.{family}"

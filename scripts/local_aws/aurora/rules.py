@@ -12,23 +12,9 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from scripts.local_aws.aurora.offers import DEFAULT_ENGINE_VERSION, ENGINE, ENGINE_VERSIONS, INSTANCE_CLASSES
 from scripts.local_aws.core.errors import AwsError
 
-ENGINE = "aurora-postgresql"
-_RELEASED = ("13.9 14.6 15.2", "16.4", "13.18 14.15 15.10 16.6", "13.20 14.17 15.12 16.8 17.4", "16.9 17.5")
-RELEASES = {version: number for number, versions in enumerate(_RELEASED) for version in versions.split()}
-"""Every version, and with which of AWS's releases it came: an upgrade never leads to what is older than itself."""
-
-RETIRED_VERSIONS = {"13.9", "14.6", "15.2"}
-"""Described as deprecated to those who ask for all; nothing can be made with them."""
-
-ENGINE_VERSIONS = tuple(version for version in RELEASES if version not in RETIRED_VERSIONS)
-DEFAULT_ENGINE_VERSION = "17.4"
-"""What RDS takes when a call names no version, also when the snapshot has another one."""
-
-_FAMILIES = "r5 r6g r6i r6gd r6id r7g r7i r8g x2g t3 t4g".split()
-_SIZES = "medium large xlarge 2xlarge 4xlarge 8xlarge 12xlarge 16xlarge 24xlarge 32xlarge 48xlarge".split()
-INSTANCE_CLASSES = ("db.serverless", *(f"db.{family}.{size}" for family in _FAMILIES for size in _SIZES))
 _PASSWORD_CHARACTERS = frozenset(string.printable.strip()) - frozenset("/'\"@")
 _TAG_SYMBOLS = frozenset("_.:/=+-@")
 _RESERVED_USERS = frozenset({"rdsadmin", "rds_superuser", "rds_iam", "rds_password", "rds_replication"})
@@ -109,30 +95,6 @@ def engine_version(parameters: Parameters, retired: Collection[str]) -> str:
     if version not in ENGINE_VERSIONS or version in retired:
         refuse_combination(f"Cannot find version {version} for {ENGINE}")
     return version
-
-
-def parsed_version(version: str) -> tuple[int, ...]:
-    """Return the version's numbers, which compare as versions do."""
-    return tuple(int(part) for part in version.split("."))
-
-
-def upgrade_targets(version: str) -> list[str]:
-    """Return the later minor versions of the same major one, and those of later major ones that are no older."""
-    own = parsed_version(version)
-    found = [
-        other
-        for other in ENGINE_VERSIONS
-        if parsed_version(other) > own and (parsed_version(other)[0] == own[0] or RELEASES[other] >= RELEASES[version])
-    ]
-    return sorted(found, key=parsed_version)
-
-
-def family(version: str) -> str:
-    """Return the parameter group family of a version."""
-    return ENGINE + version.partition(".")[0]
-
-
-FAMILIES = frozenset(family(version) for version in ENGINE_VERSIONS)
 
 
 def instance_class(parameters: Parameters) -> str:

@@ -10,22 +10,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from scripts.local_aws.aurora.rules import (
+from scripts.local_aws.aurora.offers import (
+    CERTIFICATE_AUTHORITIES,
     ENGINE,
-    Parameters,
+    LOG_TYPES,
+    STORAGE_TYPES,
     parsed_version,
-    refuse,
-    refuse_combination,
-    refuse_value,
 )
+from scripts.local_aws.aurora.rules import Parameters, refuse, refuse_combination, refuse_value
 from scripts.local_aws.aurora.settings_table import LIFECYCLE_SUPPORT
 
 if TYPE_CHECKING:
     from scripts.local_aws.iam.gate import Permissions
 
-LOG_TYPES = frozenset({"postgresql", "instance", "iam-db-auth-error"})
-STORAGE_TYPES = frozenset({"aurora", "aurora-iopt1"})
-CERTIFICATE_AUTHORITIES = frozenset({"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"})
 ADVANCED_INSIGHTS_DAYS = 465
 MONITORING_INTERVALS = (0, 1, 5, 10, 15, 30, 60)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any, ClassVar
 
+from scripts.local_aws.aurora import offers
 from tests.unit.fakes.service import FakeService, Refusal, Thing
 from tests.unit.support import ACCOUNT, DOOR, KEY_ID, SECURITY_GROUP
 
 VPC = "vpc-0aaaaaaaaaaaaaaa1"
-VERSIONS = ("11.9", "15.7", "16.4", "16.6", "17.5")
 
 
 class FakeGroups(FakeService):
@@ -24,26 +23,13 @@ class FakeGroups(FakeService):
         self.cluster_parameter_groups: dict[str, str] = {}
         self.parameter_groups: dict[str, str] = {}
         self.parameters: dict[str, dict[str, str | None]] = {}
-        self.versions: dict[str, Thing] = {
-            version: {
-                "Engine": "aurora-postgresql",
-                "EngineVersion": version,
-                "Status": "available",
-                "ValidUpgradeTarget": [{"EngineVersion": later} for later in VERSIONS[number + 1 :]],
-            }
-            for number, version in enumerate(VERSIONS)
-        }
-        # Until when each major version is supported: for nothing, and for a price.
-        self.support = {
-            version.partition(".")[0]: (
-                dt.datetime(2030, 2, 28, tzinfo=dt.UTC),
-                dt.datetime(2033, 2, 28, tzinfo=dt.UTC),
-            )
-            for version in VERSIONS
-        }
+        # What the embedded Aurora offers, until a test changes it.
+        self.versions = {each: offers.described_version(each, offers.RETIRED_VERSIONS) for each in offers.RELEASES}
+        self.support = dict(offers.SUPPORT_ENDS)
         self.quotas = {"DBClusters": (3, 40), "DBInstances": (7, 40)}
+        self.classes = set(offers.INSTANCE_CLASSES)
+        # What a class can do and cannot, by its name, in place of or beside what the embedded Aurora says.
         self.offers: dict[str, Thing] = {}
-        self.classes = {"db.r6g.large", "db.r6g.xlarge", "db.serverless"}
 
     def _describe_db_subnet_groups(self, given: Thing) -> Thing:
         if given["DBSubnetGroupName"] not in self.subnet_groups:
@@ -80,36 +66,33 @@ class FakeGroups(FakeService):
         if named is not None:
             _group(groups, named)
             return named
-        family = f"aurora-postgresql{version.partition('.')[0]}"
+        family = offers.family(version)
         groups.setdefault(f"default.{family}", family)
         return f"default.{family}"
 
     def _describe_db_major_engine_versions(self, given: Thing) -> Thing:
-        assert given["Engine"] == "aurora-postgresql"
-        found = self.support.get(given["MajorEngineVersion"])
-        if found is None:
-            return {"DBMajorEngineVersions": []}
-        names = ("open-source-rds-standard-support", "open-source-rds-extended-support")
-        lifecycles = [
-            {"LifecycleSupportName": name, "LifecycleSupportStartDate": dt.datetime(2020, 1, 1, tzinfo=dt.UTC)}
-            | {"LifecycleSupportEndDate": end}
-            for name, end in zip(names, found, strict=True)
-        ]
-        major = {"Engine": given["Engine"], "MajorEngineVersion": given["MajorEngineVersion"]}
-        return {"DBMajorEngineVersions": [{**major, "SupportedEngineLifecycles": lifecycles}]}
+        assert given["Engine"] == offers.ENGINE
+        major = given["MajorEngineVersion"]
+        found = [offers.described_major(major, *self.support[major])] if major in self.support else []
+        return {"DBMajorEngineVersions": found}
 
     def _describe_db_engine_versions(self, given: Thing) -> Thing:
         """A part of a version finds all that begin so; those that are no longer offered must be asked for."""
-        assert given["Engine"] == "aurora-postgresql"
-        found = [each for version, each in self.versions.items() if version.startswith(given["EngineVersion"])]
+        assert given["Engine"] == offers.ENGINE
+        named = sorted(
+            (each for each in self.versions if offers.begins_with(each, given["EngineVersion"])),
+            key=offers.parsed_version,
+        )
+        found = [self.versions[each] for each in named]
         return {
             "DBEngineVersions": [each for each in found if given.get("IncludeAll") or each["Status"] == "available"]
         }
 
     def _describe_orderable_db_instance_options(self, given: Thing) -> Thing:
-        found = self.classes & {given["DBInstanceClass"]} if given["EngineVersion"] in self.versions else set()
-        offers = [{"DBInstanceClass": each, **self.offers.get(each, {})} for each in found]
-        return {"OrderableDBInstanceOptions": offers}
+        wanted, version = given["DBInstanceClass"], self.versions.get(given["EngineVersion"], {})
+        is_offered = wanted in self.classes and version.get("Status") == "available"
+        found = offers.described_options(version["EngineVersion"], wanted) if is_offered else []
+        return {"OrderableDBInstanceOptions": [{**each, **self.offers.get(wanted, {})} for each in found]}
 
 
 class FakeNetwork(FakeService):

@@ -230,7 +230,7 @@ def test_a_source_upgraded_since_is_followed_but_never_to_a_lower_version(
     production["EngineVersion"] = "16.6"
     cluster = cluster_of()
     assert (cluster.engine_version, cluster.origins["engine_version"]) == ("16.6", "source")
-    production["EngineVersion"] = "15.7"
+    production["EngineVersion"] = "15.10"
     cluster = cluster_of()
     assert (cluster.engine_version, cluster.origins["engine_version"]) == ("16.4", "snapshot")
 

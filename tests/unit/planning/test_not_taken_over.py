@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -370,8 +371,7 @@ def test_a_dry_run_and_a_result_say_it() -> None:
 def test_a_version_past_its_standard_support_is_warned_of_with_rdss_own_dates(
     rds: FakeRds, production: dict[str, Any], scaling: FakeScaling
 ) -> None:
-    ends, extended = NOW.replace(month=2, day=28), NOW.replace(year=2029, month=2, day=28)
-    rds.support["16"] = (ends, extended)
+    rds.support["16"] = (dt.date(2026, 2, 28), dt.date(2029, 2, 28))
     (warning,) = plan_of().warnings
     assert warning.startswith(
         "PostgreSQL 16 has been past its standard support since 28 Feb 2026, and Extended Support"

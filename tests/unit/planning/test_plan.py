@@ -357,10 +357,10 @@ def test_in_another_region_the_target_may_bear_the_sources_name(source_rds: Fake
 
 
 def test_rule_8_what_the_request_leaves_open_comes_from_the_snapshot_and_not_from_rdss_defaults(rds: FakeRds) -> None:
-    rds.add_snapshot("tuesday", EngineVersion="15.7", Port=6543, StorageType="aurora-iopt1", MasterUsername="boss")
+    rds.add_snapshot("tuesday", EngineVersion="15.10", Port=6543, StorageType="aurora-iopt1", MasterUsername="boss")
     plan = plan_of()
     cluster = plan.cluster
-    assert cluster.engine_version == "15.7"
+    assert cluster.engine_version == "15.10"
     assert cluster.port == 6543
     assert cluster.storage_type == "aurora-iopt1"
     assert plan.snapshot.master_username == "boss"
@@ -372,7 +372,7 @@ def test_rule_8_what_the_request_leaves_open_comes_from_the_snapshot_and_not_fro
 
 
 def test_rule_8_the_default_parameter_groups_follow_the_version_that_is_restored(rds: FakeRds) -> None:
-    rds.add_snapshot("tuesday", EngineVersion="15.7")
+    rds.add_snapshot("tuesday", EngineVersion="15.10")
     assert plan_of(engine_version="17.5").cluster.db_parameter_group_name == "default.aurora-postgresql17"
 
 

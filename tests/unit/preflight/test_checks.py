@@ -227,8 +227,10 @@ def test_the_snapshots_version_and_those_that_it_can_be_upgraded_to_are_restored
 
 
 def test_a_lower_version_than_the_snapshots_is_refused() -> None:
-    message = the_problem(engine_version="15.7")
-    assert message.startswith("engine_version: '15.7' is lower than the snapshot's 16.4, and a restore never goes back")
+    message = the_problem(engine_version="15.10")
+    assert message.startswith(
+        "engine_version: '15.10' is lower than the snapshot's 16.4, and a restore never goes back"
+    )
     assert "16.4 to restore it as it is" in message
 
 
@@ -236,21 +238,20 @@ def test_a_lower_version_than_the_snapshots_is_refused() -> None:
 def test_a_version_that_isnt_an_upgrade_target_is_refused_with_those_that_are(version: str) -> None:
     message = the_problem(engine_version=version)
     assert message.startswith(f"engine_version: '{version}' is not among what {REGION} restores a snapshot of 16.4 to.")
-    assert "Give one of 16.6, 17.5, or 16.4 to restore it as it is" in message
+    assert "Give one of 16.6, 16.8, 16.9, 17.4, 17.5, or 16.4 to restore it as it is" in message
 
 
 def test_numbers_are_compared_as_numbers(rds: FakeRds, snapshot: dict[str, Any]) -> None:
     snapshot["EngineVersion"] = "16.10"
-    rds.versions["16.10"] = {**rds.versions["16.6"], "EngineVersion": "16.10"}
+    rds.versions["16.10"] = {**rds.versions["16.9"], "EngineVersion": "16.10"}
     assert the_problem(engine_version="16.9").startswith("engine_version: '16.9' is lower than the snapshot's 16.10")
 
 
-def test_a_version_that_is_no_longer_offered_must_be_upgraded(rds: FakeRds, snapshot: dict[str, Any]) -> None:
-    snapshot["EngineVersion"] = "11.9"
-    rds.versions["11.9"]["Status"] = "deprecated"
-    message = the_problem(engine_version="11.9")
-    assert message.startswith(f"engine_version: '11.9', the snapshot's own, is no longer offered in {REGION}.")
-    assert message.endswith("Give one of 15.7, 16.4, 16.6, 17.5.")
+def test_a_version_that_is_no_longer_offered_must_be_upgraded(snapshot: dict[str, Any]) -> None:
+    snapshot["EngineVersion"] = "15.2"
+    message = the_problem(engine_version="15.2")
+    assert message.startswith(f"engine_version: '15.2', the snapshot's own, is no longer offered in {REGION}.")
+    assert message.endswith("Give one of 15.10, 15.12, 16.4, 16.6, 16.8, 16.9, 17.4, 17.5.")
     assert problems(engine_version="16.4") == []
 
 
