@@ -24,8 +24,6 @@ _DEFAULTS: dict[str, Any] = {
     "HttpEndpointEnabled": False,
 }
 _PLACE = "AvailabilityZones DBSubnetGroupName VpcSecurityGroupIds DBClusterParameterGroupName EngineVersion Port Tags"
-IDLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"}
-"""States in which nothing is under way."""
 
 
 @operation(

@@ -11,7 +11,6 @@ from scripts.local_aws.aurora.automated_backups import (
     deletes_backups,
     retain,
 )
-from scripts.local_aws.aurora.clusters import IDLE
 from scripts.local_aws.aurora.events import CLUSTER_DELETED, announce, report
 from scripts.local_aws.aurora.global_databases import stop_replicating
 from scripts.local_aws.aurora.managed_password import stop_managing
@@ -40,7 +39,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         cluster.refuse("still has read replicas: promote or delete them first.")
     if cluster.attributes["DeletionProtection"]:
         rules.refuse_combination("Cannot delete protected Cluster, please disable deletion protection and try again.")
-    if cluster.status not in IDLE:
+    if cluster.status not in rules.IDLE:
         cluster.refuse(f"is {cluster.status}.")
     if any(member.status != "deleting" for member in cluster.members):
         message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."

@@ -20,10 +20,11 @@ def failover_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> 
         cluster.refuse("has no available reader that could become its writer.")
     target = min(readers, key=lambda each: each.attributes["PromotionTier"])
     if "TargetDBInstanceIdentifier" in parameters:
-        target = region.instance(parameters["TargetDBInstanceIdentifier"])
-        if target not in readers:
-            message = f"DB instance {target.identifier} is no available reader of DB cluster {cluster.identifier}."
+        wanted = region.local_name(parameters["TargetDBInstanceIdentifier"])
+        if wanted not in {each.identifier for each in readers}:
+            message = f"DB instance {wanted} is no available reader of DB cluster {cluster.identifier}."
             rules.refuse("InvalidDBInstanceState", message)
+        target = region.instances[wanted]
 
     def promoted() -> None:
         cluster.rest()

@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora import setting_rules as settings
-from scripts.local_aws.aurora.clusters import IDLE, SETTINGS, with_settings
+from scripts.local_aws.aurora.clusters import SETTINGS, with_settings
 from scripts.local_aws.aurora.events import PASSWORD_NOT_RESET, PASSWORD_RESET, announce, report
 from scripts.local_aws.aurora.managed_password import (
     begin_to_manage,
@@ -56,7 +56,7 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     asked = {SETTINGS.get(each, each) for each in parameters} - _NO_SETTINGS
     slow = asked - _AT_ONCE - {"MasterUserPassword", "ManageMasterUserPassword", "MasterUserSecretKmsKeyId"}
     managed = bool(parameters.get("ManageMasterUserPassword")) and not cluster.manages_password
-    cluster.require_status("available", *(IDLE if not (slow or password or managed or name) else ()))
+    cluster.require_status("available", *(rules.IDLE if not (slow or password or managed or name) else ()))
     if name:
         check_rename(cluster, name)
     cluster.attributes = after

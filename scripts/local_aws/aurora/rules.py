@@ -15,6 +15,9 @@ from typing import Any, NoReturn, TypeVar
 from scripts.local_aws.aurora.offers import DEFAULT_ENGINE_VERSION, ENGINE, ENGINE_VERSIONS, INSTANCE_CLASSES
 from scripts.local_aws.core.errors import AwsError
 
+IDLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"}
+"""States of a cluster in which nothing is under way."""
+
 _PASSWORD_CHARACTERS = frozenset(string.printable.strip()) - frozenset("/'\"@")
 _TAG_SYMBOLS = frozenset("_.:/=+-@")
 _RESERVED_USERS = frozenset({"rdsadmin", "rds_superuser", "rds_iam", "rds_password", "rds_replication"})
