@@ -115,7 +115,7 @@ def described_major(major: str, standard: dt.date, extended: dt.date) -> dict[st
 
 
 def _lifecycle(name: str, last: dt.date, first: dt.date | None = None) -> dict[str, Any]:
-    """Deviation: when standard support began is not said."""
+    """Return one period of a version's support. Unlike AWS, it omits when standard support began."""
     ends = {"LifecycleSupportEndDate": dt.datetime.combine(last, dt.time(23, 59, 59, 999_000), dt.UTC)}
     begins = {"LifecycleSupportStartDate": dt.datetime.combine(first, dt.time(), dt.UTC)} if first else {}
     return {"LifecycleSupportName": name, **begins, **ends}

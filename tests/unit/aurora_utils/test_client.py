@@ -15,6 +15,7 @@ from tests.unit.support import (
     KEY_ID,
     OPERATION,
     OWN_TAGS,
+    OWNER,
     REGION,
     SOURCE_REGION,
     TARGET,
@@ -35,8 +36,9 @@ INSIGHTS_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
 
 
 @pytest.fixture
-def aurora(rds: FakeRds) -> Aurora:
-    rds.add_snapshot("prod-orders-tuesday")
+def aurora(rds: FakeRds, source_rds: FakeRds) -> Aurora:
+    for each in (rds, source_rds):
+        each.add_snapshot("prod-orders-tuesday")
     return Aurora(REGION)
 
 
@@ -296,9 +298,11 @@ def test_a_copy_is_asked_for_in_the_target_region_with_its_own_tags(rds: FakeRds
     }
 
 
-@pytest.mark.parametrize("account", [ACCOUNT, "210987654321"])
-def test_a_copy_within_a_region_names_no_region(rds: FakeRds, aurora: Aurora, account: str) -> None:
+@pytest.mark.parametrize("account", [ACCOUNT, OWNER])
+def test_a_copy_within_a_region_names_no_region(rds: FakeRds, their_rds: FakeRds, aurora: Aurora, account: str) -> None:
     """The SDK would sign a URL for it, which isn't to be sent within a region (API reference, PreSignedUrl)."""
+    their_rds.add_snapshot("prod-orders-tuesday")
+    their_rds.shared_with["prod-orders-tuesday"] = {ACCOUNT}
     source = f"arn:aws:rds:{REGION}:{account}:cluster-snapshot:prod-orders-tuesday"
     aurora.copy_snapshot(replace(a_copy().steps[0], source_arn=source), a_copy().tags, OPERATION)
     asked = rds.asked("CopyDBClusterSnapshot")
@@ -365,6 +369,7 @@ def test_a_cluster_that_became_busy_a_moment_ago_is_told_from_one_that_refuses(
     rds: FakeRds, aurora: Aurora, operation: str, call: Callable[[Aurora], object]
 ) -> None:
     rds.add_cluster(TARGET)
+    rds.add_instance("the-writer", TARGET)
     rds.add_instance(some_instances(2)[1].identifier, TARGET)
     rds.refuse(operation, "InvalidDBClusterStateFault", "DBCluster is backing-up")
     with pytest.raises(ClusterBusy, match=r"staging-orders, which is busy.*backing-up"):

@@ -14,6 +14,7 @@ import botocore.session
 import pytest
 
 from tests.setting_values import UNUSUAL
+from tests.unit.fakes.groups import a_subnet_group
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.operations_in_source import operations_in_source
 from tests.unit.support import (
@@ -183,7 +184,7 @@ def copy(aurora: Aurora, plan: ClusterPlan) -> None:
 def writer(aurora: Aurora, plan: ClusterPlan) -> None:
     cluster = aurora.cluster(TARGET)
     assert cluster is not None
-    aurora.change_writer(cluster, cluster.member_identifiers[0])
+    aurora.change_writer(cluster, cluster.member_identifiers[-1])
 
 
 def data_api(aurora: Aurora, plan: ClusterPlan) -> None:
@@ -323,13 +324,21 @@ CALLS: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, str]]] =
 
 @pytest.mark.parametrize(("operation", "call", "known"), CALLS, ids=[call.__name__ for _, call, _ in CALLS])
 def test_every_parameter_is_sent_as_awss_own_handlers_send_it(
-    rds: FakeRds, operation: str, call: Callable[[Aurora, ClusterPlan], None], known: dict[str, str]
+    rds: FakeRds,
+    source_rds: FakeRds,
+    operation: str,
+    call: Callable[[Aurora, ClusterPlan], None],
+    known: dict[str, str],
 ) -> None:
     rds.add_snapshot(SNAPSHOT.identifier)
+    source_rds.add_snapshot("prod-orders-tuesday")
+    rds.subnet_groups[EVERYTHING.db_subnet_group_name] = a_subnet_group(EVERYTHING.db_subnet_group_name, "a", "b")
     rds.cluster_parameter_groups["unusual-cluster"] = rds.parameter_groups["unusual"] = "aurora-postgresql16"
     if operation != "RestoreDBClusterFromSnapshot":
         rds.add_cluster(TARGET, TagList=OWN_TAGS)
         rds.add_instance(some_instances(1)[0].identifier, TARGET)
+        if call is writer:
+            rds.add_instance("a-reader", TARGET)
     call(Aurora(REGION), EVERYTHING)
     asked = rds.asked(operation)
     assert set(asked) == set(known), "every parameter has its line, and every line is sent"

@@ -26,7 +26,7 @@ class FakeGroups(FakeService):
         # What the embedded Aurora offers, until a test changes it.
         self.versions = {each: offers.described_version(each, offers.RETIRED_VERSIONS) for each in offers.RELEASES}
         self.support = dict(offers.SUPPORT_ENDS)
-        self.quotas = {"DBClusters": (3, 40), "DBInstances": (7, 40)}
+        self.quotas = {"DBClusters": 40, "DBInstances": 40, "ManualClusterSnapshots": 100}
         self.classes = set(offers.INSTANCE_CLASSES)
         # What a class can do and cannot, by its name, in place of or beside what the embedded Aurora says.
         self.offers: dict[str, Thing] = {}
@@ -37,12 +37,14 @@ class FakeGroups(FakeService):
         return {"DBSubnetGroups": [self.subnet_groups[given["DBSubnetGroupName"]]]}
 
     def _describe_db_cluster_parameter_groups(self, given: Thing) -> Thing:
-        return {
-            "DBClusterParameterGroups": [_group(self.cluster_parameter_groups, given["DBClusterParameterGroupName"])]
-        }
+        name = given["DBClusterParameterGroupName"]
+        family = _family(self.cluster_parameter_groups, name)
+        return {"DBClusterParameterGroups": [{"DBClusterParameterGroupName": name, "DBParameterGroupFamily": family}]}
 
     def _describe_db_parameter_groups(self, given: Thing) -> Thing:
-        return {"DBParameterGroups": [_group(self.parameter_groups, given["DBParameterGroupName"])]}
+        name = given["DBParameterGroupName"]
+        family = _family(self.parameter_groups, name)
+        return {"DBParameterGroups": [{"DBParameterGroupName": name, "DBParameterGroupFamily": family}]}
 
     def _describe_db_cluster_parameters(self, given: Thing) -> Thing:
         return self._parameters(self.cluster_parameter_groups, given["DBClusterParameterGroupName"], given)
@@ -52,7 +54,7 @@ class FakeGroups(FakeService):
 
     def _parameters(self, groups: dict[str, str], name: str, given: Thing) -> Thing:
         """One parameter on each page: hundreds of them fill several."""
-        _group(groups, name)
+        _family(groups, name)
         named = sorted(self.parameters.get(name, {}).items())
         number = int(given.get("Marker", 0))
         page = [
@@ -61,14 +63,14 @@ class FakeGroups(FakeService):
         ]
         return {"Parameters": page, **({"Marker": str(number + 1)} if number + 1 < len(named) else {})}
 
-    def group_for(self, groups: dict[str, str], version: str, named: str | None = None) -> str:
+    def group_for(self, groups: dict[str, str], version: str, named: str | None, missing: str) -> str:
         """RDS makes its default group of a family when none is named; one that is named has to be there."""
-        if named is not None:
-            _group(groups, named)
-            return named
         family = offers.family(version)
-        groups.setdefault(f"default.{family}", family)
-        return f"default.{family}"
+        if named is None:
+            groups.setdefault(f"default.{family}", family)
+        elif named not in groups:
+            raise Refusal(missing, status=404)
+        return named or f"default.{family}"
 
     def _describe_db_major_engine_versions(self, given: Thing) -> Thing:
         assert given["Engine"] == offers.ENGINE
@@ -165,7 +167,7 @@ def a_subnet_group(name: str, *zones: str, vpc_id: str = VPC) -> Thing:
     return {"DBSubnetGroupName": name, "VpcId": vpc_id, "Subnets": subnets}
 
 
-def _group(groups: dict[str, str], name: str) -> Thing:
+def _family(groups: dict[str, str], name: str) -> str:
     if name not in groups:
         raise Refusal("DBParameterGroupNotFound", status=404)
-    return {"DBParameterGroupFamily": groups[name]}
+    return groups[name]

@@ -9,7 +9,17 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from scripts.local_aws.aurora.settings_table import MONITORING, OF_CLUSTERS, OF_INSTANCES, OF_LIMITLESS, Kept, described
+from scripts.local_aws.aurora.rules import IDLE
+from scripts.local_aws.aurora.setting_rules import ADVANCED_INSIGHTS_DAYS
+from scripts.local_aws.aurora.settings_table import (
+    MONITORING,
+    OF_CLUSTERS,
+    OF_INSTANCES,
+    OF_LIMITLESS,
+    Kept,
+    defaults,
+    described,
+)
 from tests.unit.fakes.dependents import FakeDependents
 from tests.unit.fakes.service import Refusal, Thing
 from tests.unit.support import ACCOUNT, DOOR, NOW
@@ -63,7 +73,6 @@ class FakeRds(FakeDependents):
         self.world = {} if world is None else world
         self.world[account, region] = self
         self.shared_with: dict[str, set[str]] = {}
-        self.most_snapshots = 100
         self.snapshots: dict[str, Thing] = {}
         self.clusters: dict[str, Thing] = {}
         self.instances: dict[str, Thing] = {}
@@ -77,6 +86,8 @@ class FakeRds(FakeDependents):
         self.page_size = 100
         self.managed_secret = f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:rds!cluster-5a1e-XXXXXX"
         self._due: list[tuple[dt.datetime, Callable[[], None]]] = []
+        # When that happens which is being done belatedly.
+        self._moment: dt.datetime | None = None
         self._made = 0
 
     # What a test arranges and asks
@@ -147,10 +158,12 @@ class FakeRds(FakeDependents):
 
     def _let_time_pass(self) -> None:
         """What was due happens. Call it before looking at what exists."""
-        due = [happen for moment, happen in self._due if moment <= self.clock.now]
+        due = [each for each in self._due if each[0] <= self.clock.now]
         self._due = [(moment, happen) for moment, happen in self._due if moment > self.clock.now]
-        for happen in due:
+        for moment, happen in due:
+            self._moment = moment
             happen()
+        self._moment = None
 
     def _after(self, operation: str, happen: Callable[[], None]) -> None:
         seconds = self.seconds.get(operation, 0)
@@ -165,30 +178,32 @@ class FakeRds(FakeDependents):
     # The operations
 
     def _describe_db_cluster_snapshots(self, given: Thing) -> Thing:
-        name = given.get("DBClusterSnapshotIdentifier")
-        kind = given.get("SnapshotType")
+        name, kind = given.get("DBClusterSnapshotIdentifier"), given.get("SnapshotType")
+        known = list(self.snapshots.values())
+        if kind == "shared":
+            known = self._shared_with_us()
+        elif given.get("IncludeShared"):
+            known += self._shared_with_us()
         if name is None:
             cluster = given.get("DBClusterIdentifier")
-            known = self._shared_with_us() if kind == "shared" else list(self.snapshots.values())
             found = [each for each in known if cluster in (None, each["DBClusterIdentifier"])]
-            if kind in ("manual", "automated"):
-                found = [each for each in found if each["SnapshotType"] == kind]
-            return self._page("DBClusterSnapshots", found, given)
-        if name.startswith("arn:"):
-            assert given.get("IncludeShared"), "what is shared must be asked for"
-            found = [each for each in self._shared_with_us() if each["DBClusterSnapshotArn"] == name]
-            if not found:
-                raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
-            return self._page("DBClusterSnapshots", found, given)
-        snapshot = self.snapshots.get(name)
-        # Automated snapshots must be asked for as such.
-        if snapshot is None or kind != (snapshot["SnapshotType"] if ":" in name else None):
+        else:
+            found = [
+                each for each in known if name in (each["DBClusterSnapshotIdentifier"], each["DBClusterSnapshotArn"])
+            ]
+            # Automated snapshots and AWS Backup's must be asked for as such.
+            if name.startswith(("rds:", "awsbackup:")) and kind is None:
+                found = [each for each in found if each["SnapshotType"] not in ("automated", "awsbackup")]
+        if kind in ("manual", "automated"):
+            found = [each for each in found if each["SnapshotType"] == kind]
+        if name is not None and not found:
             raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
-        return self._page("DBClusterSnapshots", [snapshot], given)
+        return self._page("DBClusterSnapshots", found, given)
 
     def _shared_with_us(self) -> list[Thing]:
+        """Only its owner sees a snapshot's tags."""
         return [
-            snapshot
+            {member: value for member, value in snapshot.items() if member != "TagList"}
             for (account, region), other in self.world.items()
             if region == self.region and account != self.account
             for name, snapshot in other.snapshots.items()
@@ -197,16 +212,14 @@ class FakeRds(FakeDependents):
 
     def _describe_db_cluster_snapshot_attributes(self, given: Thing) -> Thing:
         name = given["DBClusterSnapshotIdentifier"]
-        if name not in self.snapshots:
-            raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
+        self._existing_snapshot(name)
         restore = {"AttributeName": "restore", "AttributeValues": sorted(self.shared_with.get(name, ()))}
         return {"DBClusterSnapshotAttributesResult": {"DBClusterSnapshotAttributes": [restore]}}
 
     def _modify_db_cluster_snapshot_attribute(self, given: Thing) -> Thing:
         name, added = given["DBClusterSnapshotIdentifier"], set(given.get("ValuesToAdd", []))
-        if name not in self.snapshots:
-            raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
-        if added and (self.snapshots[name]["SnapshotType"] != "manual" or ":" in name):
+        snapshot = self._existing_snapshot(name)
+        if added and (snapshot["SnapshotType"] != "manual" or snapshot["Status"] != "available"):
             raise Refusal("InvalidDBClusterSnapshotStateFault", "Only manual snapshots can be shared")
         shared = self.shared_with.setdefault(name, set())
         shared |= added
@@ -214,11 +227,14 @@ class FakeRds(FakeDependents):
         return self._describe_db_cluster_snapshot_attributes(given)
 
     def _describe_account_attributes(self, given: Thing) -> Thing:
-        made = sum(each["SnapshotType"] == "manual" for each in self.snapshots.values())
-        quotas = {**self.quotas, "ManualClusterSnapshots": (made, self.most_snapshots)}
+        used = {
+            "DBClusters": len(self.clusters),
+            "DBInstances": len(self.instances),
+            "ManualClusterSnapshots": sum(each["SnapshotType"] == "manual" for each in self.snapshots.values()),
+        }
         return {
             "AccountQuotas": [
-                {"AccountQuotaName": name, "Used": used, "Max": most} for name, (used, most) in quotas.items()
+                {"AccountQuotaName": name, "Used": used[name], "Max": most} for name, most in self.quotas.items()
             ]
         }
 
@@ -236,8 +252,12 @@ class FakeRds(FakeDependents):
             members = {"db-cluster-resource-id": "DbClusterResourceId", "db-cluster-id": "DBClusterIdentifier"}
             member = members[wanted["Name"]]
             found = [each for each in self.clusters.values() if each[member] in wanted["Values"]]
-        with_members = [{**each, "DBClusterMembers": self._described_members(each)} for each in found]
-        return self._page("DBClusters", with_members, given)
+        return self._page("DBClusters", [self._described(each) for each in found], given)
+
+    def _described(self, cluster: Thing) -> Thing:
+        """The standard storage type is not reported: scripts/local_aws/aurora/records.py has the source."""
+        told = {key: value for key, value in cluster.items() if (key, value) != ("StorageType", "aurora")}
+        return {**told, "DBClusterMembers": self._described_members(cluster)}
 
     def _described_members(self, cluster: Thing) -> list[Thing]:
         members = self._members(cluster)
@@ -254,61 +274,58 @@ class FakeRds(FakeDependents):
         return self._page("DBInstances", found, given)
 
     def _copy_db_cluster_snapshot(self, given: Thing) -> Thing:
-        name = given["TargetDBClusterSnapshotIdentifier"]
+        name, original = given["TargetDBClusterSnapshotIdentifier"], self._source(given)
+        if original["Status"] != "available":
+            raise Refusal("InvalidDBClusterSnapshotStateFault")
         if name in self.snapshots:
             raise Refusal("DBClusterSnapshotAlreadyExistsFault")
-        self._refuse_what_isnt_shared(given["SourceDBClusterSnapshotIdentifier"])
-        original = self._original(given["SourceDBClusterSnapshotIdentifier"])
         copy = self.add_snapshot(
             name,
             **{member: original[member] for member in KEPT_BY_COPIES if member in original},
             Status="copying",
             PercentProgress=0,
-            SourceDBClusterSnapshotArn=given["SourceDBClusterSnapshotIdentifier"],
+            SourceDBClusterSnapshotArn=original["DBClusterSnapshotArn"],
             KmsKeyId=given.get("KmsKeyId"),
             TagList=given["Tags"],
         )
         self._after("CopyDBClusterSnapshot", lambda: copy.update(Status="available", PercentProgress=100))
         return {"DBClusterSnapshot": dict(copy)}
 
-    def _original(self, source: str) -> Thing:
-        """What is copied, where a test has made it."""
+    def _source(self, given: Thing) -> Thing:
+        """Return what is copied: a snapshot of this region, or by its ARN one that may be seen from here."""
+        source = given["SourceDBClusterSnapshotIdentifier"]
         place, _, name = source.rpartition(":cluster-snapshot:")
         region, account = place.split(":")[3:5] if place else (self.region, self.account)
         there = self.world.get((account, region))
-        return there.snapshots.get(name, {}) if there else {}
-
-    def _refuse_what_isnt_shared(self, source: str) -> None:
-        if not source.startswith("arn:"):
-            assert source in self.snapshots
-            return
-        region, account, _, name = source.split(":", 6)[3:]
-        other = self.world.get((account, region))
-        if other is not None and account != self.account and self.account not in other.shared_with.get(name, ()):
+        found = there.snapshots.get(name) if there else None
+        if (
+            there is None
+            or found is None
+            or (account != self.account and self.account not in there.shared_with.get(name, ()))
+        ):
             raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
+        return found
 
     def _restore_db_cluster_from_snapshot(self, given: Thing) -> Thing:
         name = given["DBClusterIdentifier"]
         snapshot = self.snapshots.get(given["SnapshotIdentifier"].split(":cluster-snapshot:")[-1])
-        if name in self.clusters:
-            raise Refusal("DBClusterAlreadyExistsFault")
         if snapshot is None:
             raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
-        if snapshot["Status"] != "available":
-            raise Refusal("InvalidDBClusterSnapshotStateFault")
         if INSIGHTS & given.keys():
             raise Refusal("InvalidParameterCombination", "You can enable Performance Insights only when ... Limitless")
-        named = given.get("DBClusterParameterGroupName")
-        group = self.group_for(self.cluster_parameter_groups, given["EngineVersion"], named)
+        if snapshot["Status"] != "available":
+            raise Refusal("InvalidDBClusterSnapshotStateFault")
+        self._refuse_taken(name, "DBClusterAlreadyExistsFault")
+        if given.get("DBSubnetGroupName", "default") not in {"default", *self.subnet_groups}:
+            raise Refusal("DBSubnetGroupNotFoundFault", status=404)
+        groups, named = self.cluster_parameter_groups, given.get("DBClusterParameterGroupName")
+        group = self.group_for(groups, given["EngineVersion"], named, "DBClusterParameterGroupNotFound")
         cluster = self.add_cluster(
             name,
             Status="creating",
             MasterUsername=snapshot["MasterUsername"],
             TagList=given["Tags"],
-            # What RDS chooses by itself.
-            PreferredMaintenanceWindow="wed:06:00-wed:06:30",
-            BackupRetentionPeriod=1,
-            **(described(CLUSTER_SETTINGS, given) | {"DBClusterParameterGroup": group}),
+            **(defaults(OF_CLUSTERS) | described(CLUSTER_SETTINGS, given) | {"DBClusterParameterGroup": group}),
             VpcSecurityGroups=in_groups(given["VpcSecurityGroupIds"]),
         )
         self._after("RestoreDBClusterFromSnapshot", lambda: cluster.update(Status="available"))
@@ -316,18 +333,16 @@ class FakeRds(FakeDependents):
 
     def _create_db_instance(self, given: Thing) -> Thing:
         name = given["DBInstanceIdentifier"]
-        if name in self.instances:
-            raise Refusal("DBInstanceAlreadyExists")
-        cluster = self._existing_cluster(given["DBClusterIdentifier"])
-        if cluster["Status"] != "available":
-            raise Refusal("InvalidDBClusterStateFault")
-        group = self.group_for(self.parameter_groups, cluster["EngineVersion"], given.get("DBParameterGroupName"))
+        self._refuse_taken(name, "DBInstanceAlreadyExists")
+        cluster = self._available_cluster(given["DBClusterIdentifier"])
+        groups, named = self.parameter_groups, given.get("DBParameterGroupName")
+        group = self.group_for(groups, cluster["EngineVersion"], named, "DBParameterGroupNotFound")
         instance = self.add_instance(
             name,
             cluster["DBClusterIdentifier"],
             DBInstanceStatus="creating",
             TagList=given["Tags"],
-            **described(INSTANCE_SETTINGS, given),
+            **(defaults(OF_INSTANCES) | described(INSTANCE_SETTINGS, given)),
             DBParameterGroups=[{"DBParameterGroupName": group, "ParameterApplyStatus": "in-sync"}],
         )
         self._after("CreateDBInstance", lambda: instance.update(DBInstanceStatus="available"))
@@ -337,14 +352,14 @@ class FakeRds(FakeDependents):
     def _modify_db_cluster(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         assert given["ApplyImmediately"]
-        assert given.get("ManageMasterUserPassword") is not False, "RDS refuses it for a cluster that isn't managed"
+        if given.get("ManageMasterUserPassword") is False:
+            raise Refusal("InvalidParameterCombination", "it is not managed")
         if set(MONITORING) & given.keys():
             raise Refusal("InvalidParameterCombination", "An Aurora cluster's instances have it")
         days = given.get("PerformanceInsightsRetentionPeriod", 0) if given.get("EnablePerformanceInsights") else 0
-        if given.get("DatabaseInsightsMode") == "advanced" and days < 465:
+        if given.get("DatabaseInsightsMode") == "advanced" and days < ADVANCED_INSIGHTS_DAYS:
             raise Refusal("InvalidParameterCombination", "To enable the Advanced mode ... at least 465 days.")
-        if cluster["Status"] != "available":
-            raise Refusal("InvalidDBClusterStateFault", f"it is {cluster['Status']}")
+        self._available_cluster(given["DBClusterIdentifier"])
         if "NewDBClusterIdentifier" in given:
             self._begin_rename(cluster, given["NewDBClusterIdentifier"])
             return {"DBCluster": dict(cluster)}
@@ -363,13 +378,21 @@ class FakeRds(FakeDependents):
 
     def _change_groups(self, cluster: Thing, groups: list[str]) -> None:
         """The members follow."""
-        cluster["VpcSecurityGroups"] = in_groups(groups, "adding")
+        before = {each["VpcSecurityGroupId"]: each["Status"] for each in cluster["VpcSecurityGroups"]}
+        begun = {each: "active" if before.get(each) == "active" else "adding" for each in groups}
+        begun |= {each: "removing" for each in before if each not in groups}
+        cluster["VpcSecurityGroups"] = [in_groups([each], status)[0] for each, status in begun.items()]
 
         def settle() -> None:
-            for each in [cluster, *(self.instances[name] for name in self._members(cluster))]:
+            for each in [cluster, *self._instances_of(cluster)]:
                 each["VpcSecurityGroups"] = in_groups(groups)
 
         self._after("ModifyDBCluster", settle)
+
+    def _refuse_taken(self, name: str, code: str) -> None:
+        """Clusters and instances share their names, and one that a cluster is being given is taken."""
+        if name in self.clusters.keys() | self.instances.keys() | self.becoming:
+            raise Refusal(code)
 
     def _begin_rename(self, cluster: Thing, name: str) -> None:
         """The old name is held until the end, the new one from the beginning; members and their cluster stay together.
@@ -378,8 +401,7 @@ class FakeRds(FakeDependents):
         """
         if name in self.instances:
             raise Refusal("DBInstanceAlreadyExists")
-        if name in self.clusters.keys() | self.becoming:
-            raise Refusal("DBClusterAlreadyExistsFault")
+        self._refuse_taken(name, "DBClusterAlreadyExistsFault")
         old, members = cluster["DBClusterIdentifier"], self._members(cluster)
         cluster["Status"] = "renaming"
         self.becoming.add(name)
@@ -406,7 +428,12 @@ class FakeRds(FakeDependents):
         if instance["DBInstanceStatus"] != "available":
             raise Refusal("InvalidDBInstanceState")
         instance["DBInstanceStatus"] = "rebooting"
-        self._after("RebootDBInstance", lambda: instance.update(DBInstanceStatus="available"))
+
+        def restarted() -> None:
+            instance["DBInstanceStatus"] = "available"
+            self._report("db-instance", instance["DBInstanceIdentifier"], "DB instance restarted", "availability")
+
+        self._after("RebootDBInstance", restarted)
         return {"DBInstance": dict(instance)}
 
     def _activate_secret(self, cluster: Thing) -> None:
@@ -416,44 +443,94 @@ class FakeRds(FakeDependents):
             self._after("ModifyDBCluster", lambda: secret.update(SecretStatus="active"))
 
     def _failover_db_cluster(self, given: Thing) -> Thing:
-        cluster = self._existing_cluster(given["DBClusterIdentifier"])
-        target = given["TargetDBInstanceIdentifier"]
-        if target not in self._members(cluster):
+        name, target = given["DBClusterIdentifier"], given["TargetDBInstanceIdentifier"]
+        cluster = self._available_cluster(name)
+        readers = [
+            each["DBInstanceIdentifier"] for each in self._described_members(cluster) if not each["IsClusterWriter"]
+        ]
+        available = [each for each in readers if self.instances[each]["DBInstanceStatus"] == "available"]
+        if not available:
+            raise Refusal("InvalidDBClusterStateFault", "it has no reader")
+        if target not in available:
             raise Refusal("InvalidDBInstanceState")
-        self._after("FailoverDBCluster", lambda: self.writers.update({given["DBClusterIdentifier"]: target}))
+        cluster["Status"] = "failing-over"
+
+        def promoted() -> None:
+            cluster["Status"] = "available"
+            self.writers[name] = target
+
+        self._after("FailoverDBCluster", promoted)
         return {"DBCluster": dict(cluster)}
 
     def _describe_events(self, given: Thing) -> Thing:
+        if "SourceIdentifier" in given and "SourceType" not in given:
+            raise Refusal("InvalidParameterCombination", "SourceType must be provided")
+
         def kind(event: Thing) -> str:
             return "db-instance" if event["SourceIdentifier"] in self.instances else "db-cluster"
 
         events = [{"SourceType": kind(each), **each} for each in self.events]
         asked = ("SourceIdentifier", "SourceType")
-        found = [each for each in events if all(given.get(name) in (None, each[name]) for name in asked)]
+        found = [
+            each
+            for each in events
+            if all(given.get(name) in (None, each[name]) for name in asked)
+            and each.get("Date", self.clock.now) >= given["StartTime"]
+        ]
         return self._page("Events", found, given)
 
+    def _report(self, kind: str, name: str, message: str, category: str) -> None:
+        """Have an event of what has just happened, of those that the pipeline looks for."""
+        self.events.append(
+            {
+                "SourceIdentifier": name,
+                "SourceType": kind,
+                "Message": message,
+                "EventCategories": [category],
+                "Date": self._moment or self.clock.now,
+            }
+        )
+
     def _enable_http_endpoint(self, given: Thing) -> Thing:
-        (cluster,) = [each for each in self.clusters.values() if each["DBClusterArn"] == given["ResourceArn"]]
-        self._after("EnableHttpEndpoint", lambda: cluster.update(HttpEndpointEnabled=True))
-        return {"ResourceArn": given["ResourceArn"], "HttpEndpointEnabled": True}
+        return self._switch_http_endpoint("EnableHttpEndpoint", given, is_on=True)
 
     def _disable_http_endpoint(self, given: Thing) -> Thing:
-        (cluster,) = [each for each in self.clusters.values() if each["DBClusterArn"] == given["ResourceArn"]]
-        self._after("DisableHttpEndpoint", lambda: cluster.update(HttpEndpointEnabled=False))
-        return {"ResourceArn": given["ResourceArn"], "HttpEndpointEnabled": False}
+        return self._switch_http_endpoint("DisableHttpEndpoint", given, is_on=False)
+
+    def _switch_http_endpoint(self, operation: str, given: Thing, *, is_on: bool) -> Thing:
+        arn = given["ResourceArn"]
+        cluster = next((each for each in self.clusters.values() if each["DBClusterArn"] == arn), None)
+        if cluster is None:
+            raise Refusal("ResourceNotFoundFault", status=404)
+        if cluster["Status"] != "available":
+            raise Refusal("InvalidResourceStateFault")
+        if cluster.get("HttpEndpointEnabled", False) is not is_on:
+            cluster["Status"] = "modifying"
+            self._after(operation, lambda: cluster.update(HttpEndpointEnabled=is_on, Status="available"))
+        return {"ResourceArn": arn, "HttpEndpointEnabled": is_on}
 
     def _stop_db_cluster(self, given: Thing) -> Thing:
-        cluster = self._existing_cluster(given["DBClusterIdentifier"])
-        if cluster["Status"] != "available":
-            raise Refusal("InvalidDBClusterStateFault")
-        self._after("StopDBCluster", lambda: cluster.update(Status="stopped"))
-        return {"DBCluster": dict(cluster)}
+        cluster = self._available_cluster(given["DBClusterIdentifier"])
+        if any(each["DBInstanceStatus"] != "available" for each in self._instances_of(cluster)):
+            raise Refusal("InvalidDBInstanceState")
+        return self._pass_through("StopDBCluster", cluster, "stopping", "stopped")
 
     def _start_db_cluster(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         if cluster["Status"] != "stopped":
             raise Refusal("InvalidDBClusterStateFault")
-        self._after("StartDBCluster", lambda: cluster.update(Status="available"))
+        return self._pass_through("StartDBCluster", cluster, "starting", "available")
+
+    def _pass_through(self, operation: str, cluster: Thing, begun: str, ended: str) -> Thing:
+        """Have a cluster and its members be in one status, and then in another."""
+
+        def enter(status: str) -> None:
+            cluster["Status"] = status
+            for each in self._instances_of(cluster):
+                each["DBInstanceStatus"] = status
+
+        enter(begun)
+        self._after(operation, lambda: enter(ended))
         return {"DBCluster": dict(cluster)}
 
     def _delete_db_instance(self, given: Thing) -> Thing:
@@ -469,38 +546,57 @@ class FakeRds(FakeDependents):
         name, final_snapshot = given["DBClusterIdentifier"], given.get("FinalDBSnapshotIdentifier")
         assert given["SkipFinalSnapshot"] == (final_snapshot is None)
         cluster = self._existing_cluster(name)
-        if any(self.instances[each]["DBInstanceStatus"] != "deleting" for each in self._members(cluster)):
-            raise Refusal("InvalidDBClusterStateFault", "it still contains DB instances in non-deleting state")
         if cluster["DeletionProtection"]:
             raise Refusal("InvalidParameterCombination", "Cannot delete protected Cluster")
+        if cluster["Status"] not in IDLE:
+            raise Refusal("InvalidDBClusterStateFault", f"it is {cluster['Status']}")
+        if any(each["DBInstanceStatus"] != "deleting" for each in self._instances_of(cluster)):
+            raise Refusal("InvalidDBClusterStateFault", "it still contains DB instances in non-deleting state")
         if final_snapshot in self.snapshots:
             raise Refusal("DBClusterSnapshotAlreadyExistsFault")
         if final_snapshot:
             self.add_snapshot(final_snapshot, name, 0, DbClusterResourceId=cluster["DbClusterResourceId"])
-        if given.get("DeleteAutomatedBackups", True):
-            automated = [each for each, found in self.snapshots.items() if found["SnapshotType"] == "automated"]
-            for each in automated:
-                if self.snapshots[each]["DBClusterIdentifier"] == name:
-                    del self.snapshots[each]
         before = dict(cluster)
         if final_snapshot:  # until it is taken, the cluster is called available
             self._after("TakeFinalSnapshot", lambda: cluster.update(Status="deleting"))
         else:
             cluster["Status"] = "deleting"
-        self._after("DeleteDBCluster", lambda: self._forget(self.clusters, name))
+
+        def gone() -> None:
+            self._forget(self.clusters, name)
+            self._report("db-cluster", name, "DB cluster deleted", "deletion")
+            if given.get("DeleteAutomatedBackups", True):
+                self._forget_automated_snapshots(name)
+            else:
+                members = ("DBClusterIdentifier", "DBClusterArn", "DbClusterResourceId")
+                self.retained_backups.append({"Status": "retained", **{each: cluster[each] for each in members}})
+
+        self._after("DeleteDBCluster", gone)
         return {"DBCluster": before if final_snapshot else dict(cluster)}
 
+    def _forget_automated_snapshots(self, cluster: str) -> None:
+        for name, found in list(self.snapshots.items()):
+            if (found["SnapshotType"], found["DBClusterIdentifier"]) == ("automated", cluster):
+                del self.snapshots[name]
+
     def _add_tags_to_resource(self, given: Thing) -> Thing:
-        arns = {each["DBClusterSnapshotArn"]: each for each in self.snapshots.values()}
-        arns |= {each["DBClusterArn"]: each for each in self.clusters.values()}
-        tagged = arns[given["ResourceName"]]
-        tagged["TagList"] = [*tagged["TagList"], *given["Tags"]]
+        """A key that is there already gets the new value."""
+        kind, name = given["ResourceName"].split(":", 6)[5:]
+        if kind == "cluster":
+            tagged = self._existing_cluster(name)
+        else:
+            assert kind == "cluster-snapshot", given
+            tagged = self.snapshots[name]
+        tags = {each["Key"]: each["Value"] for each in [*tagged["TagList"], *given["Tags"]]}
+        tagged["TagList"] = [{"Key": key, "Value": value} for key, value in tags.items()]
         return {}
 
     def _start_export_task(self, given: Thing) -> Thing:
         name = given["ExportTaskIdentifier"]
         if name in self.exports:
             raise Refusal("ExportTaskAlreadyExists")
+        if self._existing_snapshot(given["SourceArn"].split(":", 6)[6])["Status"] != "available":
+            raise Refusal("InvalidExportSourceState")
         self.exports[name] = {
             **{key: given[key] for key in ("ExportTaskIdentifier", "SourceArn", "S3Prefix", "IamRoleArn", "KmsKeyId")},
             "S3Bucket": given["S3BucketName"],
@@ -516,8 +612,9 @@ class FakeRds(FakeDependents):
             raise Refusal("ExportTaskNotFound", status=404)
         if found["Status"] not in ("STARTING", "IN_PROGRESS"):
             raise Refusal("InvalidExportTaskStateFault")
-        found["Status"] = "CANCELED"
-        return dict(found)
+        found["Status"] = "CANCELING"
+        self._after("CancelExportTask", lambda: found.update(Status="CANCELED"))
+        return {**found, "Status": "CANCELING"}
 
     def _describe_export_tasks(self, given: Thing) -> Thing:
         name = given["ExportTaskIdentifier"]
@@ -526,15 +623,27 @@ class FakeRds(FakeDependents):
         return {"ExportTasks": [dict(self.exports[name])]}
 
     def _delete_db_cluster_snapshot(self, given: Thing) -> Thing:
-        snapshot = self.snapshots.pop(given["DBClusterSnapshotIdentifier"], None)
-        if snapshot is None:
-            raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
+        snapshot = self._existing_snapshot(given["DBClusterSnapshotIdentifier"])
+        if snapshot["SnapshotType"] != "manual":
+            raise Refusal("InvalidDBClusterSnapshotStateFault")
+        del self.snapshots[given["DBClusterSnapshotIdentifier"]]
         return {"DBClusterSnapshot": snapshot}
+
+    def _existing_snapshot(self, name: str) -> Thing:
+        if name not in self.snapshots:
+            raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
+        return self.snapshots[name]
 
     def _existing_cluster(self, name: str) -> Thing:
         if name not in self.clusters:
             raise Refusal("DBClusterNotFoundFault", status=404)
         return self.clusters[name]
+
+    def _available_cluster(self, name: str) -> Thing:
+        cluster = self._existing_cluster(name)
+        if cluster["Status"] != "available":
+            raise Refusal("InvalidDBClusterStateFault", f"it is {cluster['Status']}")
+        return cluster
 
     def _existing_instance(self, name: str) -> Thing:
         if name not in self.instances:
@@ -544,6 +653,9 @@ class FakeRds(FakeDependents):
     def _members(self, cluster: Thing) -> list[str]:
         name = cluster["DBClusterIdentifier"]
         return [each for each, instance in self.instances.items() if instance["DBClusterIdentifier"] == name]
+
+    def _instances_of(self, cluster: Thing) -> list[Thing]:
+        return [self.instances[each] for each in self._members(cluster)]
 
     @staticmethod
     def _forget(things: dict[str, Thing], name: str) -> None:

@@ -82,7 +82,7 @@ class FakeService:
         try:
             if self._refusals.get(operation):
                 raise self._refusals[operation].pop(0)
-            parsed = getattr(self, f"_{xform_name(operation)}")(parameters)
+            parsed = self._work(operation, parameters)
         except Refusal as refusal:
             status = refusal.status
             parsed = {"Error": {"Code": refusal.code, "Message": refusal.message}}
@@ -91,6 +91,10 @@ class FakeService:
             raise ReadTimeoutError(endpoint_url=f"https://{self.service}.{self.region}.amazonaws.com/")
         parsed["ResponseMetadata"] = {"HTTPStatusCode": status}
         return AWSResponse("https://aws.test/", status, HTTPHeaders(), None), parsed
+
+    def _work(self, operation: str, parameters: Thing) -> Thing:
+        answer: Thing = getattr(self, f"_{xform_name(operation)}")(parameters)
+        return answer
 
     def _let_time_pass(self) -> None:
         """Before a call is answered, what was due by now happens."""

@@ -373,7 +373,8 @@ def test_what_a_failed_operation_has_left_open_is_a_finding_too(rds: FakeRds, in
     assert (found.outcome, unshare.still_there in found.findings) == ("failed", True)
 
 
-def test_a_copy_that_was_deleted_again_is_listed_with_its_time(rds: FakeRds) -> None:
+def test_a_copy_that_was_deleted_again_is_listed_with_its_time(rds: FakeRds, source_rds: FakeRds) -> None:
+    source_rds.add_snapshot("prod-orders-tuesday")
     copy = a_copy()
     plan = a_plan(copy=copy, copy_needed=True, archive_snapshot="delete")
     restored(rds, plan)
@@ -462,7 +463,8 @@ def test_nor_does_a_fault_of_ours(rds: FakeRds, inbox: Inbox, monkeypatch: pytes
     assert "NOT WRITTEN: KeyError: 'created_at'" in body
 
 
-def test_what_was_done_on_the_snapshots_route_is_listed(rds: FakeRds) -> None:
+def test_what_was_done_on_the_snapshots_route_is_listed(rds: FakeRds, source_rds: FakeRds) -> None:
+    source_rds.add_snapshot("prod-orders-tuesday")
     copy = a_copy()
     plan = a_plan(copy=copy, copy_needed=True)
     restored(rds, plan)

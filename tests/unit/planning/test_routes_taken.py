@@ -446,7 +446,7 @@ def test_a_quota_that_the_copies_dont_fit_into_is_refused(
     whose: str, automated: dict[str, Any], rds: FakeRds, their_rds: FakeRds
 ) -> None:
     full, account = (rds, ACCOUNT) if whose == "ours" else (their_rds, OWNER)
-    full.most_snapshots = 0
+    full.quotas["ManualClusterSnapshots"] = 0
     message = refusal_of()
     assert message.startswith(f"snapshot_quota: {REGION} of account {account} has room for 0 more manual snapshots")
     assert "--quota-code L-9B510759" in message

@@ -590,16 +590,18 @@ def test_a_subnet_group_has_to_support_the_network_type(rds: FakeRds) -> None:
 
 
 @pytest.mark.parametrize(
-    ("quota", "used", "told"),
+    ("quota", "most", "told"),
     [
-        ("DBClusters", 40, "needs 1 cluster, and the account may create 0 more in us-east-1 (40 of 40 exist)"),
-        ("DBInstances", 39, "needs 2 instances, and the account may create 1 more in us-east-1 (39 of 40 exist)"),
+        ("DBClusters", 1, "needs 1 cluster, and the account may create 0 more in us-east-1 (1 of 1 exist)"),
+        ("DBInstances", 2, "needs 2 instances, and the account may create 1 more in us-east-1 (1 of 2 exist)"),
     ],
 )
 def test_an_account_that_is_full_is_told_before_anything_is_made(
-    rds: FakeRds, quota: str, used: int, told: str
+    rds: FakeRds, quota: str, most: int, told: str
 ) -> None:
-    rds.quotas[quota] = (used, 40)
+    rds.add_cluster("another")
+    rds.add_instance("another-1", "another")
+    rds.quotas[quota] = most
     assert told in the_problem()
 
 

@@ -33,7 +33,8 @@ COPY = a_copy()
 
 
 @pytest.fixture(autouse=True)
-def operation(account: None) -> OperationState:
+def operation(account: None, source_rds: FakeRds) -> OperationState:
+    source_rds.add_snapshot("prod-orders-tuesday")
     state = OperationState(OPERATION, EXECUTION, NOW)
     state.open("snapshot-check", {}, a_plan(copy=COPY, copy_needed=True), "running")
     return state
@@ -131,7 +132,7 @@ def test_rdss_word_for_too_many_copies_is_waited_for_as_well(rds: FakeRds) -> No
 
 
 def test_a_quota_of_snapshots_that_is_used_up_is_no_matter_of_waiting(rds: FakeRds) -> None:
-    rds.most_snapshots = 0
+    rds.quotas["ManualClusterSnapshots"] = 0
     rds.refuse("CopyDBClusterSnapshot", "SnapshotQuotaExceeded")
     with pytest.raises(StepFailed, match=r"No room for the copy .* Delete manual snapshots that nobody needs"):
         start(starting())

@@ -419,7 +419,7 @@ def taken_name(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None
 
 
 def no_room(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None:
-    rds.most_snapshots = len(rds.snapshots)
+    rds.quotas["ManualClusterSnapshots"] = len(rds.snapshots)
 
 
 def no_restorable_time(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None:
@@ -427,7 +427,7 @@ def no_restorable_time(rds: FakeRds, keys: FakeKeys, production: dict[str, Any])
 
 
 def too_many_retained(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None:
-    rds.quotas["DBClusters"] = (1, 3)
+    rds.quotas["DBClusters"] = 3
     rds.retained_backups = [{"DbClusterResourceId": f"cluster-{number}"} for number in range(3)]
 
 
