@@ -31,7 +31,7 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from scripts.local_aws.aurora.backend import OPERATIONS, Aurora, Durations
+from scripts.local_aws.aurora.service import OPERATIONS, Aurora, Durations
 from scripts.local_aws.cloudformation.accounts import Account, Accounts
 from scripts.local_aws.cloudformation.api import CloudFormationApi
 from scripts.local_aws.cloudformation.deploy import Stack

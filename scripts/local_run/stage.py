@@ -7,7 +7,7 @@ import pathlib
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.local_aws.aurora.backend import Durations
+from scripts.local_aws.aurora.service import Durations
 from scripts.local_aws.cloudformation.deploy import Stack
 from scripts.local_aws.server import LocalAws
 

@@ -29,7 +29,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from scripts.local_aws.aurora.backend import Durations
+from scripts.local_aws.aurora.service import Durations
 from scripts.local_aws.front import ApiCall
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import routes, stage

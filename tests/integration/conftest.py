@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.local_aws.aurora.backend import Quotas
+from scripts.local_aws.aurora.service import Quotas
 from scripts.local_aws.postgres.binaries import installations
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.server import LocalAws

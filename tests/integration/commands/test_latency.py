@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.aurora.backend import Durations
+from scripts.local_aws.aurora.service import Durations
 from scripts.local_aws.server import LocalAws
 from tests.benchmarks import latency
 from tests.benchmarks.latency import CASES, HEAD, Case, Work, by_rules_of_others, cdk, drawn, work_of

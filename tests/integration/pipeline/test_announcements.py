@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from scripts.local_aws.aurora.backend import EventDelivery
+from scripts.local_aws.aurora.service import EventDelivery
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.production import make_production
 from scripts.local_run.stage import REGION

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import psycopg2
 import pytest
 
-from scripts.local_aws.aurora.backend import EventDelivery
+from scripts.local_aws.aurora.service import EventDelivery
 from scripts.local_run.production import CLUSTER, MASTER, Production
 from tests.integration.pipeline.reader import Reader, inline, reading
 from tests.integration.pipeline.support import Pipeline, Run, settle

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.aurora.backend import Quotas
+from scripts.local_aws.aurora.service import Quotas
 from scripts.local_aws.server import LocalAws
 from tests.integration.local_aws.aurora_support import (
     add_instance,

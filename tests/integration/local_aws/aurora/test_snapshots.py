@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.aurora.backend import OPERATIONS
 from scripts.local_aws.aurora.region import backend
+from scripts.local_aws.aurora.service import OPERATIONS
 from scripts.local_aws.server import LocalAws
 from tests.integration.local_aws.aurora_support import (
     PASSWORD,

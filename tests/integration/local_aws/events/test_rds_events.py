@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.aurora.backend import EventDelivery
+from scripts.local_aws.aurora.service import EventDelivery
 from scripts.local_aws.server import LocalAws
 from tests.integration.local_aws.aurora_support import (
     Answer,
