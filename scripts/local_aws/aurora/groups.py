@@ -1,4 +1,4 @@
-"""Subnet groups, parameter groups and tags."""
+"""Subnet groups and parameter groups."""
 
 from __future__ import annotations
 
@@ -116,26 +116,3 @@ for _kind, _shape in PARAMETER_GROUPS.items():
         partial(_create, _kind, _shape)
     )
     operation(f"Describe{_shape}s", f"{_shape}Name", _PAGE)(partial(_describe, _kind, _shape))
-
-
-@operation("ListTagsForResource", "ResourceName")
-def list_tags_for_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    return {"TagList": region.list_tags_for_resource(parameters["ResourceName"])}
-
-
-@operation("AddTagsToResource", "ResourceName Tags")
-def add_tags_to_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    tags = region.tags_of(parameters["ResourceName"])
-    added = rules.tags(parameters)
-    if len(tags | added) > 50:
-        rules.refuse_value("A resource can have at most 50 tags.")
-    tags.update(added)
-    return {}
-
-
-@operation("RemoveTagsFromResource", "ResourceName TagKeys")
-def remove_tags_from_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    tags = region.tags_of(parameters["ResourceName"])
-    for key in parameters["TagKeys"]:
-        tags.pop(key, None)
-    return {}

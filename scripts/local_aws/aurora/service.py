@@ -39,6 +39,7 @@ from scripts.local_aws.aurora import (  # noqa: F401 each of them registers its 
     parameters,
     restarts,
     snapshot_copies,
+    tags,
     versions,
 )
 from scripts.local_aws.aurora.clearing import existing, remove_all_but
@@ -108,8 +109,8 @@ class Aurora(World):
         """Begin what AWS Backup does by a plan, and return the snapshot's `awsbackup:` identifier."""
         with self.lock:
             cluster = self.cluster(name, region, account)
-            tags = {"aws:backup:source-resource": cluster.attributes["DbClusterResourceId"]}
-            return snapshot_of(cluster, f"awsbackup:job-{uuid.uuid4()}", "awsbackup", tags).identifier
+            source = {"aws:backup:source-resource": cluster.attributes["DbClusterResourceId"]}
+            return snapshot_of(cluster, f"awsbackup:job-{uuid.uuid4()}", "awsbackup", source).identifier
 
     def back_up_continuously(self, name: str) -> str:
         """Let a rule of AWS Backup keep a cluster's continuous backup, and return the recovery point's ARN."""
