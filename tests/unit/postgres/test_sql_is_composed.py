@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 
@@ -64,11 +64,11 @@ def place(path: pathlib.Path) -> str:
     return path.relative_to(UTILS).as_posix()
 
 
-def calls(path: pathlib.Path) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            yield name, node
+@functools.cache
+def calls(path: pathlib.Path) -> list[tuple[str, ast.Call]]:
+    """Return the calls in a module, each with the name of what is called. A module is read once for all tests."""
+    found = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return [(getattr(each.func, "attr", "") or getattr(each.func, "id", ""), each) for each in found]
 
 
 def is_literal(node: ast.expr) -> bool:
@@ -91,31 +91,36 @@ def test_the_modules_that_send_statements_are_among_those_that_are_looked_at() -
     assert sum(name in SENDING for path in senders for name, _ in calls(path)) >= 20
 
 
-@pytest.mark.parametrize("path", MODULES, ids=place)
-def test_no_statement_that_is_sent_is_pasted_together(path: pathlib.Path) -> None:
+def shown(path: pathlib.Path, call: ast.Call) -> str:
+    return f"{place(path)}:{call.lineno}: {ast.unparse(call)}"
+
+
+def test_no_statement_that_is_sent_is_pasted_together() -> None:
     wrong = [
-        ast.unparse(call)
+        shown(path, call)
+        for path in MODULES
         for name, call in calls(path)
         if name in SENDING and call.args and isinstance(call.func, ast.Attribute) and is_pasted(call.args[0])
     ]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=place)
-def test_what_stands_in_sql_is_a_literal_or_a_value_of_ours(path: pathlib.Path) -> None:
+def test_what_stands_in_sql_is_a_literal_or_a_value_of_ours() -> None:
     wrong = [
-        ast.unparse(call)
+        shown(path, call)
+        for path in MODULES
         for name, call in calls(path)
         if name == "SQL" and not is_literal(call.args[0]) and (place(path), ast.unparse(call.args[0])) not in OURS
     ]
     wrong += [
-        ast.unparse(call)
+        shown(path, call)
+        for path in MODULES
         for name, call in calls(path)
         if name in TAKING_TEXT
         and not is_literal(call.args[TAKING_TEXT[name]])
         and ast.unparse(call.args[TAKING_TEXT[name]]) not in ("text", "_FOUND")
     ]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 def test_each_exception_is_still_needed() -> None:
