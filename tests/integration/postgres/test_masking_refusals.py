@@ -164,12 +164,23 @@ CANARY_PLACES = {
 }
 
 
-@pytest.mark.parametrize("kind", CANARY_PLACES.values(), ids=CANARY_PLACES)
-def test_a_canary_that_stands_anywhere_fails_the_gate(production: Cluster, kind: str) -> None:
-    """The policy keeps the column, which is a mistake that no form of a value can show."""
-    production.superuser("orders", f"alter table public.letters add column kept {kind}")
-    policy = POLICY.replace("public.letters.body:", "public.letters.kept: keep\n      public.letters.body:")
-    assert "canaries stand in 500 rows of public.letters.kept" in failed_gate(production, policy)
+def test_a_canary_that_stands_anywhere_fails_the_gate(production: Cluster) -> None:
+    """The policy keeps the columns, which is a mistake that no form of a value can show.
+
+    The gate stops at the first. So each goes once it is found, and the gate, run again, comes to the next.
+    """
+    columns = [f"kept_{name}" for name in CANARY_PLACES]
+    for column, kind in zip(columns, CANARY_PLACES.values(), strict=True):
+        production.superuser("orders", f"alter table public.letters add column {column} {kind}")
+    kept = "".join(f"public.letters.{column}: keep\n      " for column in columns)
+    policy = POLICY.replace("public.letters.body:", f"{kept}public.letters.body:")
+    missed = {}
+    for column in columns:
+        said = failed_gate(production, policy)
+        if f"canaries stand in 500 rows of public.letters.{column}" not in said:
+            missed[column] = said
+        production.superuser("orders", f"alter table public.letters drop column {column}")
+    assert not missed, missed
 
 
 def test_a_canary_in_a_materialized_view_fails_the_gate(production: Cluster) -> None:
