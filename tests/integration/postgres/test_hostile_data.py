@@ -14,6 +14,7 @@ import pytest
 from psycopg2 import sql
 
 from scripts.local_aws.postgres.servers import Servers
+from scripts.local_aws.postgres.volumes import Volume
 from tests.integration.postgres.hostile_support import (
     ATTACKER,
     ATTACKER_PASSWORD,
@@ -21,7 +22,7 @@ from tests.integration.postgres.hostile_support import (
     plant,
     sprung,
 )
-from tests.integration.postgres.test_roles import MASTER, Cluster, started
+from tests.integration.postgres.test_roles import MASTER, Cluster, kept, started
 from tests.integration.postgres.test_roles_further import PG_CRON, a_role, set_up
 from tests.integration.tiers import one_and_the_rest
 from utils.postgres import session, setup
@@ -32,6 +33,12 @@ EVERYTHING: dict[str, Any] = {"lock": True, "quarantine": True}
 
 @pytest.fixture
 def cluster(servers: Servers) -> Iterator[Cluster]:
+    running = attacked(servers)
+    yield running
+    running.postgres.destroy()
+
+
+def attacked(servers: Servers) -> Cluster:
     """A database of before PostgreSQL 15, in whose schema public everybody may create, and a login of production's."""
     running = started(servers)
     running.as_master(
@@ -52,8 +59,7 @@ def cluster(servers: Servers) -> Iterator[Cluster]:
         "create type sales.mood as enum ('good', 'bad')",
         "alter type sales.mood owner to owner",
     )
-    yield running
-    running.postgres.destroy()
+    return running
 
 
 def as_attacker(cluster: Cluster, *statements: str | sql.Composable) -> Any:
@@ -73,30 +79,44 @@ PATHS = {
 }
 
 
+@pytest.fixture(scope="module")
+def planted(servers: Servers) -> Volume:
+    """What `cluster` has, and a shadow in public of everything that our SQL names: thousands, planted once."""
+    running = attacked(servers)
+    count = plant(running)
+    assert count["functions"] > 5000
+    assert count["operators"] > 500
+    assert count["types"] >= 8
+    assert count["relations"] >= 20
+    return kept(running, servers)
+
+
+@pytest.fixture
+def shadowed(servers: Servers, planted: Volume) -> Iterator[Cluster]:
+    running = started(servers, planted)
+    assert sprung(running) == [], "its log is its own"
+    yield running
+    running.postgres.destroy()
+
+
 @pytest.mark.parametrize("path", one_and_the_rest(PATHS, PUBLIC_FIRST))
-def test_no_shadow_of_anything_that_our_sql_names_is_ever_used(cluster: Cluster, path: str) -> None:
-    planted = plant(cluster)
-    assert planted["functions"] > 5000
-    assert planted["operators"] > 500
-    assert planted["types"] >= 8
-    assert planted["relations"] >= 20
-    cluster.superuser("orders", *PATHS[path])
-    report = set_up(cluster, a_role("migrator", "owner", databases=["orders"], schemas=["sales"]), **EVERYTHING)
+def test_no_shadow_of_anything_that_our_sql_names_is_ever_used(shadowed: Cluster, path: str) -> None:
+    shadowed.superuser("orders", *PATHS[path])
+    report = set_up(shadowed, a_role("migrator", "owner", databases=["orders"], schemas=["sales"]), **EVERYTHING)
     assert report.unfinished == []
-    assert sprung(cluster) == []
+    assert sprung(shadowed) == []
 
 
 @pytest.mark.parametrize("path", one_and_the_rest(list(PATHS)[1:], PUBLIC_FIRST))
 def test_the_shadows_are_used_where_the_path_is_not_pinned(
-    cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
+    shadowed: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the test above could never fail."""
     monkeypatch.delitem(session.PINNED, "search_path")
-    plant(cluster)
-    cluster.superuser("orders", *PATHS[path])
+    shadowed.superuser("orders", *PATHS[path])
     with suppress(Exception):
-        set_up(cluster, **EVERYTHING)
-    assert any(line.endswith(f"by {MASTER}") for line in sprung(cluster))
+        set_up(shadowed, **EVERYTHING)
+    assert any(line.endswith(f"by {MASTER}") for line in sprung(shadowed))
 
 
 def test_a_login_that_may_create_in_public_gets_no_right_by_it(cluster: Cluster) -> None:
