@@ -38,7 +38,8 @@ def policy_of(columns: dict[str, str]) -> str:
     return POLICY + "".join(f"      {name}: {rule}\n" for name, rule in columns.items())
 
 
-# Cases that are masked together have a schema each: nothing refers from one to another, and what fails is named by it.
+# Cases that are masked together have a schema each: nothing refers from one to another. Where a failure names no table,
+# mask one schema alone.
 
 
 def in_schema(schema: str, *statements: str) -> tuple[str, ...]:
