@@ -82,9 +82,9 @@ def publish(backend: StepFunctionBackend, arn: str, revision: str | None, descri
 def delete(backend: StepFunctionBackend, version_arn: str) -> None:
     """Delete a version. Refuse one that an alias routes to; one that is not there is deleted already."""
     arn, number = unqualified(version_arn)
-    machine = backend.describe_state_machine(arn)
     if not number.isdecimal():  # what AWS answers then is not verified
-        raise AwsError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{version_arn}'")
+        raise AwsError("InvalidArn", f"Invalid State Machine Arn: '{version_arn}'")
+    machine = backend.describe_state_machine(arn)
     referring = [
         alias.name
         for alias in machine.aliases.values()

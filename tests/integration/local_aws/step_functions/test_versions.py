@@ -164,7 +164,7 @@ def test_an_alias_is_created_once_and_its_routes_must_be_right(aws: LocalAws, ma
     with pytest.raises(ClientError, match=r"Current list of aliases referencing this version: \[live\]"):
         client.delete_state_machine_version(stateMachineVersionArn=first)
     for no_version in (machine, f"{machine}:live"):
-        with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
+        with pytest.raises(ClientError, match="InvalidArn"):
             client.delete_state_machine_version(stateMachineVersionArn=no_version)
     client.delete_state_machine_alias(stateMachineAliasArn=f"{machine}:live")
     client.delete_state_machine_alias(stateMachineAliasArn=f"{machine}:live")
