@@ -129,6 +129,17 @@ def config(aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> pathlib.P
 
 
 @pytest.fixture(scope="session")
+def sam_deploy(type_it: Type, built: pathlib.Path, config: pathlib.Path) -> Type:
+    """sam_deploy(answer="y", config=...): the guide's `sam deploy` with the session's build and that file."""
+    _, command = typed("deployment.md", "sam")
+
+    def run(*options: str, answer: str = "", config: pathlib.Path = config) -> Done:
+        return type_it(*command, "--config-file", str(config), "--template-file", str(built), *options, answer=answer)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def deploy(type_it: Type, built: pathlib.Path, config: pathlib.Path) -> Type:
     """deploy("--delete", answer="y", config=..., built=...): deploy.sh with the session's build and that file."""
 

@@ -1,6 +1,7 @@
 """The unit tests' RDS and the embedded AWS's answer alike, so that they can't disagree unnoticed.
 
-What they answer is RDS's own: the embedded Aurora's tests name their sources. What only the embedded Aurora knows isn't here.
+What they answer is RDS's own: the embedded Aurora's tests name their sources. What only the embedded Aurora knows is
+not here.
 """
 
 from __future__ import annotations
