@@ -6,7 +6,7 @@ from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
 from utils.steps.cluster_seen import Action, note_unseen
-from utils.steps.drill import compare_settings
+from utils.steps.drill_settings import compare_settings
 from utils.steps.master_password import remember_managed_secret
 from utils.steps.restore import assess
 from utils.steps.restore_progress import after_check, announced_ends, durations_seen, with_event

@@ -73,9 +73,9 @@ def took(milliseconds: int) -> str:
     return f"{milliseconds / 1_000:.1f}".removesuffix(".0") + " s"
 
 
-def counted(number: int, thing: str, several: str = "") -> str:
+def counted(number: int, thing: str) -> str:
     """Return a number of things, with its thousands set apart."""
-    return f"{number:,} {thing if number == 1 else several or thing + 's'}"
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def kept(objective: Objective) -> tuple[str, str]:

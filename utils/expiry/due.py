@@ -28,6 +28,7 @@ from utils.contracts.swap import SwapRecord
 from utils.foreign_text import one_line
 from utils.messages.expiry import IS_EXTENDED, IS_STOPPED
 from utils.state.expiry import ExpiringCluster, expiry_text
+from utils.state.maker import has_given_protection
 from utils.state.operation import OperationRecord
 
 # A warning comes so long before, or a quarter of the cluster's time where that is less.
@@ -218,7 +219,7 @@ def _had_protection(entry: ExpiringCluster, record: OperationRecord) -> bool:
     """Return whether the deletion protection is the planned one, which its expiry may switch off."""
     if entry.replaced is not None:
         return entry.replaced.deletion_protection
-    return bool(record.plan.get("cluster", {}).get("deletion_protection"))
+    return has_given_protection(record)
 
 
 def tagged_expiry(cluster: Cluster) -> dt.datetime | None:

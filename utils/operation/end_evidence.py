@@ -10,7 +10,7 @@ from utils.messages.failure import failed_clean_up_lines
 from utils.messages.outcome import NOT_SETTLED
 from utils.messages.remains import Remains
 from utils.operation.close import OperationEnd
-from utils.operation.evidence import Known, evidence_of
+from utils.operation.evidence_facts import Known, evidence_of
 from utils.operation.sealing import Witness, seal_end
 from utils.operation.starter import Starter
 from utils.state.operation import OperationRecord

@@ -99,7 +99,7 @@ def source_settings(
     ]
     fixed = [each for each in writer_first if each not in added] or writer_first[:1]
     scaling, unknown = _scaling(source, identifier)
-    is_here = source.access == "own" and source.region == environment.region()
+    is_here = source.is_own_in(environment.region())
     return SourceSettings(
         cluster=cluster.settings,
         instances=[each.settings for each in fixed],

@@ -49,10 +49,10 @@ from utils.preflight.export import export_problems
 from utils.preflight.limits import found_limit_problems, key_limit_problems, request_limit_problems
 from utils.preflight.masking import plan_masking
 from utils.preflight.quarantine import quarantine_problems
-from utils.preflight.replaceable import previous_name_problems, replaceable_problems, replacement_warnings
+from utils.preflight.replaceable import replaceable_problems, replacement_warnings
 from utils.preflight.secrets import secret_problems
 from utils.preflight.snapshot import snapshot_problems
-from utils.preflight.taken_names import target_name_problems
+from utils.preflight.taken_names import previous_name_problems, target_name_problems
 from utils.preflight.tle_hooks import tle_hook_problems
 from utils.preflight.verification import plan_verification
 from utils.request.fields import RestoreRequest
@@ -73,7 +73,7 @@ def plan_restore(
     try:
         beyond = request_limit_problems(request, target_id, source.region, target.region, limits)
         refuse_if_any([*place_problems(request, source, execution), *beyond])
-        is_here = source.access == "own" and source.region == target.region
+        is_here = source.is_own_in(target.region)
         if request.source_cluster_id and request.snapshot_identifier is None and is_here:
             target.look_at_clusters([request.source_cluster_id.lower(), target_id])
         found = find_snapshot(request, source, execution.now)
@@ -111,7 +111,7 @@ def plan_restore(
                 cluster,
                 found.living,
                 Surroundings(target.region),
-                is_here=source.access == "own" and source.region == target.region,
+                is_here=source.is_own_in(target.region),
             ),
             *crossing.problems,
             *key_limit_problems(cluster, request.source_kms_key_id, snapshot, source, target.region, limits),
@@ -190,7 +190,7 @@ def _source_as_target_problems(
     target_id: str, snapshot: Snapshot, source: Source, target: AuroraReader
 ) -> Iterator[str]:
     """Yield that the target is the source, which is neither overwritten nor replaced."""
-    if target_id == snapshot.cluster_identifier and source.region == target.region and source.access == "own":
+    if target_id == snapshot.cluster_identifier and source.is_own_in(target.region):
         yield (
             f"target_cluster_id: {target_id!r} is the source cluster itself. "
             "Choose another name: a restore always creates a new cluster."

@@ -23,7 +23,8 @@ from utils.errors import RequestRefused
 from utils.planning.calls import planned_calls
 from utils.planning.replacement import login_of, plan_replacement, planned_admin_secret
 from utils.preflight.kept import busy_problems, kept_problems, unmasked_problems
-from utils.preflight.replaceable import previous_name_problems, replaceable_problems
+from utils.preflight.replaceable import replaceable_problems
+from utils.preflight.taken_names import previous_name_problems
 from utils.request.fields import RestoreRequest
 from utils.request.reading import refuse_if_any
 from utils.state.operation import OperationRecord

@@ -51,11 +51,6 @@ class Fence(Struct, frozen=True, kw_only=True):
     # commits them or rolls them back.
     prepared_transactions: int = 0
 
-    @property
-    def is_proved(self) -> bool:
-        """Whether two looks have found no session."""
-        return not self.left
-
 
 class _Client(Struct, frozen=True):
     pid: int

@@ -135,21 +135,6 @@ def _rotation_problems(admin_secret: str) -> Iterator[str]:
         )
 
 
-def previous_name_problems(names: Sequence[str], operation_id: str, target: AuroraReader) -> Iterator[str]:
-    """Yield each name that is taken of those for the replaced cluster, among clusters and among instances.
-
-    RDS refuses a cluster's new name also where an instance has it: ModifyDBCluster declares DBInstanceAlreadyExists
-    (API reference).
-    """
-    taken = [name for name in names if target.cluster(name) is not None]
-    taken += [instance.identifier for instance in target.instances_named(names)]
-    for name in taken:
-        yield (
-            f"operation_id: {operation_id!r} was used before: {name!r} exists in {target.region}, which the replaced "
-            "cluster would be called. It was left alone. Start under another name, or give another operation_id."
-        )
-
-
 def replacement_warnings(replaced: Cluster, clusters: Sequence[Cluster]) -> Iterator[str]:
     """Yield what no call shows, and which earlier cluster of the target is still kept."""
     yield (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from utils.aurora_utils import AuroraReader
 from utils.contracts.plan import ClusterPlan
@@ -29,6 +29,21 @@ def target_name_problems(cluster: ClusterPlan, target: AuroraReader) -> Iterator
         yield (
             f"target_cluster_id: an instance {instance.identifier!r} exists in {target.region}, and the new cluster "
             "needs that name. Choose another target_cluster_id."
+        )
+
+
+def previous_name_problems(names: Sequence[str], operation_id: str, target: AuroraReader) -> Iterator[str]:
+    """Yield each name that is taken of those for the replaced cluster, among clusters and among instances.
+
+    RDS refuses a cluster's new name also where an instance has it: ModifyDBCluster declares DBInstanceAlreadyExists
+    (API reference).
+    """
+    taken = [name for name in names if target.cluster(name) is not None]
+    taken += [instance.identifier for instance in target.instances_named(names)]
+    for name in taken:
+        yield (
+            f"operation_id: {operation_id!r} was used before: {name!r} exists in {target.region}, which the replaced "
+            "cluster would be called. It was left alone. Start under another name, or give another operation_id."
         )
 
 

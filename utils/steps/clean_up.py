@@ -15,7 +15,7 @@ from utils.state.restored import restored_cluster
 from utils.state.unseen import PAUSE_SECONDS, is_gone, name_of_cluster, note_looks
 from utils.steps.delete_calls import delete_own_cluster
 from utils.steps.delete_watch import waited_for
-from utils.steps.deletion_proof import prove_drill_ends, prove_stopped_drill, prove_unfinished
+from utils.steps.deletion_proof import deletable_unfinished, prove_drill_ends, prove_stopped_drill
 from utils.steps.pace import Pace
 from utils.steps.removed import found_gone, removal_begun
 
@@ -29,7 +29,7 @@ def clean_up(
     if record.is_drill_ended:
         return _end_stopped_drill(task, record, aurora, state, pace)
     going, removed = None, record.removed_here
-    cluster, kept_because = prove_unfinished(record, aurora, task.run.target_cluster_id)
+    cluster, kept_because = deletable_unfinished(record, aurora, task.run.target_cluster_id)
     if task.ends_drill:
         going = prove_drill_ends(cluster, kept_because, state.with_plan(record), aurora)
     elif cluster is None and record.removed.get("resource_id") == record.cluster_resource_id:

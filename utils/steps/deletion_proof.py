@@ -224,7 +224,7 @@ def _refuse_unplanned_instances(deletion: SourceDeletion, source: AuroraReader) 
         )
 
 
-def prove_unfinished(
+def deletable_unfinished(
     record: OperationRecord, target: AuroraReader, target_cluster_id: str
 ) -> tuple[Cluster | None, str]:
     """Return the cluster that a failed operation created and may delete; or None, and the reason.
@@ -269,8 +269,8 @@ def prove_drill_ends(
 ) -> str | None:
     """Return the resource id of a cluster whose deletion an earlier call of this step has begun, and that is gone.
 
-    `cluster` and `kept_because` are as `prove_unfinished` returns them. Raises StepFailed where the cluster stays, or
-    where its groups may have let somebody in: then people may rely on it.
+    `cluster` and `kept_because` are as `deletable_unfinished` returns them. Raises StepFailed where the cluster stays,
+    or where its groups may have let somebody in: then people may rely on it.
     """
     if cluster is not None:
         _refuse_unless_shut(cluster, record)
@@ -296,7 +296,7 @@ def prove_stopped_drill(record: OperationRecord, target: AuroraReader, target_cl
     It may have died before it had a cluster, before it could record which, or after the deletion. Raises StepFailed
     where there is a cluster that stays.
     """
-    cluster, kept_because = prove_unfinished(record, target, target_cluster_id)
+    cluster, kept_because = deletable_unfinished(record, target, target_cluster_id)
     if cluster is not None:
         _refuse_unless_shut(cluster, record)
         return cluster

@@ -54,8 +54,8 @@ from utils.contracts.route import RouteStep
 from utils.errors import TemporaryFailure
 from utils.evidence.wording import exists_now
 from utils.operation import end_evidence
-from utils.operation.evidence import _settings
 from utils.operation.evidence_changes import changes_of
+from utils.operation.evidence_facts import _settings
 from utils.state.lock import TargetLock
 from utils.state.operation import iso
 

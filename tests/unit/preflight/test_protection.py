@@ -27,7 +27,7 @@ from utils.errors import RequestRefused, StepFailed
 from utils.planning.restore import plan_restore
 from utils.request.reading import read_request
 from utils.steps.delete_calls import delete_with_instances
-from utils.steps.deletion_proof import prove_source, prove_unfinished
+from utils.steps.deletion_proof import deletable_unfinished, prove_source
 
 PROTECTED = [{"Key": "aurora-restore:protected", "Value": "true"}]
 
@@ -107,7 +107,7 @@ def test_a_clean_up_leaves_alone_what_somebody_protected(rds: FakeRds, protected
     rds.add_cluster(TARGET, TagList=OWN_TAGS)
     rds.add_instance("staging-orders-1", TARGET, TagList=OWN_TAGS)
     (rds.clusters.get(protected) or rds.instances[protected])["TagList"] = OWN_TAGS + PROTECTED
-    cluster, reason = prove_unfinished(a_record(), Aurora(REGION), TARGET)
+    cluster, reason = deletable_unfinished(a_record(), Aurora(REGION), TARGET)
     assert cluster is None
     assert reason == f"staging-orders is protected by the tag aurora-restore:protected = true on {protected}"
 

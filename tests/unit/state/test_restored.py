@@ -29,7 +29,7 @@ from utils.operation.secret_endings import _is_gone
 from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored
 from utils.state.restored import restored_cluster
 from utils.state.unseen import APART
-from utils.steps.deletion_proof import prove_restored, prove_unfinished
+from utils.steps.deletion_proof import deletable_unfinished, prove_restored
 
 TEMPORARY, OLD = (name_for(each, TARGET, OPERATION) for each in ("new", "old"))
 BEGAN = "2026-03-10T03:50:00.000Z"
@@ -83,21 +83,21 @@ def test_it_is_called_by_the_name_that_the_swap_has_left_it(
 def test_rule_1_a_failed_operation_deletes_its_own_and_not_the_one_with_the_targets_name(
     rds: FakeRds, restored: dict[str, Any]
 ) -> None:
-    cluster, _ = prove_unfinished(replacing(restored), Aurora(REGION), TARGET)
+    cluster, _ = deletable_unfinished(replacing(restored), Aurora(REGION), TARGET)
     assert cluster is not None
     assert cluster.resource_id == restored["DbClusterResourceId"]
     del rds.clusters[TEMPORARY]
-    assert prove_unfinished(replacing(restored), Aurora(REGION), TARGET) == (None, f"{TEMPORARY} is gone")
+    assert deletable_unfinished(replacing(restored), Aurora(REGION), TARGET) == (None, f"{TEMPORARY} is gone")
 
 
 def test_rule_1_within_a_swap_nothing_is_cleaned_up(rds: FakeRds, restored: dict[str, Any]) -> None:
     """The cluster may have the live name, and the other one none that clients know."""
     record = replacing(restored, swap_began_at=BEGAN)
-    cluster, why = prove_unfinished(record, Aurora(REGION), TARGET)
+    cluster, why = deletable_unfinished(record, Aurora(REGION), TARGET)
     assert cluster is None
     assert "has begun and not ended" in why
     ended = replacing(restored, swap_began_at=BEGAN, swap_end="back")
-    assert prove_unfinished(ended, Aurora(REGION), TARGET)[0] is not None
+    assert deletable_unfinished(ended, Aurora(REGION), TARGET)[0] is not None
 
 
 def test_rule_3_the_cluster_with_the_targets_name_proves_nothing(rds: FakeRds, restored: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from tests.unit.support import OWN_TAGS, REGION, SOURCE, TARGET, a_deletion, a_r
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed, TemporaryFailure
 from utils.state.operation import OperationRecord
-from utils.steps.deletion_proof import prove_restored, prove_source, prove_unfinished
+from utils.steps.deletion_proof import deletable_unfinished, prove_restored, prove_source
 
 OTHER_TAGS = [{"Key": "aurora-restore:operation-id", "Value": "another-operation"}]
 
@@ -151,25 +151,25 @@ def test_deletion_protection_that_was_switched_on_meanwhile_is_respected(
 
 
 def reason_to_keep(record: OperationRecord) -> str:
-    cluster, reason = prove_unfinished(record, Aurora(REGION), TARGET)
+    cluster, reason = deletable_unfinished(record, Aurora(REGION), TARGET)
     assert cluster is None
     return reason
 
 
 def test_a_cluster_that_this_operation_made_and_didnt_finish_may_go(restored: dict[str, Any]) -> None:
-    cluster, reason = prove_unfinished(proved(restored), Aurora(REGION), TARGET)
+    cluster, reason = deletable_unfinished(proved(restored), Aurora(REGION), TARGET)
     assert cluster is not None
     assert cluster.resource_id == restored["DbClusterResourceId"]
     assert reason == ""
 
 
 def test_a_cluster_whose_id_could_not_be_written_down_is_known_by_its_tag(restored: dict[str, Any]) -> None:
-    cluster, _ = prove_unfinished(a_record(), Aurora(REGION), TARGET)
+    cluster, _ = deletable_unfinished(a_record(), Aurora(REGION), TARGET)
     assert cluster is not None
 
 
 def test_rule_1_a_cluster_with_our_tag_that_nobody_asked_for_is_left_alone(restored: dict[str, Any]) -> None:
-    cluster, why = prove_unfinished(a_record(cluster_asked_at=None), Aurora(REGION), TARGET)
+    cluster, why = deletable_unfinished(a_record(cluster_asked_at=None), Aurora(REGION), TARGET)
     assert cluster is None
     assert why == f"staging-orders is {restored['DbClusterResourceId']}, this operation made none"
 
@@ -192,7 +192,7 @@ def test_a_complete_cluster_is_kept(restored: dict[str, Any]) -> None:
 def test_behind_its_door_a_cluster_with_users_is_not_kept(restored: dict[str, Any]) -> None:
     """Nobody but the pipeline has reached it."""
     record = proved(restored, users_ready_at="2026-03-10T03:45:00.000Z")
-    assert prove_unfinished(record, Aurora(REGION), TARGET)[0] is not None
+    assert deletable_unfinished(record, Aurora(REGION), TARGET)[0] is not None
 
 
 def test_once_the_sources_deletion_began_the_restored_cluster_is_kept(restored: dict[str, Any]) -> None:
