@@ -62,7 +62,7 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/preflight/deletion.py", "aws rds delete-db-cluster-automated-backup"): [_HALF_WAY],
     ("utils/preflight/export.py", "aws s3 mb"): [_BUCKET],
     ("utils/preflight/dependents.py", "aws ram disassociate-resource-share"): [_DEPENDENTS],
-    ("utils/preflight/dependents.py", "aws rds apply-pending-maintenance-action"): [_DEPENDENTS],
+    ("utils/preflight/maintenance.py", "aws rds apply-pending-maintenance-action"): [_DEPENDENTS],
     ("utils/preflight/dependents.py", "aws rds delete-blue-green-deployment"): [_DEPENDENTS],
     ("utils/preflight/dependents.py", "aws rds delete-integration"): [_DEPENDENTS],
     ("utils/preflight/dependents.py", "aws rds deregister-db-proxy-targets"): [_DEPENDENTS],

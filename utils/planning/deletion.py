@@ -31,42 +31,41 @@ def deletion_problems(
             f"confirm_delete_source: {request.confirm_delete_source!r} is not the source cluster's name ({name}). "
             f"To have {name} deleted after the restore, repeat its name exactly; else drop delete_source."
         )
+    if request.delete_automated_backups and snapshot.kind == "automated":
+        yield (
+            f"delete_automated_backups: the snapshot that is restored, {snapshot.identifier!r}, is one of them, and "
+            "what was found is never deleted. Omit it, or restore from a manual snapshot."
+        )
+    if request.final_snapshot is not False:
+        yield from snapshot_name_problems(name_for("final", name, operation_id), operation_id, source)
     if cluster is None:
         yield f"delete_source: the source cluster {name!r} no longer exists. Drop delete_source."
-    elif cluster.deletion_protection and not request.override_deletion_protection:
+        return
+    if cluster.deletion_protection and not request.override_deletion_protection:
         yield (
             f"delete_source: {name!r} has deletion protection, which is switched off only when "
             "override_deletion_protection is true as well. Give that, or switch it off yourself: "
             f"aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately "
             f"--region {source.region}"
         )
-    elif cluster.is_stopped:
+    if cluster.is_stopped:
         yield (
             f"delete_source: {name!r} is stopped, and RDS deletes no stopped cluster. Drop delete_source, or start it: "
             f"aws rds start-db-cluster --db-cluster-identifier {name} --region {source.region}"
         )
     elif not cluster.is_available:
         yield f"delete_source: {name!r} is {cluster.status}, not available. Start again once it is."
-    elif snapshot.is_of(cluster) is False:
+    if snapshot.is_of(cluster) is False:
         yield (
             f"delete_source: {snapshot.identifier!r} is not of today's {name!r} ({cluster.resource_id}) but of "
             f"{other_cluster(snapshot)}, so the restored cluster would not have today's data. Drop delete_source."
         )
-    elif (why := why_not_deletable(cluster, source)) is not None:
+    if (why := why_not_deletable(cluster, source)) is not None:
         yield f"delete_source: {name!r} {why}. Drop delete_source, or have its protection removed by its owner."
-    if request.delete_automated_backups and snapshot.kind == "automated":
-        yield (
-            f"delete_automated_backups: the snapshot that is restored, {snapshot.identifier!r}, is one of them, and "
-            "what was found is never deleted. Omit it, or restore from a manual snapshot."
-        )
-    if cluster is not None:
-        if request.final_snapshot is not False:
-            yield from (f"final_snapshot: {why}" for why in final_snapshot_obstacles(cluster, source.region))
-        deletes_backups = bool(request.delete_automated_backups)
-        for why in backup_obstacles(cluster, source, deletes_them=deletes_backups):
-            yield f"delete_automated_backups: {why}"
     if request.final_snapshot is not False:
-        yield from snapshot_name_problems(name_for("final", name, operation_id), operation_id, source)
+        yield from (f"final_snapshot: {why}" for why in final_snapshot_obstacles(cluster, source.region))
+    for why in backup_obstacles(cluster, source, deletes_them=bool(request.delete_automated_backups)):
+        yield f"delete_automated_backups: {why}"
 
 
 def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, source: AuroraReader) -> SourceDeletion:

@@ -13,7 +13,8 @@ from utils.aurora_utils.source_account import reader_scaling_of
 from utils.aurora_utils.windows import minutes_until
 from utils.foreign_text import one_line
 from utils.logins.secret_store import look_at_secret
-from utils.preflight.dependents import dependent_refusals, maintenance_refusals
+from utils.preflight.dependents import dependent_refusals
+from utils.preflight.maintenance import maintenance_refusals
 
 # RDS refuses a rename during a backup: "not available for modification with status backing-up"
 # (hashicorp/terraform-provider-aws#18). So long before a window, nothing is begun that could meet it.

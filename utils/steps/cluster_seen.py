@@ -23,11 +23,6 @@ from utils.steps.differences import unsafe_differences
 # How long a change may take to show. One that never does can only be reported.
 PATIENCE = dt.timedelta(minutes=15)
 
-# Its cluster has unmasked data, and nobody may come to resume it.
-NOTHING_IS_KEPT = (
-    "A drill keeps nothing for that: start it again later, or with another class, or with alternative_instance_classes."
-)
-
 
 class Action(Enum):
     """What is due next. What AWS works on for minutes after it is the phase of the same name."""
@@ -129,6 +124,19 @@ def note_unseen(due: Due, state: OperationState, record: OperationRecord) -> Non
     note_looks(state, record, missed=due.unseen, shown=shown)
 
 
+def without_capacity(what: str, then: str, *, is_drill: bool) -> StepFailed | CapacityShortage:
+    """Return the error of a lack of capacity. What exists is kept for a resume, except by a drill.
+
+    A drill's cluster has unmasked data, and nobody may come to resume it.
+    """
+    if is_drill:
+        return StepFailed(
+            f"{what}A drill keeps nothing for that: start it again later, or with another class, or with "
+            "alternative_instance_classes."
+        )
+    return CapacityShortage(f"{what}What exists is kept. {then}")
+
+
 def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, record: OperationRecord) -> None:
     """Raise StepFailed or CapacityShortage for what can never become usable, or is not safe to be used."""
     said = (
@@ -137,15 +145,12 @@ def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, recor
         else ""
     )
     for instance in observed.instances:
-        if instance.lacks_capacity and record.is_drill:
-            raise StepFailed(
-                f"AWS had no capacity for instance {instance.identifier} ({instance.status}). {said}{NOTHING_IS_KEPT}"
-            )
         if instance.lacks_capacity:
-            raise CapacityShortage(
-                f"AWS had no capacity for instance {instance.identifier} ({instance.status}). What exists is kept. "
+            raise without_capacity(
+                f"AWS had no capacity for instance {instance.identifier} ({instance.status}). {said}",
                 "Delete the instance, then resume this operation, which creates it again: aws rds delete-db-instance "
-                f"--db-instance-identifier {instance.identifier} --region {observed.region}"
+                f"--db-instance-identifier {instance.identifier} --region {observed.region}",
+                is_drill=record.is_drill,
             )
     # An instance that is being deleted is not broken for good: once it is gone it is missing, and created again.
     staying = [each for each in observed.instances if not each.is_being_deleted]

@@ -9,10 +9,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils.contracts.payloads import Answer, RestoreProgress
-from utils.errors import CapacityShortage, StepFailed
+from utils.errors import StepFailed
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS
-from utils.steps.cluster_seen import NOTHING_IS_KEPT, Action, Due
+from utils.steps.cluster_seen import Action, Due, without_capacity
 from utils.steps.pace import Pace, announcement, reported_failure, since_seen, took
 
 # In units: capacity comes back when somebody else gives some up, which is nothing to ask about every minute.
@@ -137,14 +137,11 @@ def after_check(
     answers: dict[Action, Answer] = {Action.SET_UP_USERS: "done", Action.NOTHING: "done", Action.WAIT: "wait"}
     answer = answers.get(due.action, "advance")
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
-        if shortage and is_drill:
-            raise StepFailed(
-                f"After {deadline_hours} hours the restore is not done, for lack of {shortage}. {NOTHING_IS_KEPT}"
-            )
         if shortage:
-            raise CapacityShortage(
-                f"After {deadline_hours} hours the restore is not done, for lack of {shortage}. What exists is kept. "
-                "Resume this operation later, or start again with another class or other zones."
+            raise without_capacity(
+                f"After {deadline_hours} hours the restore is not done, for lack of {shortage}. ",
+                "Resume this operation later, or start again with another class or other zones.",
+                is_drill=is_drill,
             )
         raise StepFailed(
             f"After {deadline_hours} hours the restore still waits for {due.waiting_for}. "

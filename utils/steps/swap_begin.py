@@ -13,8 +13,8 @@ from utils.contracts.payloads import SwapProgress, SwapTask
 from utils.contracts.plan import RolledBack
 from utils.contracts.swap import RecordedCluster, SwapRecord
 from utils.errors import StepFailed, TemporaryFailure
-from utils.preflight.dependents import due_maintenance
 from utils.preflight.kept import kept_problems
+from utils.preflight.maintenance import due_maintenance
 from utils.preflight.replaceable import LONGEST_AHEAD, near_windows, refusals_before_fence
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import StoredSwap, attempt_of, keep_swap, stored_swap

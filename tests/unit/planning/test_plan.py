@@ -530,6 +530,13 @@ def test_a_source_that_isnt_available_is_not_deleted(production: dict[str, Any])
     )
 
 
+def test_all_that_keeps_a_source_is_reported_together(production: dict[str, Any]) -> None:
+    production |= {"DeletionProtection": True, "Status": "stopped", "GlobalClusterIdentifier": "worldwide"}
+    message = refusal_of(delete_source=True, confirm_delete_source="prod-orders")
+    for why in ("has deletion protection", "is stopped", "belongs to the global database worldwide"):
+        assert f"delete_source: 'prod-orders' {why}" in message
+
+
 def test_all_that_is_wrong_is_reported_together(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday", hours_old=50, Status="copying")
     rds.add_cluster("staging-orders")

@@ -12,7 +12,8 @@ from tests.unit.fakes.rds import FakeRds
 from tests.unit.fakes.sharing import FakeSharing
 from tests.unit.support import NOW, REGION, TARGET
 from utils.aurora_utils import AuroraReader
-from utils.preflight.dependents import PLANNED_AHEAD, dependent_refusals, maintenance_refusals
+from utils.preflight.dependents import dependent_refusals
+from utils.preflight.maintenance import PLANNED_AHEAD, maintenance_refusals
 
 ARN = f"arn:aws:rds:{REGION}:123456789012:cluster:{TARGET}"
 MEMBER = f"{TARGET}-1"
