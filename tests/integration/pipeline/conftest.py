@@ -14,7 +14,7 @@ from scripts.local_run import stage
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.stage import REGION, Stage
 from tests.integration.pipeline import grants
-from tests.integration.pipeline.support import Pipeline, for_monitoring, numbers, settle
+from tests.integration.pipeline.support import Pipeline, Repeated, Run, for_monitoring, numbers, settle
 
 # What these tests' requests choose beside the stack's own. Keys and security groups have no names to choose by.
 LIMITS = {
@@ -69,6 +69,19 @@ def _what_is_granted_and_used_is_recorded(request: pytest.FixtureRequest, aws: L
 @pytest.fixture(scope="session")
 def production(aws: LocalAws) -> Production:
     return make_production(aws, REGION)
+
+
+@pytest.fixture(scope="session")
+def repeated(aws: LocalAws, place: Stage) -> Repeated:
+    """Two default runs of a source that nobody else has restored before them."""
+    pipeline, source, runs = Pipeline(place), f"prod-repeated-{next(numbers)}", list[Run]()
+    make_production(aws, REGION, cluster=source)
+    for _ in range(2):
+        target = f"target-{next(numbers)}"
+        runs.append(pipeline.run({"source_cluster_id": source, "target_cluster_id": target, "instance_count": 2}))
+        assert runs[-1].status == "SUCCEEDED", runs[-1].reason
+        pipeline.remove(target)
+    return Repeated(source, *runs)
 
 
 @pytest.fixture(scope="session")

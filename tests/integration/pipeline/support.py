@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from rich.console import Console
@@ -74,6 +74,14 @@ class Run:
             for event in self.followed.history
             if "stateEnteredEventDetails" in event
         ]
+
+
+class Repeated(NamedTuple):
+    """A source, its first run, and its second, whose plan has learned from the first."""
+
+    source: str
+    first: Run
+    learned: Run
 
 
 class Pipeline:

@@ -10,7 +10,7 @@ from scripts.local_aws.aurora.service import EventDelivery
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.production import make_production
 from scripts.local_run.stage import REGION
-from tests.integration.pipeline.support import Pipeline, Run, numbers, settle, until
+from tests.integration.pipeline.support import Pipeline, Repeated, Run, numbers, settle, until
 
 Deliver = Callable[[EventDelivery], None]
 # What a restore waits for and RDS announces.
@@ -49,9 +49,9 @@ def announced(pipeline: Pipeline, run: Run) -> set[str]:
 
 @pytest.mark.full
 def test_once_events_have_announced_its_ends_a_run_looks_seldom_and_loses_no_time(
-    pipeline: Pipeline, source: str
+    pipeline: Pipeline, repeated: Repeated
 ) -> None:
-    first, learned = restore(pipeline, source), restore(pipeline, source)
+    _, first, learned = repeated
     assert announced(pipeline, first) == announced(pipeline, learned) == ANNOUNCED
     assert first.output["plan"]["announced"] == []
     assert set(learned.output["plan"]["announced"]) == ANNOUNCED
@@ -63,10 +63,10 @@ def test_once_events_have_announced_its_ends_a_run_looks_seldom_and_loses_no_tim
 
 @pytest.mark.full
 def test_events_that_are_lost_once_cost_some_time_and_are_not_relied_on_the_next_time(
-    pipeline: Pipeline, source: str, deliver: Deliver
+    pipeline: Pipeline, repeated: Repeated, deliver: Deliver
 ) -> None:
     """The waits end by time, and the next run looks as often as if there had never been any event."""
-    _, learned = restore(pipeline, source), restore(pipeline, source)
+    source, _, learned = repeated
     assert set(learned.output["plan"]["announced"]) == ANNOUNCED
     deliver(EventDelivery(lost=True))
     missed = restore(pipeline, source)

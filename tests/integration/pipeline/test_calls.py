@@ -6,27 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from scripts.local_aws.server import LocalAws
-from scripts.local_run.production import make_production
-from scripts.local_run.stage import REGION, Stage
 from tests.integration.pipeline.counts import calls_by_operation, calls_of_evidence, table_of_calls, write_units
-from tests.integration.pipeline.support import Pipeline, Run, numbers
-
-SOURCE = "prod-counted"
+from tests.integration.pipeline.support import Repeated, Run
 
 
 @pytest.fixture(scope="module")
-def learned(aws: LocalAws, place: Stage) -> Run:
-    """The second of two default runs of a source that nobody else restores."""
-    make_production(aws, REGION, cluster=SOURCE)
-    pipeline, runs = Pipeline(place), {}
-    for kind in ("first", "learned"):
-        target = f"target-{next(numbers)}"
-        runs[kind] = pipeline.run({"source_cluster_id": SOURCE, "target_cluster_id": target, "instance_count": 2})
-        assert runs[kind].status == "SUCCEEDED", runs[kind].reason
-        pipeline.remove(target)
-    print(table_of_calls({kind: run.calls for kind, run in runs.items()}))  # noqa: T201 it stands beside the test's failure
-    return runs["learned"]
+def learned(repeated: Repeated) -> Run:
+    # It stands beside the test's failure.
+    print(table_of_calls({"first": repeated.first.calls, "learned": repeated.learned.calls}))  # noqa: T201
+    return repeated.learned
 
 
 @pytest.mark.full
