@@ -1,4 +1,6 @@
-"""Each combination of what becomes of the source, of the copy, and of the route, held to its proof as run_local.sh is.
+"""Combinations of how the source goes, what becomes of the copy, and the region, held to its proof as run_local.sh is.
+
+That it stays is proved for each of them by test_routes.py.
 
 Its exit status is 0 exactly if the run did what the request says (test_proof.py: what isn't so is missed).
 """
@@ -10,28 +12,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from scripts.local_aws.server import LocalAws
 from scripts.local_run.command import attempt
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.stage import OTHER_REGION, REGION, Stage
 from tests.integration.pipeline.support import deletion_of, numbers, request_for
 
-# What is asked for of the source's end; None: it stays.
-ENDS: dict[str, dict[str, Any] | None] = {
-    "the source stays": None,
+# What is asked for of the source's end.
+ENDS: dict[str, dict[str, Any]] = {
     "the source goes": {},
     "the source goes without a final snapshot": {"final_snapshot": False, "delete_automated_backups": True},
     "a protected source goes": {"override_deletion_protection": True},
 }
-CASES = [(end, archive) for end in list(ENDS)[:2] for archive in ("delete", "keep", "export")]
+CASES = [("the source goes", archive) for archive in ("delete", "keep", "export")]
 # How a source goes and what becomes of the copy have nothing to do with each other beyond that.
 CASES += [("the source goes without a final snapshot", "export"), ("a protected source goes", "keep")]
-
-
-@pytest.fixture(scope="module")
-def lasting(aws: LocalAws) -> dict[str, Production]:
-    """Sources that stay, by their region."""
-    return {where: make_production(aws, where, cluster=f"prod-{next(numbers)}") for where in (REGION, OTHER_REGION)}
 
 
 def run(place: Stage, source: Production, request: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -45,18 +39,15 @@ def run(place: Stage, source: Production, request: dict[str, Any]) -> tuple[dict
     [(*case, region) for case in CASES for region in (REGION, OTHER_REGION)],
 )
 def test_what_was_done_is_what_was_asked_for(
-    end: str, archive: str, region: str, lasting: dict[str, Production], place: Stage, key: str, target: str
+    end: str, archive: str, region: str, place: Stage, key: str, target: str
 ) -> None:
-    asked, source = ENDS[end], lasting[region]
-    if asked is not None:
-        source = make_production(place.aws, region, cluster=f"prod-doomed-{next(numbers)}")
-        asked = deletion_of(source.cluster, target, **asked)
+    source = make_production(place.aws, region, cluster=f"prod-doomed-{next(numbers)}")
     if end == "a protected source goes":
         place.aws.client("rds", region).modify_db_cluster(
             DBClusterIdentifier=source.cluster, DeletionProtection=True, ApplyImmediately=True
         )
         place.aws.clock.sleep(1200)
-    request = request_for(source, target, key, archive) | (asked or {})
+    request = request_for(source, target, key, archive) | deletion_of(source.cluster, target, **ENDS[end])
     planned, as_it_should = run(place, source, request | {"dry_run": True})
     assert as_it_should, planned
     assert set(planned["checks"]) == {"planned_only", "nothing_changed", "notification_received"}
@@ -65,7 +56,7 @@ def test_what_was_done_is_what_was_asked_for(
     assert set(result["checks"]) >= {"copy_as_asked", "export_as_asked", "source_as_asked", "audit_trail_complete"}
 
 
-def test_a_request_that_is_refused_is_not_as_it_should_be(place: Stage, lasting: dict[str, Production]) -> None:
-    request = {"source_cluster_id": lasting[REGION].cluster, "delete_source": True}
-    result, as_it_should = run(place, lasting[REGION], request)
+def test_a_request_that_is_refused_is_not_as_it_should_be(place: Stage, production: Production) -> None:
+    request = {"source_cluster_id": production.cluster, "delete_source": True}
+    result, as_it_should = run(place, production, request)
     assert (result["status"], as_it_should) == ("FAILED", False)
