@@ -205,22 +205,6 @@ def test_a_redrive_of_a_stopped_night_leaves_the_swap_to_what_finishes_it(nights
     assert nights.pipeline.holder(nights.target) is None
 
 
-def test_what_was_replaced_expires_and_its_targets_login_serves_on(nights: Refreshing) -> None:
-    # The request that asked for the protection has asked for the end.
-    assert nights.night(deletion_protection=True).status == "SUCCEEDED"
-    second = nights.night(keep_previous_hours=KEPT_HOURS)
-    assert second.status == "SUCCEEDED", second.reason
-    (old,) = [each for each in nights.ours() if each["DBClusterIdentifier"] != nights.target]
-    live, expires = nights.live(), dt.datetime.fromisoformat(tags_of(old)[EXPIRY_TAG])
-    assert wait_until(nights, expires - dt.timedelta(minutes=30)) == ["EXPIRES"]
-    assert len(nights.ours()) == 2
-    assert wait_until(nights, expires + dt.timedelta(hours=2)) == ["EXPIRED"]
-    (left,) = nights.ours()
-    assert left["DbClusterResourceId"] == live["DbClusterResourceId"]
-    with nights.client(pooled=False) as client:
-        until(lambda: client.acknowledged, "that somebody writes with the target's login")
-
-
 @pytest.fixture
 def reader(nights: Refreshing, request: pytest.FixtureRequest) -> Iterator[Reader]:
     yield from reading(nights.pipeline, request)
@@ -278,13 +262,18 @@ def test_what_others_created_is_deleted_by_them_as_the_message_says(nights: Refr
     rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=final["DBClusterSnapshotIdentifier"])
 
 
-def test_what_is_due_while_its_target_is_replaced_again_stays_until_that_has_ended(nights: Refreshing) -> None:
+def test_what_is_due_while_its_target_is_replaced_again_expires_when_that_has_ended_and_the_login_serves_on(
+    nights: Refreshing,
+) -> None:
     """The night has the lock on the target. It also ends the earlier one's time, so that the next sweep acts."""
-    assert nights.night().status == "SUCCEEDED"
-    assert nights.night(keep_previous_hours=KEPT_HOURS).status == "SUCCEEDED"
-    (first,) = [each for each in nights.ours() if each["DBClusterIdentifier"] != nights.target]
+    # The request that asked for the protection has asked for the end.
+    assert nights.night(deletion_protection=True).status == "SUCCEEDED"
+    night = nights.night(keep_previous_hours=KEPT_HOURS)
+    assert night.status == "SUCCEEDED", night.reason
+    first = beside(nights)
     second, expires = nights.live(), dt.datetime.fromisoformat(tags_of(first)[EXPIRY_TAG])
-    wait_until(nights, expires - dt.timedelta(minutes=30))
+    assert wait_until(nights, expires - dt.timedelta(minutes=30)) == ["EXPIRES"]
+    assert len(nights.ours()) == 2
     aurora, before = nights.aws.aurora, sweeps(nights)
     quick = aurora.durations
     aurora.durations = dataclasses.replace(quick, restore_cluster=3 * 3600)
@@ -299,6 +288,8 @@ def test_what_is_due_while_its_target_is_replaced_again_stays_until_that_has_end
     assert wait_until(nights, nights.aws.clock.now() + dt.timedelta(hours=2)) == ["EXPIRED"]
     left = {each["DbClusterResourceId"] for each in nights.ours()}
     assert left == {nights.live()["DbClusterResourceId"], second["DbClusterResourceId"]}
+    with nights.client(pooled=False) as client:
+        until(lambda: client.acknowledged, "that somebody writes with the target's login")
 
 
 def sweeps(nights: Refreshing) -> int:
