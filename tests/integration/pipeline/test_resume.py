@@ -92,15 +92,21 @@ def test_what_the_clean_up_took_away_is_made_anew(
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("state", ["Wait for Copy", "Wait for Restore"])
 def test_a_run_that_was_stopped_by_hand_is_resumed_where_it_was(
-    pipeline: Pipeline, distant_production: Production, key: str, target: str, state: str
+    pipeline: Pipeline, distant_production: Production, key: str, target: str
 ) -> None:
+    """While it waits for the copy; and what resumes it, while it waits for the cluster."""
     request = {"target_cluster_id": target, "source_region": OTHER_REGION, "kms_key_id": key}
-    first = stop_when(pipeline, pipeline.start(request), state)
+    first = stop_when(pipeline, pipeline.start(request), "Wait for Copy")
     assert first.status == "ABORTED"
-    second = ended(pipeline.run({**request, "operation_id": first.operation_id}), "SUCCEEDED")
-    assert second.changes.count("RestoreDBClusterFromSnapshot") <= 1
+    resumed = {**request, "operation_id": first.operation_id}
+    mark = pipeline.last_call()
+    second = stop_when(pipeline, pipeline.start(resumed), "Wait for Restore")
+    assert second.status == "ABORTED"
+    asked = [call.operation for call in pipeline.calls_since(mark)]
+    third = ended(pipeline.run(resumed), "SUCCEEDED")
+    assert asked.count("RestoreDBClusterFromSnapshot") <= 1
+    assert third.changes.count("RestoreDBClusterFromSnapshot") <= 1
     assert pipeline.cluster(target) is not None
     assert pipeline.copies_of(first.operation_id) == []
 
