@@ -34,8 +34,9 @@ _READS_CONSTANTS = sql.SQL("""
              WHERE d.classid = {catalogue}::regclass AND d.objid = {object} AND d.refclassid = 'pg_type'::regclass
                AND coalesce(e.typtype, y.typtype) IN ('d', 'c', 'r', 'm'))
 """)
-# When something is restored: indexes, then what joins those of partitions, what they carry and CHECKs, foreign keys and
-# comments; in the end, when the policy's statements have run, what fires, and what ANALYZE is to pass over.
+# The turns in which things are restored: indexes, then what joins those of partitions, what they carry and CHECKs,
+# foreign keys and comments; in the end, when the policy's statements have run, what fires, and what ANALYZE is to pass
+# over.
 INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, COMMENTED, IN_THE_END, AFTER_THE_GATE = range(7)
 
 # Of a partitioned table's only the topmost: its partitions' go and come with it.
@@ -246,7 +247,8 @@ _QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _CHECKS, _TRIGGERS, _EVENT_TRIGGERS, _STA
 
 
 class _Dependent(NamedTuple):
-    phase: int
+    turn: int
+    """When it is restored: INDEXES first, AFTER_THE_GATE last."""
     rels: list[int]
     """The tables that it belongs to."""
     by_masker: bool
@@ -292,12 +294,12 @@ def take_dependents_away(place: Place) -> None:
             if each.restore is not None:
                 opened.run(
                     sql.SQL(
-                        "INSERT INTO {} (phase, rels, by_masker, statement, still, seal)"
+                        "INSERT INTO {} (turn, rels, by_masker, statement, still, seal)"
                         " VALUES (%s, %s::oid[], %s, %s, %s, %s)"
                     ).format(place.state("undo")),
                     (
-                        *(each.phase, each.rels, each.by_masker, each.restore, each.still),
-                        seal(place, "undo", each.phase, each.by_masker, each.restore, each.still),
+                        *(each.turn, each.rels, each.by_masker, each.restore, each.still),
+                        seal(place, "undo", each.turn, each.by_masker, each.restore, each.still),
                     ),
                 )
             else:

@@ -44,11 +44,11 @@ _RESTORES = (
 
 def restore_dependents(place: Place, clock: SliceClock) -> None:
     """Restore everything but what waits for the policy's statements and ANALYZE, and what takes long one by one."""
-    for phase in range(IN_THE_END):
-        if phase in (INDEXES, FOREIGN_KEYS):
-            _build(place, clock, phase)
+    for turn in range(IN_THE_END):
+        if turn in (INDEXES, FOREIGN_KEYS):
+            _build(place, clock, turn)
         else:
-            _alter(place, phase)
+            _alter(place, turn)
     with place.as_master() as opened:
         pass_stage(opened, place, RESTORED)
 
@@ -63,12 +63,12 @@ def restore_event_triggers(place: Place) -> None:
     _alter(place, AFTER_THE_GATE)
 
 
-def _alter(place: Place, phase: int) -> None:
+def _alter(place: Place, turn: int) -> None:
     """Restore what only changes the catalogue, so that nothing of the data runs."""
     with place.as_master() as opened:
         lock(opened, place)
         refuse_dangerous_triggers(opened)
-        left = _left(opened, place, phase)
+        left = _left(opened, place, turn)
         owners = owners_of(opened, place, {rel for each in left for rel in each.rels})
         owners |= {*owners_here(opened), *statistics_owners(opened, place), *event_trigger_owners(opened)}
         owners.add(place.masker.name)
@@ -76,10 +76,10 @@ def _alter(place: Place, phase: int) -> None:
             for each in left:
                 if opened.rows(sql.SQL("SELECT {}").format(sql.SQL(each.still))) == [(True,)]:
                     opened.run(sql.SQL(each.statement))
-        opened.run(sql.SQL("UPDATE {} SET restored_at = now() WHERE phase = %s").format(place.state("undo")), (phase,))
+        opened.run(sql.SQL("UPDATE {} SET restored_at = now() WHERE turn = %s").format(place.state("undo")), (turn,))
 
 
-def _build(place: Place, clock: SliceClock, phase: int) -> None:
+def _build(place: Place, clock: SliceClock, turn: int) -> None:
     """Restore what reads rows, as it has to be recreated, while the masking role owns these tables.
 
     An index is created in a session of the master user's, which silences event triggers; what it calls runs as the
@@ -89,7 +89,7 @@ def _build(place: Place, clock: SliceClock, phase: int) -> None:
     """
     with place.as_master() as opened:
         refuse_dangerous_triggers(opened)
-        left = _left(opened, place, phase)
+        left = _left(opened, place, turn)
         owned = [(sorted(owners_of(opened, place, each.rels)), each) for each in left]
     owned.sort(key=itemgetter(0))
     for owners, of_these in groupby(owned, key=itemgetter(0)):
@@ -138,14 +138,14 @@ class _Left(NamedTuple):
     rels: list[int]
 
 
-def _left(opened: Session, place: Place, phase: int) -> list[_Left]:
+def _left(opened: Session, place: Place, turn: int) -> list[_Left]:
     question = sql.SQL(
-        "SELECT seal, number, statement, by_masker, still, rels FROM {} WHERE restored_at IS NULL AND phase = {}"
+        "SELECT seal, number, statement, by_masker, still, rels FROM {} WHERE restored_at IS NULL AND turn = {}"
         " ORDER BY number"
-    ).format(place.state("undo"), sql.Literal(phase))
+    ).format(place.state("undo"), sql.Literal(turn))
     found = []
     for sealed, *row in opened.rows(question):
         left = _Left(*row)
-        prove_seal(place, sealed, "undo", phase, left.by_masker, left.statement, left.still)
+        prove_seal(place, sealed, "undo", turn, left.by_masker, left.statement, left.still)
         found.append(left)
     return found

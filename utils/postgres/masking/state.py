@@ -60,7 +60,7 @@ CREATE TABLE {schema}.vacuumed (rel oid PRIMARY KEY, at timestamptz NOT NULL DEF
 CREATE TABLE {schema}.analyzed (rel oid PRIMARY KEY);
 CREATE TABLE {schema}.statistics_owner (name text PRIMARY KEY);
 CREATE TABLE {schema}.undo (
-    number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, rels oid[] NOT NULL,
+    number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, turn int NOT NULL, rels oid[] NOT NULL,
     by_masker boolean NOT NULL, statement text NOT NULL, still text NOT NULL, seal text NOT NULL,
     dropped_at timestamptz NOT NULL DEFAULT now(), restored_at timestamptz)
 """)
