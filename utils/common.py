@@ -245,7 +245,7 @@ def _reported(
         log.append_keys(step=name, operation_id=operation_id, function_request_id=context.aws_request_id)
         try:
             task = _read_task(name, read, event)
-            # At the edge it is an execution's name, and whoever starts that chooses it.
+            # At the edge it is an execution's name, which the person who starts it chooses.
             operation_id = one_line(operation_of(task))
             log.append_keys(operation_id=operation_id)
             with asking_once():

@@ -62,8 +62,8 @@ TEMPORARY_CODES = frozenset(
         "ReplicatedWriteConflictException",
         "TransactionConflictException",
         "TransactionInProgressException",
-        # The cluster or the instance is at work on something else. Terraform asks again after these as well, whatever
-        # they say: hashicorp/terraform-provider-aws, resourceClusterUpdate and resourceClusterDelete.
+        # The cluster or the instance is at work on something else. Terraform retries after these as well, and does not
+        # read their messages: hashicorp/terraform-provider-aws, resourceClusterUpdate and resourceClusterDelete.
         "InvalidDBClusterStateFault",
         "InvalidDBShardGroupState",
         "InvalidDBInstanceState",
@@ -107,7 +107,7 @@ _CREDENTIALS = "Resume the operation; if it happens again, look at the function'
 _GONE = "It was deleted, or is in another region or account. Correct the name, or create it again."
 _QUOTA = "Delete what nobody needs, or have the quota raised in Service Quotas."
 
-# Asking again changes nothing: what a person has to do, as one or two whole sentences.
+# A retry changes nothing: what a person has to do, as one or two whole sentences.
 FINAL_CODES: Mapping[str, str] = {
     # RDS: names
     "BlueGreenDeploymentNotFoundFault": _GONE,

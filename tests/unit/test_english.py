@@ -1,8 +1,7 @@
 """The English of messages, docstrings, pages and scripts: verb first, and one word for each thing.
 
-Of the code, docstrings and the texts that have more than one word are read, both by AST, and of handlers and scripts
-the comments as well. Of a page, all that is prose is read, the text of its pictures included; of a shell script or a
-file of settings, all of it.
+Of the code, docstrings and the texts that have more than one word are read, both by AST, and the comments. Of a page,
+all that is prose is read, the text of its pictures included; of a shell script or a file of settings, all of it.
 """
 
 from __future__ import annotations
@@ -151,10 +150,8 @@ def test_what_people_read_is_in_the_words_of_the_style_page(path: Path) -> None:
     assert faults == [], "\n".join(faults)
 
 
-@pytest.mark.parametrize(
-    "path", covered("lambda_functions", "scripts"), ids=lambda path: path.relative_to(ROOT).as_posix()
-)
-def test_comments_of_handlers_and_scripts_are_in_the_words_of_the_style_page(path: Path) -> None:
+@pytest.mark.parametrize("path", covered(*ROOTS), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_comments_are_in_the_words_of_the_style_page(path: Path) -> None:
     faults = [*written_faults(python_comments(path.read_text()))]
     assert faults == [], "\n".join(faults)
 

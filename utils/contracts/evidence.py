@@ -84,9 +84,10 @@ class EvidenceTarget(Struct, frozen=True, kw_only=True):
 
 
 class Isolation(Struct, frozen=True, kw_only=True):
-    """How the copy was kept from its users. The door is the network: until it opens, only the pipeline is admitted.
+    """How users were kept out of the restored cluster.
 
-    `security_groups` are those that admit its users once it is open, which a drill's never is.
+    The door is the network: until it opens, only the pipeline is admitted. `security_groups` are those that admit its
+    users once it is open, which a drill's never is.
     """
 
     door: Literal["never", "opened", "unknown"]
@@ -134,7 +135,7 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
 class Checked(Struct, frozen=True, kw_only=True):
     """What the verification found: the checks, those that did not hold first, and how many were held but not listed.
 
-    `compared_with_source` is the source cluster that the copy was set against as it was then.
+    `compared_with_source` is the source cluster with which the restored one was compared, as the source was then.
     """
 
     policy: str

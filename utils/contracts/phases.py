@@ -72,7 +72,7 @@ PHASES: Mapping[str, Phase] = {
 }
 # How far AWS deviates from what it took before.
 DEVIATION = 0.3
-# Whatever else is waited for, such as RDS's accepting another copy.
+# Everything else that is waited for, such as that RDS accepts another copy.
 ANYTHING = Phase(first_look=MINUTE, latest=HOUR)
 
 

@@ -21,7 +21,7 @@ Access = Literal["own", "role", "shared"]
 # Who decided a setting of the cluster.
 Origin = Literal["request", "stack", "source", "snapshot", "default"]
 
-# What becomes of production's own logins in the copy.
+# What becomes of production's own logins in the restored cluster.
 InheritedLogins = Literal["report", "lock"]
 
 # `shut` until the users are set up, `opening` until every member has the wanted security groups.

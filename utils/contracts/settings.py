@@ -318,7 +318,7 @@ SETTINGS: tuple[Setting, ...] = (
         of_cluster="LocalWriteForwardingStatus",
         as_planned=lambda status, _: None if status is None else status in _FORWARDS,
     ),
-    # Never the source's: a protected production would have copies that nobody can delete.
+    # Never the source's: with a protected source nobody could delete the restored clusters.
     Setting(
         name="deletion_protection",
         called="deletion protection",

@@ -9,6 +9,6 @@ can switch them off, and a role with pgtle_admin registers them.
 from __future__ import annotations
 
 # Nobody but the server's own configuration gives them a value (PGC_SIGHUP), and without the library they are not in
-# pg_settings, whatever a role or a database sets. They are shown to who may read all settings (GUC_SUPERUSER_ONLY in
-# pg_tle's src/clientauth.c), as Aurora's master user may: its guide has it SHOW them.
+# pg_settings, even where a role or a database sets them. A role that may read all settings sees them
+# (GUC_SUPERUSER_ONLY in pg_tle's src/clientauth.c), as Aurora's master user may: its guide has it SHOW them.
 TLE_HOOKS = ("pgtle.enable_password_check", "pgtle.enable_clientauth")

@@ -10,8 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-# What a check looks at. `own_rows` and `own_number` are the user's own SQL; `comparison` and `source` set the copy
-# against the last good run of its source and against the source itself.
+# What a check looks at. `own_rows` and `own_number` are the user's own SQL; `comparison` and `source` compare
+# the restored cluster with the last good run of its source, and with the source itself.
 CheckKind = Literal[
     "schema",
     "rows",
@@ -55,8 +55,8 @@ class Verification(Struct, frozen=True, kw_only=True):
     `not_listed` of the checks, the last ones, are only counted, so that the whole has a bound. `compared_with` is the
     operation whose results these were set against, `compared_with_source` the cluster that they were set against as it
     was then. `fingerprint` is a hash over the schemas of all databases.
-    `newest_row_at` is the newest moment in the columns that the policy names: what the copy has of the source ends
-    there.
+    `newest_row_at` is the newest moment in the columns that the policy names: what the restored cluster has of
+    the source ends there.
     """
 
     policy: str

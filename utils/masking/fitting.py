@@ -45,7 +45,7 @@ MASK = "masked "
 PERSON = "Person "
 PERSON_DIGITS = 8
 EMAIL_BEFORE, EMAIL_AFTER = "user-", "@example.com"
-# One statement moves all rows of a table that is partitioned by what is masked: no more than these, a gibibyte.
+# One statement moves all rows of a table that is partitioned by what is masked: at most this many pages, a gibibyte.
 MAX_MOVED_PAGES = 131_072
 
 

@@ -131,7 +131,7 @@ class OperationEnd:
             self.state.open("snapshot-check", {"request": asked}, {}, status, facts=begun, closed=True)
         else:
             if self._leaves_drill and self.is_to_be_finished:
-                # From here on the operation is only ended, whoever resumes it.
+                # From here on the operation is only ended, also by an execution that resumes it.
                 self.record = replace(self.record, drill_ended_by=self._ended_drill(self.record))
                 begun |= {"drill_ended_by": self.record.drill_ended_by}
             self.state.close(status, **begun)

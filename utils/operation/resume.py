@@ -81,7 +81,7 @@ def resume(
     if record.is_drill_ended:
         # The drill is over: what it has left must not cost money until somebody has time for it.
         resumed = [f"{record.operation_id} of {record.started_at} is resumed to delete what the drill has left"]
-        # Messages and evidence go on naming the step in which the drill has ended.
+        # Messages and evidence continue to name the step in which the drill has ended.
         facts = {"state": record.drill_ended_by["step"]}
         return Resumption(plan=replace(plan, finishes_drill=True, resumed=resumed), facts=facts)
     if plan.rolls_back is not None:

@@ -1,4 +1,4 @@
-"""Background work in the copy, which came with the data: pg_cron's jobs and logical subscriptions.
+"""Background work that came with the data: pg_cron's jobs and logical subscriptions.
 
 Only the extension's own table and functions are pg_cron: who may create a schema can create others of that name. Jobs
 are visible only to the roles that they run as (row security), so they are looked for as each role that may have any;
@@ -51,7 +51,7 @@ _MAY_HAVE_JOBS = sql.SQL("""
      WHERE has_schema_privilege(oid, 'cron', 'USAGE') AND rolname <> current_user
        AND rolname <> ALL(%s) AND rolname !~ '^pg_' ORDER BY rolname
 """)
-# Columns that an old pg_cron doesn't have yet are missing in the row, not in the statement.
+# Columns that an old pg_cron does not have yet are missing in the row, not in the statement.
 _JOBS = sql.SQL("""
     SELECT jobid, coalesce(to_jsonb(job) ->> 'jobname', ''), username, database FROM cron.job
      WHERE coalesce((to_jsonb(job) ->> 'active')::boolean, true) ORDER BY jobid
@@ -74,7 +74,7 @@ class Background(Struct, frozen=True, kw_only=True):
     disabled: list[str] = []
     unknown: list[str] = []
     runs_as: list[str] = []
-    # What the copy reaches, or does by itself at every change, in whole sentences.
+    # What the restored cluster reaches, or does by itself at every change, in whole sentences.
     reaches: list[str] = []
 
 

@@ -14,7 +14,7 @@ NAMED_IN_WARNING = 5
 # The logins: pg_dumpall of a database on RDS (15.3: rdsadmin, rdstopmgr), Aurora's write forwarding
 # (rdswriteforwarduser, as in Amazon's own pg_dump for Babelfish), RDS Proxy's documentation (rdsproxyadmin).
 AWS_LOGINS = ("rdsadmin", "rdstopmgr", "rdswriteforwarduser", "rdsproxyadmin")
-# Those of that dump which can't log in, and rds_extension (Aurora's documentation, "delegated extension support").
+# Those of that dump which cannot log in, and rds_extension (Aurora's documentation, "delegated extension support").
 AWS_GROUPS = ("rds_superuser", "rds_replication", "rds_iam", "rds_password", "rds_ad", "rds_extension", "rdsrepladmin")
 AWS_ROLES = (*AWS_LOGINS, *AWS_GROUPS)
 
@@ -69,8 +69,8 @@ def owners_here(opened: Session) -> set[str]:
     return {owner for (owner,) in found if not is_systems(owner)}
 
 
-# A role's or a database's name as bytes: all databases share them, in whatever encoding they were written, and a text
-# that isn't UTF-8 couldn't even be read.
+# A role's or a database's name as bytes: all databases share these names, each in the encoding in which it was written,
+# and a text that is not UTF-8 could not even be read.
 RAW_ROLE_NAME = sql.SQL(r"replace(rolname::text, '\', '\\')::bytea")
 RAW_DATABASE_NAME = sql.SQL(r"replace(datname::text, '\', '\\')::bytea")
 

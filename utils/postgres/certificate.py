@@ -30,7 +30,7 @@ def names_in_certificate(host: str, port: int, ca_bundle: str) -> tuple[str, ...
     try:
         with socket.create_connection((host, port), timeout=TIMEOUT_SECONDS) as connected:
             connected.sendall(_SSL_REQUEST)
-            # One byte and no more: what came beside it in clear text would be taken for the server's encrypted answer
+            # Only one byte: what came beside it in clear text would be taken for the server's encrypted answer
             # (PostgreSQL's documentation, "SSL Session Encryption").
             answer = connected.recv(1)
             if answer != _ACCEPTED:

@@ -35,7 +35,7 @@ T = TypeVar("T")
 MAINTENANCE_DATABASES = ("postgres", "template1")
 ATTEMPTS = 3
 PAUSE_SECONDS = 2
-# A second attempt isn't begun after so long: the function has a quarter of an hour for all databases.
+# A second attempt is not begun after so long: the function has a quarter of an hour for all databases.
 ATTEMPTS_UNTIL_SECONDS = 120
 # Of a database without an encoding (SQL_ASCII) any bytes are text in this one, and go back as they came.
 ANY_BYTES = "LATIN1"

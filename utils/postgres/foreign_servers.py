@@ -1,4 +1,4 @@
-"""Foreign servers that came with the data: by their user mappings the copy reaches production's other databases."""
+"""Foreign servers that came with the data: their user mappings let it into production's other databases."""
 
 from __future__ import annotations
 

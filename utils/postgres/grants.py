@@ -23,7 +23,7 @@ from utils.postgres.not_given import not_given
 from utils.postgres.ownership import take_ownership
 from utils.postgres.session import HELD, PINNED, Session, SqlRefused
 
-# How long a grant waits for another transaction, where work goes on without it, and all of them together.
+# How long a grant waits for another transaction, where work continues without it, and how long all of them together.
 HELD_MS, HELD_SECONDS = 300, 120
 # The last one names what has failed.
 _PARTS = (BATCH, 30, 1)

@@ -1,4 +1,4 @@
-"""Production's own logins: they came with the snapshot, passwords and all, and open the copy unless they are locked.
+"""Production's own logins: they came with the snapshot, with their passwords, and open its cluster until locked.
 
 A role that is logged in meanwhile can create further logins. So locking, and ending all sessions but ours, is repeated
 until neither is found.

@@ -15,8 +15,8 @@ import psycopg2
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
-# A network forgets an idle connection without a word, after 60 seconds at the earliest (Amazon EC2 API Reference,
-# ConnectionTrackingSpecificationResponse).
+# A network forgets an idle connection without reporting it, after 60 seconds at the earliest (Amazon EC2 API
+# Reference, ConnectionTrackingSpecificationResponse).
 MOST_IDLE_SECONDS = 30
 
 

@@ -1,4 +1,4 @@
-"""The profile `owner`: schemas, and what is in them, get a new owner in the copy, who may create, alter and drop there.
+"""The profile `owner`: schemas, and what is in them, get a new owner, who may create, alter and drop there.
 
 A membership in the old owners would be less work, and too much: they own other schemas too, and one of them may be the
 master user itself. The old owners keep every privilege on what was theirs, so that what worked in production still
@@ -38,7 +38,7 @@ _REACHES_BEYOND = sql.SQL("""(EXISTS (
                         WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e'
                           AND (%(all)s OR n.nspname = ANY(%(named)s)))))""")
 
-# What isn't PostgreSQL's own, and no extension's: PostgreSQL's own has no row as a dependency, being pinned. Of a
+# What is neither PostgreSQL's own nor an extension's: PostgreSQL's own has no row as a dependency, being pinned. Of a
 # materialized view, the queries of all views that it reads; of a column, the range types that its type is made of.
 _RUNS_CODE = sql.SQL("""(o.relkind IN ('r', 'p', 'm') AND o.oid IN (
     WITH RECURSIVE viewed(relation, oid) AS (

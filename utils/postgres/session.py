@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # A paused serverless instance takes up to half a minute to resume, and holds the first connection meanwhile.
 CONNECT_TIMEOUT_SECONDS = 35
-# What a session of the master user's begins with, whatever the data says. Every version since 13 knows these.
+# What a session of the master user's begins with, against all settings in the data. Every version since 13 knows these.
 PINNED = {
     "search_path": "pg_catalog",
     "role": "none",
@@ -39,11 +39,11 @@ PINNED = {
     "client_min_messages": "error",
     "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",
-    # What is created anew stays where it was, and needs no right on a tablespace (PostgreSQL's documentation, "Client
+    # What is created again stays where it was, and needs no right on a tablespace (PostgreSQL's documentation, "Client
     # Connection Defaults").
     "default_tablespace": "",
     "temp_tablespaces": "",
-    # Neither may a database's owner end every login there with a library that doesn't exist, and choose a part of what
+    # Neither may a database's owner end every login there with a library that does not exist, and choose a part of what
     # the refusal says (PostgreSQL's documentation, "Client Connection Defaults"); nor have any error end the session.
     "local_preload_libraries": "",
     "exit_on_error": "off",
@@ -51,7 +51,7 @@ PINNED = {
     "lock_timeout": "30000",
     "idle_in_transaction_session_timeout": "600000",
 }
-# What not every server knows, or lets its master user set. One that it refuses is left out from then on: an unknown or
+# What not every server knows, or lets its master user set. One that it refuses is omitted from then on: an unknown or
 # forbidden start option means no login at all. The first two silence event triggers; RDS lets a member of rds_superuser
 # set both (github.com/neondatabase/neon/pull/10624, github.com/dotCMS/core/issues/21065), PostgreSQL only superusers.
 EVENT_TRIGGERS, REPLICATION_ROLE = "event_triggers", "session_replication_role"
@@ -62,14 +62,15 @@ TRIED = {
     "idle_session_timeout": "0",  # since 14
     "createrole_self_grant": "",  # since 16
     # Older versions, where loaded, read `hint_plan.hints` without asking whose it is, and a view runs what it calls
-    # (pg_hint_plan 1.3 to 1.5, get_hints_from_table). Where it isn't, PostgreSQL takes it for anybody's setting.
+    # (pg_hint_plan 1.3 to 1.5, get_hints_from_table). Where it is not loaded, PostgreSQL accepts the setting from
+    # everybody.
     "pg_hint_plan.enable_hint_table": "off",
     "transaction_timeout": "0",  # since 17
 }
 UNICODE = "UTF8"
 NOT_IN_REPERTOIRE = "22021"
 HELD = "another transaction, perhaps a prepared one, is changing it and does not end"
-# What a member of rds_iam is told on RDS, and what any server's own access rules say.
+# What RDS answers to a member of rds_iam, and what any server's own access rules answer.
 _PASSWORD_DOESNT_COUNT = ("PAM authentication failed", "pg_hba.conf rejects")
 _NOT_PERMITTED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation)
 
@@ -297,7 +298,7 @@ def _connect(server: Server, database: str, user: str, password: str) -> connect
             opened = _open(server, database, user, password, {**PINNED, **server.options, **tried})
         except psycopg2.OperationalError as error:
             # What the message says beside that is the data's to choose, the database's name at least. So an option that
-            # was taken once is never left out: event triggers on login would run with the master user's rights.
+            # was accepted once is never omitted: event triggers on login would run with the master user's rights.
             named = {name for name in tried if name in str(error) and name not in database}
             refused = named - server.accepted_options
             if not refused:

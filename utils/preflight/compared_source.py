@@ -1,4 +1,4 @@
-"""The source cluster with which a copy is compared: where it is, and by which login, before anything is created.
+"""The source cluster with which the restored one is compared: its place and its login, before anything is created.
 
 The login is read here already, although it is used hours later: whether it has the wanted form, and whether its key may
 be used, is shown by nothing else.

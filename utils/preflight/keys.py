@@ -1,4 +1,4 @@
-"""The keys: the one that was given for the new cluster and its copy, and the snapshot's own."""
+"""The keys: the one that was given for the copy of the snapshot and the new cluster, and the snapshot's own."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def prove_copy_allowed(
     region, account = step.place
     here = account == own_account
     in_between = here and step.is_in_between and step.kms_key_id == OWN_DEFAULT_KEY
-    # An alias in another account can't be looked at from here: there the first step alone has asked.
+    # An alias in another account cannot be looked up from here: only the first step has asked there.
     unknown = not here and not limits.allowed_kms_keys and "alias/" in limits.source_kms_key
     if step.kms_key_id is not None and not in_between and not unknown:
         field, own = ("kms_key_id", limits.kms_key) if here else ("source_kms_key_id", limits.source_kms_key)

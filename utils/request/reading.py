@@ -25,7 +25,7 @@ MAX_PROBLEM_LENGTH = 1500
 MAX_FIELD = 60
 MAX_VALUE = 300
 
-# What JSON's types are called for whoever writes the request.
+# What JSON's types are called for the person who writes the request.
 _WORDS = {
     "array": "a list",
     "bool": "true or false",
@@ -139,7 +139,7 @@ def _types(annotated: Any) -> tuple[Any, ...]:
 def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
     for name in raw:
         if name not in FIELDS:
-            # Whoever gives `target` means target_cluster_id, though `tags` has more of its letters.
+            # A person who gives `target` means target_cluster_id, though `tags` has more of its letters.
             close = [each for each in FIELDS if each.startswith(f"{name}_")]
             close = close or difflib.get_close_matches(str(name)[:100], FIELDS, n=1)
             remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(FIELDS)}."

@@ -94,7 +94,7 @@ class SourceDurations:
         try:
             return msgspec.convert(stored, dict[str, list[Observation]], strict=False)
         except msgspec.ValidationError:
-            # Of another version, or changed by hand: it is learned anew.
+            # Of another version, or changed by hand: it is learned again.
             return {}
 
 

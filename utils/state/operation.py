@@ -112,14 +112,14 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     differences: list[str] = []
     settings_compared_at: str | None = None
     login_proven_at: str | None = None
-    # Those of production that were locked, also by an attempt that didn't come to its end: names, as many as there is
+    # Those of production that were locked, also by an attempt that did not come to its end: names, as many as there is
     # room for, and how many they are.
     locked_logins: list[str] = []
     locked_count: int = 0
     users_ready_at: str | None = None
     users: dict[str, Any] | None = None
-    # How far the verification is, and when every check had come to an end and the run could go on (what it has found is
-    # kept by utils/state/verification.py).
+    # How far the verification is, and when every check had come to an end and the run could continue (what it has found
+    # is kept by utils/state/verification.py).
     verification: dict[str, Any] = {}
     verified_at: str | None = None
     # From when on the cluster may have been open, and since when it is.
@@ -435,7 +435,7 @@ class OperationState:
         Raises StepFailed where the execution was redriven since.
         """
         ended_at = {"status": status, "ended_redrive_count": self.redrive_count}
-        # Only waiting needs these, and a resumption writes them anew.
+        # Only waiting needs these, and a resumption writes them again.
         self.remember_at_end(**ended_at, phases=[], expected={}, announced_before=[], expected_end=[], **facts)
 
     def remember_at_end(self, **facts: Any) -> None:

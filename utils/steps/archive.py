@@ -40,7 +40,7 @@ def follow_export(
         prove_restored(record, target, task.run.target_cluster_id)
     begun = begin_export(export, task.copy, record, target, task.limits)
     if not isinstance(begun, str) and record.export_begun != export.identifier:
-        # A run that fails beside it tells that it goes on.
+        # A run that fails meanwhile reports that the export continues.
         state.remember(export_begun=export.identifier, export_cancelled_at=None)
     kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
     began = record.entered("archive-snapshot")
@@ -64,7 +64,7 @@ def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecor
     is_deleted = settled.deleted_snapshot_arn is not None
     cleans_up = task.run.cleaning_up and task.archive_snapshot != "keep"
     if is_deleted or cleans_up:
-        # What was taken back before this is in the record by now.
+        # What was taken back before this is in the record now.
         now_known = state.recall() or record
         facts: dict[str, object] = {"made_snapshots": _without_copy(now_known)}
         if is_deleted:

@@ -16,7 +16,7 @@ from utils.state.unseen import is_gone, note_looks
 from utils.steps.copy import CopyDue, Places, a_free_copy
 
 # Nobody has published how soon the account that a snapshot is shared with sees it. Until then RDS knows no such
-# snapshot there, and it is asked again for as long.
+# snapshot there, and the call is retried for as long.
 SEEN_WITHIN = dt.timedelta(minutes=15)
 
 

@@ -22,9 +22,9 @@ NOTHING_INHERITED = "none"
 def reset_master_password(
     plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
 ) -> None:
-    """Set a master password of the copy's own, with the settings that a restore does not accept.
+    """Set a master password of the restored cluster's own, with the settings that a restore does not accept.
 
-    Production's must not open the copy. The new one is stored before it is sent to RDS.
+    Production's must not open the restored cluster. The new one is stored before it is sent to RDS.
     """
     version = AdminSecret.version_for(cluster.resource_id)
     if record.staged_version_id != version:

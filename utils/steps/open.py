@@ -75,7 +75,7 @@ def due_opening(
         )
     if missing:
         return replace(wait(cluster, f"{', '.join(missing)}, which RDS does not show"), unseen=missing)
-    # The groups become active whatever else RDS does to the cluster.
+    # The groups become active also while RDS does something else to the cluster.
     not_yet = until_up(plan, cluster, instances) if record.door_opening_at is None else None
     return (
         not_yet

@@ -112,7 +112,7 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
 
 
 def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -> Due | None:
-    """Return what is waited for until a master password of the copy's own is in force.
+    """Return what is waited for until a master password of the restored cluster's own is in force.
 
     It is kept by the keeper that the plan names. Production's no longer opens the cluster then.
     """

@@ -1,4 +1,4 @@
-"""Whether the source with which a copy is compared is still the planned cluster, and which instances RDS lists for it.
+"""Whether the source that is compared is still the planned cluster, and which instances RDS lists for it.
 
 Its address is made of its name, which another cluster may have taken since the plan. RDS alone knows resource ids, and
 is out of reach from within the VPC: so this is asked before each slice of a verification and after the last one, and

@@ -122,7 +122,7 @@ class Calls:
         Where old has kept its name after all, its expiry is as it was: the sweep keeps it by its role, and says so.
         """
         if EXPIRY_TAG in winner.tags and not (winning == "old" and swap.record.committed_at is None):
-            # It was replaced before. Its role alone keeps it from being deleted, whatever the register has.
+            # It was replaced before. Its role alone keeps it from being deleted, also where the register still has it.
             self._aurora.mark_role(winner, "live", NEVER)
             ExpiryRegister().remove(winner.resource_id)
         else:

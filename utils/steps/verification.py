@@ -193,7 +193,7 @@ def _concluded(
     }
     state.audit("verification", "passed" if verification.all_held else "findings", kept)
     if not verification.all_held and task.verification.on_findings == "fail":
-        # Without its pieces: resumed, the operation checks the cluster anew, because somebody may have corrected it.
+        # Without its pieces: resumed, the operation checks the cluster again, because somebody may have corrected it.
         state.remember(verification=kept)
         raise ChecksFailed(_refusal(verification, findings, only_differs=_only_differs(verification, comparison)))
     if is_newest and (verification.all_held or _only_differs(verification, comparison)):
@@ -209,7 +209,7 @@ def _baseline(task: VerifyTask, masking: str) -> Baseline | None:
     try:
         return None if content is None else msgspec.json.decode(content, type=Baseline)
     except msgspec.MsgspecError:
-        # Of another version: it is learned anew.
+        # Of another version: it is learned again.
         return None
 
 

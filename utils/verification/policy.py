@@ -40,10 +40,10 @@ class DatabaseChecks(Struct, frozen=True, kw_only=True):
 
 
 class SourceRules(Struct, frozen=True, kw_only=True):
-    """How far the copy may be from its source, which has moved on since the snapshot.
+    """How far the restored data may be from the source's, which has changed since the snapshot.
 
     The rows of a table that was counted in both differ by at most so many percent of the larger number. The newest row
-    of a column is at most `max_hours_behind` older than the source's; None: any age is only said.
+    of a column is at most `max_hours_behind` older than the source's; None: any age is only reported.
     """
 
     max_difference_percent: int = 10
@@ -55,8 +55,8 @@ class VerificationPolicy(Struct, frozen=True, kw_only=True):
     """All checks, and their bounds. Without any rule it is the built-in checks.
 
     Rows of tables up to `count_below_mb` are counted, those of others estimated unless a rule names them. What has lost
-    more than `max_loss_percent` of its rows since the last good run is a finding. `source`: how the copy is compared
-    with its source; None where it is not.
+    more than `max_loss_percent` of its rows since the last good run is a finding. `source`: how the restored
+    cluster is compared with its source; None where it is not.
     """
 
     check_seconds: int = 300

@@ -1,4 +1,4 @@
-"""What was found in the copy, set against its source as it is now. The source has moved on since the snapshot."""
+"""What was found in the restored cluster, compared with its source as it is now, changed since the snapshot."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def source_result(
 
 
 def databases_compared(cluster: str, here: Sequence[str], there: Sequence[str], rules: SourceRules) -> CheckResult:
-    """Return whether copy and source have the same databases."""
+    """Return whether the restored cluster and its source have the same databases."""
     return _same(
         cluster,
         DATABASES,
@@ -53,7 +53,7 @@ def schema_compared(
 ) -> CheckResult:
     """Return what of the schema has changed in the source since the snapshot, with some names of what came and went."""
     if not found.fingerprint:
-        error = "the copy's schema could not be read"
+        error = "the restored schema could not be read"
         return source_result(found.database, SCHEMA, "as in the source", "unknown", held=None, error=error)
     kinds = {*found.fingerprint, *fingerprint}
     both = here.keys() & there.keys()
@@ -72,7 +72,7 @@ def schema_compared(
 
 
 def comparable(found: DatabaseFound, masking: DatabaseRules | None) -> set[str]:
-    """Return the tables of which every row was counted in the copy, but for those that the masking has emptied."""
+    """Return the tables of which every row was counted in the restored database, without those that masking emptied."""
     emptied = {each.whole for each in found.tables if empties(masking, each)}
     return {name for name, total in found.totals().items() if total.exact and total.rows is not None} - emptied
 
@@ -129,11 +129,11 @@ def rows_compared(found: DatabaseFound, masking: DatabaseRules | None, rules: So
 def newest_compared(
     scope: str, column: str, here: dt.datetime | None, there: dt.datetime | None, rules: SourceRules
 ) -> CheckResult:
-    """Return how much older the copy's newest row is than the source's: the true age of the data."""
+    """Return how much older the restored newest row is than the source's: the true age of the data."""
     most = rules.max_hours_behind
     expected = "how far behind the source" if most is None else f"at most {most} hours behind the source"
     if here is None or there is None:
-        actual = "the source has no row" if there is None else "the source has rows, and the copy has none"
+        actual = "the source has no row" if there is None else "the source has rows, and the restored cluster has none"
         return source_result(scope, column, expected, actual, held=there is None or most is None)
     behind = max(there - here, dt.timedelta())
     hours, minutes = divmod(round(behind.total_seconds() / 60), 60)

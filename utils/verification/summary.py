@@ -36,7 +36,7 @@ def summarised(
     finished_at: dt.datetime,
     source: str | None = None,
 ) -> Verification:
-    """Return all of it. `source` is the cluster with which the copy was to be compared."""
+    """Return all of it. `source` is the cluster with which the restored one was to be compared."""
     results = [*found.results, *comparison]
     tables = [each for database in found.databases.values() for each in database.tables]
     for database in found.databases.values():

@@ -69,7 +69,7 @@ def source(servers: Servers, produced: Volume) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def copy(servers: Servers, produced: Volume) -> Iterator[Cluster]:
+def restored(servers: Servers, produced: Volume) -> Iterator[Cluster]:
     running = started(servers, produced)
     yield running
     running.postgres.destroy()
@@ -88,10 +88,12 @@ def live(source: Cluster, login: OwnLogin = LOGIN, masking: str | None = None) -
     )
 
 
-def compared(copy: Cluster, against: LiveSource, text: str = POLICY, found: Found | None = None) -> list[CheckResult]:
+def compared(
+    restored: Cluster, against: LiveSource, text: str = POLICY, found: Found | None = None
+) -> list[CheckResult]:
     """Everything that the comparison with the source has found."""
     so_far = found if found is not None else Found()
-    cluster, policy = enter_cluster(copy.server, copy.master), read_verification_policy(text)
+    cluster, policy = enter_cluster(restored.server, restored.master), read_verification_policy(text)
     assert verify_slice(cluster, policy, so_far, FINGERPRINT, SNAPSHOT_AT, lambda: 600.0, against)
     return [each for each in so_far.results if each.kind == "source"]
 
@@ -102,9 +104,9 @@ def of_shop(results: list[CheckResult], name: str) -> CheckResult:
 
 
 def test_a_copy_that_equals_its_source_holds_and_says_how_many_tables_were_compared(
-    copy: Cluster, source: Cluster
+    restored: Cluster, source: Cluster
 ) -> None:
-    results = compared(copy, live(source))
+    results = compared(restored, live(source))
     assert all(each.held for each in results)
     assert of_shop(results, "schema as in the source").actual == "the same"
     assert of_shop(results, "at").actual == "0 h 0 min behind"
@@ -113,25 +115,25 @@ def test_a_copy_that_equals_its_source_holds_and_says_how_many_tables_were_compa
     assert of_shop(results, "rows as in the source").scope == "shop"
 
 
-def test_the_login_of_the_guide_may_compare_everything_and_do_nothing_else(copy: Cluster, source: Cluster) -> None:
+def test_the_login_of_the_guide_may_compare_everything_and_do_nothing_else(restored: Cluster, source: Cluster) -> None:
     """Its statements are run as they stand there, but for the password."""
     _, _, rest = (GUIDES / "verification.md").read_text().partition("```sql\nCREATE ROLE copy_reader")
     statements = "CREATE ROLE copy_reader" + rest.partition("```")[0].replace("'...'", f"'{LOGIN.password}'")
     source.superuser("postgres", statements)
-    results = compared(copy, live(source, OwnLogin("copy_reader", LOGIN.password)))
+    results = compared(restored, live(source, OwnLogin("copy_reader", LOGIN.password)))
     assert all(each.held for each in results), results
     assert of_shop(results, "rows as in the source").actual == "3 tables compared, 1 not"
 
 
 @pytest.mark.full
-def test_what_the_source_has_gained_is_within_the_tolerance_or_a_finding(copy: Cluster, source: Cluster) -> None:
+def test_what_the_source_has_gained_is_within_the_tolerance_or_a_finding(restored: Cluster, source: Cluster) -> None:
     more = "insert into app.orders (customer, at, total) select 1, timestamptz '2026-03-10 03:30:00+00', 1"
     source.superuser("shop", f"{more} from generate_series(1, 30)")
-    results = compared(copy, live(source))
+    results = compared(restored, live(source))
     assert all(each.held for each in results)
     assert of_shop(results, "at").actual == "1 h 0 min behind"
     source.superuser("shop", f"{more} from generate_series(1, 30)", "analyze")
-    results = compared(copy, live(source), POLICY.replace("source:\n", "source:\n  max_hours_behind: 1\n"))
+    results = compared(restored, live(source), POLICY.replace("source:\n", "source:\n  max_hours_behind: 1\n"))
     wrong = of_shop(results, "rows as in the source")
     assert (wrong.scope, wrong.held, wrong.actual) == ("shop.app.orders", False, "300 rows")
     assert wrong.expected == "at most 10 % more or fewer than the 360 rows of the source"
@@ -139,10 +141,10 @@ def test_what_the_source_has_gained_is_within_the_tolerance_or_a_finding(copy: C
 
 
 def test_rows_that_the_copy_has_lost_and_a_newest_row_too_far_behind_are_findings(
-    copy: Cluster, source: Cluster
+    restored: Cluster, source: Cluster
 ) -> None:
-    copy.superuser("shop", "delete from app.orders where at > timestamptz '2026-03-10 00:30:00+00'")
-    results = compared(copy, live(source), POLICY.replace("source:\n", "source:\n  max_hours_behind: 1\n"))
+    restored.superuser("shop", "delete from app.orders where at > timestamptz '2026-03-10 00:30:00+00'")
+    results = compared(restored, live(source), POLICY.replace("source:\n", "source:\n  max_hours_behind: 1\n"))
     assert [(each.name, each.actual) for each in results if each.held is False] == [
         ("at", "2 h 0 min behind"),
         ("rows as in the source", "180 rows"),
@@ -159,10 +161,10 @@ CHANGED = (
 
 @pytest.mark.full
 def test_a_migration_since_the_snapshot_is_reported_by_name_and_a_finding_only_if_the_policy_says_so(
-    copy: Cluster, source: Cluster
+    restored: Cluster, source: Cluster
 ) -> None:
     source.superuser("shop", *CHANGED, "create database later")
-    reported = compared(copy, live(source))
+    reported = compared(restored, live(source))
     assert all(each.held for each in reported)
     said = of_shop(reported, "schema as in the source").actual
     for each in (
@@ -172,7 +174,7 @@ def test_a_migration_since_the_snapshot_is_reported_by_name_and_a_finding_only_i
         "columns only in the restored cluster: app.customers.mail",
     ):
         assert each in said
-    strict = compared(copy, live(source), POLICY + "  schema_changes: fail\n")
+    strict = compared(restored, live(source), POLICY + "  schema_changes: fail\n")
     assert [(each.name, each.scope) for each in strict if each.held is False] == [
         ("databases as in the source", "prod-shop"),
         ("schema as in the source", "shop"),
@@ -181,14 +183,14 @@ def test_a_migration_since_the_snapshot_is_reported_by_name_and_a_finding_only_i
 
 
 @pytest.mark.full
-def test_a_column_that_the_source_no_longer_has_says_nothing_of_the_age(copy: Cluster, source: Cluster) -> None:
+def test_a_column_that_the_source_no_longer_has_says_nothing_of_the_age(restored: Cluster, source: Cluster) -> None:
     source.superuser("shop", "alter table app.orders rename column at to ordered_at")
-    result = of_shop(compared(copy, live(source)), "at")
+    result = of_shop(compared(restored, live(source)), "at")
     assert (result.held, result.error) == (None, "the source has no such column")
 
 
 def test_nothing_is_compared_that_the_masking_has_emptied_or_whose_newest_row_it_has_moved(
-    copy: Cluster, source: Cluster
+    restored: Cluster, source: Cluster
 ) -> None:
     masking = """
 version: 1
@@ -198,8 +200,8 @@ databases:
       app.orders.at: {date_shift: {days: 3}}
     tables: {"app.ev*": empty}
 """
-    copy.superuser("shop", "truncate app.events", "update app.orders set at = at - interval '3 days'")
-    results = compared(copy, live(source, masking=masking))
+    restored.superuser("shop", "truncate app.events", "update app.orders set at = at - interval '3 days'")
+    results = compared(restored, live(source, masking=masking))
     assert all(each.held for each in results)
     assert [each.name for each in results if each.scope == "shop"] == [
         "schema as in the source",
@@ -215,23 +217,23 @@ def only_reason(results: list[CheckResult]) -> str:
 
 
 def test_a_source_that_does_not_answer_counts_as_not_run_and_is_asked_once(
-    copy: Cluster, source: Cluster, monkeypatch: pytest.MonkeyPatch
+    restored: Cluster, source: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("utils.postgres.verification.source.PAUSE_SECONDS", 0)
     source.postgres.stop()
     found = Found()
-    why = only_reason(compared(copy, live(source), found=found))
+    why = only_reason(compared(restored, live(source), found=found))
     assert "No login as 'comparing'" in why
     assert why.endswith("and the source's, which has to admit it")
-    assert len(compared(copy, live(source), found=found)) == 1
+    assert len(compared(restored, live(source), found=found)) == 1
 
 
 @pytest.mark.full
 def test_a_login_that_is_refused_or_cannot_be_read_counts_as_not_run(
-    copy: Cluster, source: Cluster, monkeypatch: pytest.MonkeyPatch
+    restored: Cluster, source: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("utils.postgres.verification.source.PAUSE_SECONDS", 0)
-    why = only_reason(compared(copy, live(source, OwnLogin(LOGIN.name, "Wrong-password-1"))))
+    why = only_reason(compared(restored, live(source, OwnLogin(LOGIN.name, "Wrong-password-1"))))
     assert "password authentication failed" in why
     assert "Wrong" not in why
 
@@ -239,60 +241,60 @@ def test_a_login_that_is_refused_or_cannot_be_read_counts_as_not_run(
         raise StepFailed("the secret is gone")
 
     gone = replace(live(source), read_login=unreadable)
-    assert only_reason(compared(copy, gone)) == "the secret is gone"
+    assert only_reason(compared(restored, gone)) == "the secret is gone"
 
 
-def slice_of(copy: Cluster, against: LiveSource, found: Found) -> bool:
-    cluster, policy = enter_cluster(copy.server, copy.master), read_verification_policy(POLICY)
+def slice_of(restored: Cluster, against: LiveSource, found: Found) -> bool:
+    cluster, policy = enter_cluster(restored.server, restored.master), read_verification_policy(POLICY)
     return verify_slice(cluster, policy, found, FINGERPRINT, SNAPSHOT_AT, lambda: 600.0, against)
 
 
 def test_an_instance_that_rds_does_not_list_ends_the_slice_and_after_another_look_counts_as_not_run(
-    copy: Cluster, source: Cluster
+    restored: Cluster, source: Cluster
 ) -> None:
     found, elsewhere = Found(), replace(live(source), members=frozenset({"prod-shop-2"}))
-    assert not slice_of(copy, elsewhere, found)
+    assert not slice_of(restored, elsewhere, found)
     assert found.strangers == [MEMBER]
-    assert slice_of(copy, elsewhere, found)
+    assert slice_of(restored, elsewhere, found)
     why = only_reason([each for each in found.results if each.kind == "source"])
     assert f"leads to the instance '{MEMBER}', which RDS does not list among those of 'prod-shop'" in why
 
 
 def test_an_instance_that_has_been_added_since_is_compared_with_after_another_look(
-    copy: Cluster, source: Cluster
+    restored: Cluster, source: Cluster
 ) -> None:
     found = Found()
-    assert not slice_of(copy, replace(live(source), members=frozenset({"prod-shop-2"})), found)
-    assert slice_of(copy, live(source), found)
+    assert not slice_of(restored, replace(live(source), members=frozenset({"prod-shop-2"})), found)
+    assert slice_of(restored, live(source), found)
     results = [each for each in found.results if each.kind == "source"]
     assert len(results) > 1
     assert all(each.held for each in results)
 
 
 def test_each_session_is_proved_and_nothing_is_read_with_another_clusters_instance(
-    copy: Cluster, source: Cluster, monkeypatch: pytest.MonkeyPatch
+    restored: Cluster, source: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The address leads to another cluster once the first session has been proved."""
     asked = iter([MEMBER])
     monkeypatch.setattr("utils.postgres.verification.source.member_of", lambda _: next(asked, "another-1"))
     found = Found()
-    assert not slice_of(copy, live(source), found)
+    assert not slice_of(restored, live(source), found)
     assert found.strangers == ["another-1"]
     asked = iter([MEMBER])
-    assert slice_of(copy, live(source), found)
+    assert slice_of(restored, live(source), found)
     compared_databases = {each.scope for each in found.results if each.kind == "source" and each.held is not None}
     assert compared_databases == {"prod-shop"}
     assert all("'another-1'" in (each.error or "") for each in found.results if each.scope == "shop" and not each.held)
 
 
 def test_a_source_that_has_gone_since_is_not_entered_and_what_was_compared_is_dropped(
-    copy: Cluster, source: Cluster
+    restored: Cluster, source: Cluster
 ) -> None:
     found = Found()
-    assert slice_of(copy, live(source), found)
+    assert slice_of(restored, live(source), found)
     assert found.databases["shop"].source_tables
     source.postgres.stop()
-    assert slice_of(copy, replace(live(source), members=frozenset(), why_away="it has gone"), found)
+    assert slice_of(restored, replace(live(source), members=frozenset(), why_away="it has gone"), found)
     assert only_reason([each for each in found.results if each.kind == "source"]) == "it has gone"
     assert not found.databases["shop"].source_tables
 
@@ -341,12 +343,12 @@ TOO_MUCH = (
 
 @pytest.mark.parametrize("cases", one_and_the_rest([[*TOO_MUCH[:1]], [*TOO_MUCH[1:]]]), ids=["one", "the rest"])
 def test_a_login_that_may_do_more_than_read_reads_nothing(
-    copy: Cluster, source: Cluster, cases: list[tuple[str, str, str]]
+    restored: Cluster, source: Cluster, cases: list[tuple[str, str, str]]
 ) -> None:
     wrong = {}
     for statement, back, said in cases:
         source.superuser("shop", statement)
-        results = [each for each in compared(copy, live(source)) if each.scope != "postgres"]
+        results = [each for each in compared(restored, live(source)) if each.scope != "postgres"]
         source.superuser("shop", back)
         why = [each.error or "" for each in results if not each.held]
         advice = "Put a login into its secret that may do nothing but read"
@@ -354,21 +356,21 @@ def test_a_login_that_may_do_more_than_read_reads_nothing(
             wrong[statement] = results
     assert not wrong, wrong
     # Each was taken back, so none has spoken for the next.
-    assert all(each.held for each in compared(copy, live(source)))
+    assert all(each.held for each in compared(restored, live(source)))
 
 
 @pytest.mark.full
 def test_the_login_of_the_page_is_fit_also_beside_an_extension_that_lets_everybody_write(
-    copy: Cluster, source: Cluster
+    restored: Cluster, source: Cluster
 ) -> None:
     if source.version < 14:
         pytest.skip("pg_read_all_data came with 14")
     source.as_master("postgres", f"create role plain login password '{LOGIN.password}' connection limit 4")
     source.as_master("postgres", "grant pg_read_all_data to plain")
-    for cluster in (copy, source):
+    for cluster in (restored, source):
         cluster.superuser("shop", "create table app.log (id int)", "grant delete on app.log to public")
         cluster.superuser("shop", "alter extension plpgsql add table app.log")
-    results = compared(copy, live(source, OwnLogin("plain", LOGIN.password)))
+    results = compared(restored, live(source, OwnLogin("plain", LOGIN.password)))
     assert all(each.held for each in results)
     assert of_shop(results, "rows as in the source").actual == "3 tables compared, 1 not"
 
@@ -385,42 +387,42 @@ def test_no_session_there_can_write_and_each_has_little_memory_and_patience(sour
 
 
 def test_a_table_that_the_login_may_not_read_counts_as_not_run_and_the_others_are_compared(
-    copy: Cluster, source: Cluster
+    restored: Cluster, source: Cluster
 ) -> None:
     source.superuser("shop", f"revoke select on app.customers from {LOGIN.name}")
-    results = compared(copy, live(source))
+    results = compared(restored, live(source))
     assert "its login may not read app.customers. GRANT it SELECT there" in only_reason(results)
     (held,) = [each for each in results if each.name == "rows as in the source" and each.held and each.scope == "shop"]
     assert held.actual == "2 tables compared, 2 not"
 
 
 @pytest.mark.full
-def test_a_name_that_is_no_text_leaves_the_rest_compared(copy: Cluster, source: Cluster) -> None:
-    for cluster in (copy, source):
+def test_a_name_that_is_no_text_leaves_the_rest_compared(restored: Cluster, source: Cluster) -> None:
+    for cluster in (restored, source):
         cluster.as_master("postgres", "create database bytes encoding 'SQL_ASCII' template template0")
     with closing(source.postgres.connect("bytes")) as inside, inside.cursor() as cursor:
         inside.set_client_encoding("SQL_ASCII")
         cursor.execute(b'create table "\xff" (id int)')
         inside.commit()
-    results = compared(copy, live(source))
+    results = compared(restored, live(source))
     unknown = {each.scope: each.error for each in results if each.held is None}
     assert unknown == {"bytes": "PostgreSQL refused it: CharacterNotInRepertoire (SQLSTATE 22021)"}
     assert of_shop(results, "rows as in the source").held
 
 
 @pytest.mark.full
-def test_a_table_that_others_have_locked_is_not_waited_for(copy: Cluster, source: Cluster) -> None:
+def test_a_table_that_others_have_locked_is_not_waited_for(restored: Cluster, source: Cluster) -> None:
     holder = source.postgres.connect("shop")
     holder.autocommit = False
     with holder.cursor() as cursor:
         cursor.execute("lock app.orders in access exclusive mode")
-    results = compared(copy, live(source), POLICY.replace("    newest_rows:\n      app.orders.at: 2\n", ""))
+    results = compared(restored, live(source), POLICY.replace("    newest_rows:\n      app.orders.at: 2\n", ""))
     holder.close()
     unknown = [each for each in results if each.held is None and each.name == "rows as in the source"]
     assert [(each.scope, each.error) for each in unknown] == [("shop.app.orders", HELD)]
 
 
-def test_code_of_the_source_that_hangs_is_ended_with_its_session(copy: Cluster, source: Cluster) -> None:
+def test_code_of_the_source_that_hangs_is_ended_with_its_session(restored: Cluster, source: Cluster) -> None:
     """PostgreSQL evaluates an index's expression while it plans, as whoever reads the table."""
     hanging = "loop begin perform pg_sleep(100); exception when query_canceled then null; end; end loop;"
     create = "create or replace function app.slow(x int) returns int language plpgsql immutable as"
@@ -430,7 +432,7 @@ def test_code_of_the_source_that_hangs_is_ended_with_its_session(copy: Cluster, 
         "create index slow on app.customers ((app.slow(1) + id))",
         f"{create} $$begin {hanging} end$$",
     )
-    results = compared(copy, live(source), POLICY.replace("check_seconds: 10", "check_seconds: 2"))
+    results = compared(restored, live(source), POLICY.replace("check_seconds: 10", "check_seconds: 2"))
     unknown = [each for each in results if each.held is None]
     assert [(each.scope, each.error) for each in unknown] == [("shop.app.customers", "it was cut off after 2 seconds")]
     left = f"select count(*) from pg_stat_activity where usename = '{LOGIN.name}'"

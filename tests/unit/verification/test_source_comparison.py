@@ -111,8 +111,8 @@ def test_columns_that_the_masking_has_given_other_values_are_known() -> None:
         (AT, AT + dt.timedelta(hours=26, minutes=1), 26, False, "26 h 1 min behind"),
         (AT, AT - dt.timedelta(hours=1), 1, True, "0 h 0 min behind"),
         (AT, None, 1, True, "the source has no row"),
-        (None, AT, 1, False, "the source has rows, and the copy has none"),
-        (None, AT, None, True, "the source has rows, and the copy has none"),
+        (None, AT, 1, False, "the source has rows, and the restored cluster has none"),
+        (None, AT, None, True, "the source has rows, and the restored cluster has none"),
     ],
 )
 def test_the_true_age_is_said_and_a_finding_beyond_its_bound(

@@ -7,7 +7,7 @@ from psycopg2 import sql
 from utils.postgres.masking.sessions import Place
 
 # Tables with work; the partitions of those whose rows move; what is to be masked in each. What has no rows of its own,
-# or none any more, and what is analyzed in place of it.
+# or no longer has any, and what is analyzed in place of it.
 AT_WORK = sql.SQL("""
     WITH RECURSIVE own AS (
         SELECT FROM {policy} WHERE own_sql <> '[]'

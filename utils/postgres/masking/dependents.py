@@ -334,7 +334,7 @@ def statistics_owners(opened: Session, place: Place) -> set[str]:
 
 
 def _drop_publications(opened: Session) -> list[str]:
-    """Drop them: what they publish has no subscriber in a copy, and refuses UPDATEs of tables without an identity."""
+    """Drop all publications: they have no subscribers here, and refuse UPDATEs of tables without an identity."""
     found = opened.rows(sql.SQL("SELECT pubname, pg_get_userbyid(pubowner) FROM pg_publication ORDER BY pubname"))
     with borrowed_owners(opened, {owner for _, owner in found}):
         for name, _ in found:

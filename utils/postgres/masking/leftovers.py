@@ -23,7 +23,7 @@ from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
 from utils.postgres.slice_clock import SliceClock
 
 # Whether a column that was added with a default, and is masked or emptied, has it in the catalogue for rows that were
-# there before. Only a table that is written anew loses it (PostgreSQL's source, RelationClearMissing).
+# there before. Only a table that is rewritten loses it (PostgreSQL's source, RelationClearMissing).
 _HAS_MISSING = sql.SQL("""
     EXISTS (SELECT FROM pg_attribute a
              WHERE a.attrelid = {table} AND a.atthasmissing AND NOT a.attisdropped

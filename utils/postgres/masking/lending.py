@@ -25,7 +25,7 @@ from utils.postgres.masking.sessions import Place
 from utils.postgres.session import Session
 from utils.postgres.slice_clock import SliceClock
 
-# Each lock takes a place in a table of the server's, so a transaction takes so many tables and no more.
+# Each lock takes a place in a table of the server's, so a transaction takes at most so many tables.
 BATCH = 100
 
 _TO_LEND = sql.SQL("""

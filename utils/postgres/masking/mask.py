@@ -108,10 +108,10 @@ def mask_slice(
     """Mask until everything is done or no time is left: call it again until the progress says `done`.
 
     `salt`: letters and digits, the same in every slice. `time_left`: the seconds until this slice must have ended.
-    When all is done, a further call does nothing and says so again, until `remove_masking_state` was called.
+    When all is done, a further call does nothing and reports the same again, until `remove_masking_state` was called.
 
-    Raises MaskingGateFailed where the copy is not masked as the policy asks, StepFailed for what a person has to act
-    on, which is found before the first row is changed wherever that is possible, and TemporaryFailure.
+    Raises MaskingGateFailed where the databases are not masked as the policy requires, StepFailed for what a person has
+    to act on, which is found before the first row is changed wherever that is possible, and TemporaryFailure.
     """
     clock = SliceClock(time_left, MARGIN_SECONDS)
     databases, findings = databases_to_mask(cluster)

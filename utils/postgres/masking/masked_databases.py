@@ -1,6 +1,6 @@
 """The databases of the cluster, all of which have to be masked: what cannot be entered fails the masking.
 
-Setting up users skips an odd database and reports it. Here that would leave production's data in the copy.
+Setting up users skips an odd database and reports it. Here that would leave production's data unmasked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from utils.postgres.catalog import RAW_DATABASE_NAME, decoded
 from utils.postgres.databases import INVALID, DatabaseCluster, owner_of
 from utils.postgres.session import EVENT_TRIGGERS, EVENT_TRIGGERS_SINCE, Session
 
-# AWS's own, which no master user enters; and the one that PostgreSQL never lets anybody into unless it is told to.
+# AWS's own, which no master user enters; and the one that PostgreSQL lets nobody into until somebody changes that.
 _AWS_DATABASE, _PRISTINE = "rdsadmin", "template0"
 # The master user's at work, another one's that lends tables meanwhile, and the masking role's. A limit holds for all
 # but superusers (PostgreSQL's documentation, CREATE DATABASE, "CONNECTION LIMIT").

@@ -59,7 +59,7 @@ _LINES = sql.SQL("""
     UNION ALL
     SELECT 'extensions', concat_ws(' ', quote_ident(extname), extversion) FROM pg_extension
 """)
-# Lines are sorted by their hashes, which no collation changes, and hashed as they are stored, in whatever encoding.
+# Lines are sorted by their hashes, which no collation changes, and hashed as they are stored, in any encoding.
 _HASHED = sql.SQL("""
     WITH members AS MATERIALIZED (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'),
     schemas AS MATERIALIZED (

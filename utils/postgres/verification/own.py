@@ -24,7 +24,7 @@ from utils.verification.policy import NewestRow, OwnCheck
 
 _CURSOR = sql.Identifier("aurora_restore_check")
 _OPEN = sql.SQL("DECLARE found refcursor := 'aurora_restore_check'; BEGIN OPEN found FOR EXECUTE {}; END")
-# Of rows that should not be there, so many are looked for and no more.
+# Of rows that should not be there, at most so many are looked for.
 MAX_ROWS = 1_000_000
 MAX_NUMBER = 60
 NO_ROW = "no row"

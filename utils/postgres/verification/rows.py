@@ -31,8 +31,8 @@ _TABLES = sql.SQL("""
                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
      ORDER BY n.nspname, c.relname
 """)
-# It waits for whoever holds a table's lock, and a prepared transaction that came with the data may hold it for ever.
-# Without it, what the statistics say of the size has to do.
+# It waits for the transaction that holds a table's lock, and a prepared one that came with the data may hold it for
+# ever. Where it does not answer, the size is what the statistics say.
 SIZE = sql.SQL("pg_relation_size(c.oid)")
 LAST_SIZE = sql.SQL("nullif(c.relpages, 0) * current_setting('block_size')::bigint")
 _SECURED = "row security would hide rows from the role that counts"

@@ -1,4 +1,4 @@
-"""The source cluster itself, with which a copy is compared: logged in to as a role that may only read there.
+"""The source cluster itself, with which the restored one is compared: entered as a role that may only read there.
 
 It is production, and others work in it. So a login that may do more than read is refused; each session is unable to
 write, has little memory, waits five seconds for a lock that others hold, and ends with its check.
@@ -46,7 +46,8 @@ from utils.verification.source import (
     source_result,
 )
 
-# What a session there begins with. The master user's settings for the copy would be refused, or of no use.
+# What a session there begins with. The master user's settings in the restored cluster would be refused there, or of no
+# use.
 OPTIONS = {
     "default_transaction_read_only": "on",
     "statement_timeout": "60000",
@@ -117,7 +118,7 @@ class LiveSource(Struct, frozen=True, kw_only=True):
     """The source cluster as RDS described it, and how its login is read, which raises StepFailed where it cannot be.
 
     `members` are its instances, or `why_away` says why RDS no longer has it under its name. `masking` is the policy by
-    which the copy was masked.
+    which the restored databases were masked.
     """
 
     identifier: str
@@ -220,7 +221,7 @@ class SourceReader(Reader, frozen=True, kw_only=True):
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
-        """Yield a transaction as a reader of the copy does, with the source. Raises CutShort, or StrangerMet."""
+        """Yield a transaction in the source, within a check's time. Raises CutShort, or StrangerMet."""
         if self.shut:
             # Where it has gone, each of many checks would wait for it.
             raise CutShort(_AWAY)
@@ -236,34 +237,36 @@ class SourceReader(Reader, frozen=True, kw_only=True):
 
 
 class SourceDatabase:
-    """A database of the copy, and the same one of its source."""
+    """A database of the restored cluster, and the same one of its source."""
 
     def __init__(
         self,
         source: EnteredSource,
-        copy: Reader,
+        restored: Reader,
         checks: DatabaseChecks,
         policy: VerificationPolicy,
         rules: SourceRules,
         found: DatabaseFound,
     ) -> None:
-        self._copy, self._checks, self._policy, self._rules, self._found = copy, checks, policy, rules, found
+        self._restored, self._checks, self._policy, self._rules, self._found = restored, checks, policy, rules, found
         self._now = source.live.now
-        self._masking = rules_for(source.live.masking, copy.database)[0] if source.live.masking is not None else None
+        self._masking = (
+            rules_for(source.live.masking, restored.database)[0] if source.live.masking is not None else None
+        )
         self._reader = SourceReader(
             source=source,
             cluster=source.cluster,
             server=source.cluster.server,
             login=source.login,
-            database=copy.database,
-            limit_seconds=copy.limit_seconds,
-            encoding=copy.encoding,
+            database=restored.database,
+            limit_seconds=restored.limit_seconds,
+            encoding=restored.encoding,
             attempts=ATTEMPTS,
         )
 
     def not_run(self, why: str) -> CheckResult:
         """Return that this database is not compared."""
-        return _not_run(self._copy.database, why)
+        return _not_run(self._restored.database, why)
 
     def why_unfit(self) -> str | None:
         """Return why nothing is read by this login; None where it may do nothing but read. Raises CutShort."""
@@ -277,7 +280,7 @@ class SourceDatabase:
     def schema(self) -> Iterator[CheckResult]:
         """Yield how the schemas differ. Definitions are the catalogue's, and nothing of them is called."""
         with self._answering(SCHEMA) as results:
-            with self._copy.reading() as opened:
+            with self._restored.reading() as opened:
                 here = _columns(opened)
             with self._reader.reading() as opened:
                 there, fingerprint = _columns(opened), schema_fingerprint(opened)
@@ -285,12 +288,12 @@ class SourceDatabase:
         yield from results
 
     def newest(self, number: int, wanted: NewestRow) -> Iterator[CheckResult]:
-        """Yield how far the copy's newest row is behind, unless the masking has changed the column."""
+        """Yield how far the restored newest row is behind the source's, unless the masking has changed the column."""
         column = wanted.column.name or ("", "", "")
         if changes(self._masking, column):
             return
         there, moment = newest_row(self._reader, wanted, self._now)
-        scope = ".".join((self._copy.database, *column[:2]))
+        scope = ".".join((self._restored.database, *column[:2]))
         if there.held is None or (moment is None and there.actual != NO_ROW):
             error = there.error or f"the source has {there.actual}"
             yield source_result(scope, column[2], "how far behind the source", "unknown", held=None, error=error)
@@ -309,7 +312,7 @@ class SourceDatabase:
             yield from rows_compared(self._found, self._masking, self._rules)
 
     def _tables(self, results: list[CheckResult]) -> list[Table]:
-        """Return the source's tables that are to be counted: every part of those that were counted in the copy."""
+        """Return the source's tables to count: every part of those that were counted in the restored database."""
         wanted = comparable(self._found, self._masking)
         tables = tables_here(self._reader, self._checks.count, self._policy.count_below_mb * MIB)
         here = [each for each in tables if f"{each.parent_schema}.{each.parent}" in wanted]
@@ -329,7 +332,7 @@ class SourceDatabase:
             results.append(self._unknown(name, str(error)))
 
     def _unknown(self, name: str, error: str) -> CheckResult:
-        return source_result(self._copy.database, name, "as in the source", "unknown", held=None, error=error)
+        return source_result(self._restored.database, name, "as in the source", "unknown", held=None, error=error)
 
 
 def _columns(opened: Session) -> Columns:

@@ -76,8 +76,8 @@ def verify_slice(
 ) -> bool:
     """Check until everything is done or no time is left, and return whether it is done. `found` is added to.
 
-    `source` is what the copy is compared with where the policy says so. Raises TemporaryFailure where the server admits
-    nobody. What was found before that is not lost: the slice ends.
+    `source` is the cluster with which the restored one is compared, where the policy says so. Raises TemporaryFailure
+    where the server admits nobody. What was found before that is not lost: the slice ends.
     """
     before = _size(found)
     try:
@@ -379,7 +379,7 @@ def _unknown_databases(policy: VerificationPolicy, entered: list[str]) -> Iterat
 def _source(
     source: LiveSource, policy: VerificationPolicy, found: Found, names: list[str], clock: SliceClock
 ) -> EnteredSource | None:
-    """Return the source once it was entered, and say once which databases it has and the copy has not."""
+    """Return the source once it was entered, and report once which databases only one of the clusters has."""
     clock.remaining()
     entered = enter_source(source, found)
     if entered is not None and policy.source is not None and _DATABASES not in found.done:
@@ -419,5 +419,5 @@ def _remove(cluster: DatabaseCluster, entered: list[str], role: str) -> None:
         for database in entered:
             dismiss_own_role(maintenance, database, role)
         if maintenance.why_not(sql.SQL("DROP ROLE {}").format(sql.Identifier(role))) is not None:
-            # An odd database keeps what it was granted there. Nobody logs in by it any more.
+            # An odd database keeps what it was granted there. Nobody logs in by it from here on.
             maintenance.run(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(role)))

@@ -18,7 +18,7 @@ from utils.errors import StepFailed, TemporaryFailure
 from utils.postgres.databases import DatabaseCluster
 from utils.postgres.session import Session
 
-# A process's number may be another's by now, so the role is asked as well.
+# A process's number may be another's now, so the role is compared as well.
 _END = sql.SQL(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %(role)s AND (pid = %(pid)s OR %(pid)s = 0)"
 )
@@ -53,7 +53,7 @@ class Watchdog:
             with contextlib.suppress(TemporaryFailure, StepFailed), self._cluster.maintenance() as maintenance:
                 end_sessions(maintenance, self._role, self._pid)
         finally:
-            # Also where nobody could end it: whoever waits for its answer waits no longer.
+            # Also where nobody could end it: what waits for its answer waits no longer.
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
