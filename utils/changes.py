@@ -21,7 +21,7 @@ _answers: list[dict[Hashable, Any]] = []
 
 
 def before_call(model: Any, **_: Any) -> None:
-    """Have it proved that the call may be made, if it changes something, and forget what was answered before."""
+    """Prove that the call may be made, if it changes something, and forget what was answered before."""
     if model.service_model.service_name in _NOTHING_CHANGED_IN or model.name.startswith(_LOOKING):
         return
     for answers in _answers:

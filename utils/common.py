@@ -47,7 +47,7 @@ class OperationTask(Protocol):
 
     @property
     def run(self) -> StepRun:
-        """The operation that the step belongs to."""
+        """Return the operation that the step belongs to."""
         ...
 
 

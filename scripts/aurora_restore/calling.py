@@ -47,7 +47,7 @@ class Called:
     as_json: bool
 
     def confirm(self, clusters: Sequence[str], does: str, *, yes: bool, instead: str | None = None) -> None:
-        """Have the person type the name of each cluster that is at stake. Raise CommandError where nobody does.
+        """Require that the name of each cluster at stake is typed. Raise CommandError where nobody does.
 
         `instead` is the command to write where there is no terminal; else it is the same with `--yes`.
         """

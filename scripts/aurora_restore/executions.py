@@ -35,23 +35,23 @@ class Execution(Struct, frozen=True, kw_only=True):
 
     @property
     def is_running(self) -> bool:
-        """Whether its steps may still run."""
+        """Return whether the execution's steps may still run."""
         return self.status in ("RUNNING", "PENDING_REDRIVE")
 
     @property
     def was_refused(self) -> bool:
-        """Whether the request was refused, so that nothing was touched."""
+        """Return whether the request was refused, so that nothing was touched."""
         return self.error in REFUSALS
 
     @property
     def reasons(self) -> list[str]:
-        """Why it failed, line by line, without the stack trace of a function."""
+        """Return why the execution failed, line by line, without the stack trace of a function."""
         text = message_of(self.cause) if self.cause else ""
         return [one_line(line) for line in text.splitlines() if line.strip()]
 
     @property
     def request(self) -> dict[str, Any]:
-        """The input, empty where it is not an object."""
+        """Return the input, empty where it is not an object."""
         found = json.loads(self.given or "{}")
         return found if isinstance(found, dict) else {}
 

@@ -61,7 +61,7 @@ def _chosen(found: list[Expiring], named: str | None) -> Expiring:
 
 
 def _confirm(called: Called, chosen: Expiring, confirm: str | None, record: Record) -> None:
-    """Have the cluster's name typed, or compare it with `--confirm`, letter by letter."""
+    """Require the cluster's name, typed or in `--confirm`, and compare it letter by letter."""
     name = chosen.cluster_identifier
     if confirm is not None:
         if confirm != name:

@@ -39,7 +39,7 @@ class KeptPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """The digest of what the plan said."""
+        """Return the digest of what the plan said."""
         return digest_of(self.lines)
 
 

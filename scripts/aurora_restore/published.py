@@ -58,7 +58,7 @@ class PlannedCopy(Struct, frozen=True, kw_only=True):
 
     @property
     def identifier(self) -> str:
-        """The name of the copy that is restored."""
+        """Return the name of the copy that is restored."""
         return next((name_in(each.snapshot_arn) for each in self.steps if each.name == "copy"), "")
 
 
@@ -162,18 +162,18 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def destroys(self) -> list[str]:
-        """The clusters that exist and lose their data or their name by it."""
+        """Return the clusters that exist, and lose their data or their name by the operation."""
         deleted = [self.source_deletion.cluster_identifier] if self.source_deletion else []
         return [*deleted, *([self.target_cluster_id] if self.replaces else [])]
 
     @property
     def data_taken_at(self) -> dt.datetime | None:
-        """The moment that the data are of. A rollback has no snapshot of its own: the plan's is the undone one's."""
+        """Return the moment that the data are of. A rollback has no snapshot: its plan's is the undone operation's."""
         return None if self.rolls_back else self.snapshot.created_at
 
     @property
     def kind(self) -> Kind:
-        """What kind of operation it is."""
+        """Return what kind of operation it is."""
         if self.dry_run:
             return "plan"
         if self.rolls_back:
@@ -193,7 +193,7 @@ class Sealed(Struct, frozen=True, kw_only=True):
 
     @property
     def short(self) -> str:
-        """The link as messages name it, such as #42 3f9a1c77."""
+        """Return the link as messages name it, such as #42 3f9a1c77."""
         return f"#{self.sequence} {self.sha256[:8]}"
 
 
@@ -261,12 +261,12 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def plan(self) -> Plan:
-        """The plan, empty where the operation was refused before it had one."""
+        """Return the plan, empty where the operation was refused before it had one."""
         return msgspec.convert(self.raw_plan, Plan)
 
     @property
     def checks(self) -> Checks | None:
-        """How the checks of the data ended, also of a cluster that was deleted again; None where there were none."""
+        """Return how the checks of the data ended, also of a deleted cluster; None where there were none."""
         found = self.verification or self.removed.get("verification") or {}
         return msgspec.convert(found, Checks, strict=False) if "held" in found else None
 
@@ -308,7 +308,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def is_in_danger_if_stopped(self) -> bool:
-        """Whether the deletion of the source has begun, or an exchange of names that has not ended."""
+        """Return whether the source's deletion has begun, or an exchange of names that has not ended."""
         return self.source_deletion_at is not None or self.is_swapping
 
 
@@ -330,7 +330,7 @@ class Expiring(Struct, frozen=True, kw_only=True):
 
     @property
     def final_snapshot(self) -> str | None:
-        """The snapshot that is taken before the cluster goes; None where none is."""
+        """Return the snapshot that is taken before the cluster is deleted; None where none is."""
         deletion = self.replaced.deletion if self.replaced else None
         return deletion.final_snapshot_identifier if deletion else None
 
@@ -344,7 +344,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
     @property
     def at(self) -> str:
-        """When it happened: the key has a suffix that makes it unique."""
+        """Return when the event happened: the key has a suffix that makes it unique."""
         return self.timestamp.partition("#")[0]
 
 

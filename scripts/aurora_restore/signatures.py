@@ -27,13 +27,13 @@ class PublicKey:
 
     @property
     def fingerprint(self) -> str:
-        """The hash by which a link names its key, and a person pins it."""
+        """Return the hash by which a link names its key, and a person pins it."""
         der = self._key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return hashlib.sha256(der).hexdigest()
 
     @property
     def pem(self) -> bytes:
-        """The key as it lies beside the evidence."""
+        """Return the key as it lies beside the evidence."""
         return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def has_signed(self, message: bytes, signature: bytes) -> bool:

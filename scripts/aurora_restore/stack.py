@@ -38,17 +38,17 @@ class Stack:
 
     @property
     def state_machine_arn(self) -> str:
-        """The ARN of the state machine that carries operations out."""
+        """Return the ARN of the state machine that carries operations out."""
         return self.outputs["StateMachineArn"]
 
     @property
     def region(self) -> str:
-        """The region of the stack."""
+        """Return the region of the stack."""
         return place_of(self.state_machine_arn)[0]
 
     @property
     def account(self) -> str:
-        """The account of the stack."""
+        """Return the account of the stack."""
         return place_of(self.state_machine_arn)[1]
 
     def output(self, name: str, needed_for: str) -> str:
@@ -60,7 +60,7 @@ class Stack:
 
     @property
     def where(self) -> str:
-        """The line that says what a command works with."""
+        """Return the line that says what a command works with."""
         return f"Account {self.account}, {self.region}, stack {self.name}"
 
     def execution_arn(self, name: str) -> str:

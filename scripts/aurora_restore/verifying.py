@@ -61,7 +61,7 @@ class Sealed(Struct, frozen=True, kw_only=True):
 
     @property
     def sha256(self) -> str:
-        """The hash that the next link and the head name."""
+        """Return the hash that the next link and the head name."""
         return hashlib.sha256(self.written).hexdigest()
 
 

@@ -58,7 +58,7 @@ class Client:
 
     @property
     def acknowledged(self) -> list[Written]:
-        """The rows whose COMMIT was answered."""
+        """Return the rows whose COMMIT was answered."""
         return [row for row in self.rows if row.acknowledged_at is not None]
 
     def wait_for_a_row(self, seconds: float) -> None:

@@ -92,7 +92,7 @@ class Drill:
         return follow(self._aws, begun["executionArn"], self._console, verbose=self._verbose)
 
     def _lose_rows(self) -> None:
-        """Have production lose rows, and take a snapshot of what is left."""
+        """Delete rows of production's, and take a snapshot of what is left."""
         with self._aws.aurora.cluster(SOURCE).postgres.connect("orders") as session, session.cursor() as cursor:
             cursor.execute(_LOSE_ROWS)
         self._rds.create_db_cluster_snapshot(

@@ -33,12 +33,12 @@ class Followed:
 
     @property
     def virtual_seconds(self) -> float:
-        """The duration by the embedded AWS's clock."""
+        """Return the duration by the embedded AWS's clock."""
         return (self.stopped_at - self.started_at).total_seconds()
 
     @property
     def state_transitions(self) -> int:
-        """The transitions that AWS bills: every state entered, and every retry."""
+        """Return the transitions that AWS bills: every state entered, and every retry."""
         entered: int = sum(event["type"].endswith("StateEntered") for event in self.history)
         tasks: int = sum(event["type"] == "TaskStateEntered" for event in self.history)
         attempts: int = sum(event["type"] in ("LambdaFunctionScheduled", "TaskScheduled") for event in self.history)

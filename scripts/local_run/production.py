@@ -98,12 +98,12 @@ class Production:
 
     @property
     def snapshot(self) -> str:
-        """The identifier of the snapshot that is taken of it."""
+        """Return the identifier of the snapshot that is taken of it."""
         return f"{self.cluster}-nightly"
 
     @property
     def passwords(self) -> list[str]:
-        """Every password that opens production."""
+        """Return every password that opens production."""
         return [self.master_password, self.app_password, self.reporting_password]
 
 

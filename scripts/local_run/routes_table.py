@@ -22,17 +22,17 @@ class Case(Struct, frozen=True, kw_only=True):
 
     @property
     def in_another_account(self) -> bool:
-        """Whether the source is in another account than the stack."""
+        """Return whether the source is in another account than the stack."""
         return "another account" in self.place
 
     @property
     def in_another_region(self) -> bool:
-        """Whether the source is in another region than the stack."""
+        """Return whether the source is in another region than the stack."""
         return "region" in self.place
 
     @property
     def is_shared_by_hand(self) -> bool:
-        """Whether people share the snapshot, since the other account grants no role."""
+        """Return whether people share the snapshot, since the other account grants no role."""
         return "no role" in self.place
 
 

@@ -30,11 +30,11 @@ class Stage:
 
     @property
     def state_machine_arn(self) -> str:
-        """The ARN of the stack's state machine."""
+        """Return the ARN of the stack's state machine."""
         return self.stack.outputs["StateMachineArn"]
 
     def shut_its_door(self) -> None:
-        """Have the stack's door admit functions alone, as on AWS: else every cluster is reached by everybody."""
+        """Let the stack's door admit functions alone, as on AWS: else everybody reaches every cluster."""
         self.aws.aurora.doors.add(self.stack.outputs["DoorSecurityGroupId"])
 
     def environment(self) -> dict[str, str]:

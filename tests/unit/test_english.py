@@ -57,10 +57,12 @@ AVOIDED = {
     r"\bmind that\b": "note that",
     r"\b\w+n't\b|\bcannot be asked\b": "the two words in full",
 }
-# A public function's docstring begins with a verb. These beginnings are those of a fragment.
+# The docstring of a function, a method or a property begins with a verb. These beginnings are those of a fragment.
 _NO_VERB = re.compile(
-    r"(?!(?:Apply|Bring|Feed|Need|Reply|Supply)\b)(?:A|An|All|Also|Another|Any|As|At|Beside|Both|By|Every\w*|For|From|How|If|In|Its?|Nobody|None|No|Nothing|Of|On|"
-    r"One|Only|Other|Our|Own|Perhaps|Somebody|That|The|Their|Them|There|These|They|This|Those|To|True|UTC|Under|Until|"
+    r"(?![A-Z][a-z]+\b)|"  # a name in code, an abbreviation
+    r"(?!(?:Apply|Bring|Feed|Need|Reply|Supply)\b)(?:A|After|All|Also|An|Another|Any|As|At|Before|Beside|Both|But|By|"
+    r"Each|Every\w*|For|From|Here|How|If|In|Its?|No|Nobody|None|Not|Nothing|Of|On|Once|One|Only|Other|Our|Own|Perhaps|"
+    r"Some\w*|That|The|Their|Them|Then|There|These|They|This|Those|To|True|Two|Under|Until|"
     r"What\w*|When|Where|Whether|Which|Who\w*|Whose|Why|With\w*|You\w*|"
     r"Done|Given|Known|Made|Seen|Taken|\w+ly|\w+ed|\w+ing)\b"
 )
@@ -77,11 +79,9 @@ def covered(*roots: str) -> list[Path]:
 
 
 def docstring_faults(tree: ast.Module) -> Iterator[str]:
-    """Yield the public functions whose docstring begins with no verb; of a property D401 wants none either."""
+    """Yield the functions, methods and properties whose docstring begins with no verb, private ones included."""
     for node in ast.walk(tree):
-        if not isinstance(node, Definition) or node.name.startswith("_"):
-            continue
-        if any("property" in ast.unparse(each) for each in node.decorator_list):
+        if not isinstance(node, Definition):
             continue
         said = ast.get_docstring(node)
         if said and _NO_VERB.match(said):
@@ -180,6 +180,9 @@ def test_no_folder_is_exempt_from_ruffs_docstring_rules() -> None:
         'def take():\n    """The lock, or who holds it."""',
         'def take():\n    """Whether it is taken."""',
         'def take():\n    """Taken from a dead run."""',
+        'def _take():\n    """Whether it is taken."""',
+        'class Lock:\n    def __init__(self):\n        """`holder` has it."""',
+        'class Lock:\n    @property\n    def holder(self):\n        """The execution that has it."""',
         'raise StepFailed("A difference is told.")',
         'raise StepFailed(f"{name} can\'t be resumed.")',
         'yield f"Fix it and ask again for {name}"',
@@ -194,8 +197,7 @@ def test_the_checks_of_this_file_find_what_they_are_for(code: str) -> None:
     "code",
     [
         'def take():\n    """Take the lock, or report who holds it."""',
-        'def _take():\n    """Whether it is taken."""',
-        '@property\ndef taken():\n    """Whether it is taken."""',
+        'class Lock:\n    """A lock."""\n\n    @property\n    def holder(self):\n        """Return who has it."""',
         'STATE = "told"\nwants_it = value["by-now"]',
         'cursor.execute("SELECT 1 FROM told_apart")',
     ],

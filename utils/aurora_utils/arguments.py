@@ -123,7 +123,7 @@ def _insights(plan: ClusterPlan) -> dict[str, Any]:
 
 
 def _monitoring_role(plan: ClusterPlan) -> dict[str, str]:
-    """RDS takes an interval only with a role, and a role only with an interval (CreateDBInstance, API reference)."""
+    """Return the role where there is an interval: RDS takes neither alone (CreateDBInstance, API reference)."""
     role = plan.monitoring_role_arn
     return {"MonitoringRoleArn": role} if role and plan.monitoring_interval_seconds else {}
 

@@ -353,7 +353,10 @@ def read_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
 
 
 def _encryption(raw: DBClusterSnapshotTypeDef) -> Encryption:
-    """StorageEncrypted alone misleads: clusters under an AWS-owned key (the default since 2026) report it as false."""
+    """Return how a snapshot is encrypted.
+
+    StorageEncrypted alone misleads: clusters under an AWS-owned key (the default since 2026) report it as false.
+    """
     kind = raw.get("StorageEncryptionType")
     if kind in ("none", "sse-rds", "sse-kms"):
         return kind

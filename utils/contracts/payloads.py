@@ -69,7 +69,7 @@ class SnapshotCheckTask(Struct, frozen=True, kw_only=True):
 
     @property
     def operation(self) -> str:
-        """The execution's name: the operation is not known yet."""
+        """Return the execution's name: the operation is not known yet."""
         return self.execution.execution_name
 
 
@@ -231,7 +231,7 @@ class LookAtSourceTask(Struct, frozen=True, kw_only=True):
 
     @property
     def operation(self) -> str:
-        """The operation, for the logs."""
+        """Return the operation, for the logs."""
         return self.run.operation_id
 
 

@@ -116,12 +116,12 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def target_identifier(self) -> str:
-        """The name that it is going to have: until it has replaced another cluster, that one has it."""
+        """Return the name that the cluster is going to have. A cluster that it replaces has the name until then."""
         return self.live_identifier or self.identifier
 
     @property
     def has_unlike_instances(self) -> bool:
-        """Whether it matters which instance is the writer."""
+        """Return whether it matters which instance is the writer."""
         return len({(each.db_instance_class, each.promotion_tier) for each in self.instances}) > 1
 
 
@@ -217,7 +217,7 @@ class ComparedSource(Struct, frozen=True, kw_only=True):
 
     @property
     def identifier(self) -> str:
-        """The cluster's name."""
+        """Return the cluster's name."""
         return Arn.parse(self.cluster_arn).name
 
 

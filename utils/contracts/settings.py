@@ -75,7 +75,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 
     @property
     def parameter_of_the_stack(self) -> str:
-        """The template's parameter that gives its value to all requests."""
+        """Return the name of the template's parameter that sets it for all requests."""
         return "".join(word.capitalize() for word in self.name.split("_"))
 
     def sent_in(self, call: Call) -> Sent | None:

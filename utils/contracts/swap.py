@@ -54,12 +54,12 @@ class ObservedCluster(Struct, frozen=True, kw_only=True):
 
     @property
     def is_seen(self) -> bool:
-        """Whether RDS has described it."""
+        """Return whether RDS has described the cluster at this look."""
         return self.presence == "seen"
 
     @property
     def is_fenced(self) -> bool:
-        """Whether nobody can write to it: no way in, and nobody left inside."""
+        """Return whether nobody can write to the cluster: there is no way in, and nobody is left inside."""
         return self.door == "shut" and not self.sessions_left and not self.data_api
 
 

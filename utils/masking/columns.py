@@ -72,7 +72,7 @@ class Relation(Struct, frozen=True, kw_only=True):
 
     @property
     def is_partition(self) -> bool:
-        """Whether it is a part of a partitioned table."""
+        """Return whether the relation is a part of a partitioned table."""
         return self.root != self.oid
 
 

@@ -49,7 +49,7 @@ class Remains(Struct, frozen=True, kw_only=True):
 
     @property
     def is_usable(self) -> bool:
-        """Whether the restored cluster and all its instances can be used."""
+        """Return whether the restored cluster and all its instances can be used."""
         return (
             self.cluster is not None
             and self.cluster.is_available

@@ -41,7 +41,7 @@ class OperationEnd:
         record: OperationRecord | None,
         named: OperationRecord | None = None,
     ) -> None:
-        """`named` is another execution's operation, which the request named and which was not resumed."""
+        """Prepare the end. `named`: another execution's operation, which the request named and did not resume."""
         self.record = record
         self.asked_before = as_asked(named) if named is not None and named.plan else {}
         self.error = task.error or ExecutionError(error="Unknown", cause="The state machine passed no error.")
@@ -55,7 +55,7 @@ class OperationEnd:
 
     @property
     def is_reported(self) -> bool:
-        """Whether this end has been reported to people.
+        """Return whether this end has been reported to people.
 
         The end of an execution that was redriven is reported again: its steps have made it `running` once more. One
         that continues, in a later attempt or resumed by another execution, had been reported before that; a duplicate
@@ -72,7 +72,7 @@ class OperationEnd:
 
     @property
     def corrects(self) -> str | None:
-        """When it was reported, too early, that what has succeeded had failed; None where it was not.
+        """Return when this success was reported, too early, as a failure; None where it was not.
 
         It was stopped in its last state: EventBridge may report that before the state itself does.
         """
@@ -82,12 +82,12 @@ class OperationEnd:
 
     @property
     def is_duplicate(self) -> bool:
-        """Whether the execution was a schedule's second one for a moment, and did nothing."""
+        """Return whether this was the second execution of a schedule for the same moment, which did nothing."""
         return self.task.outcome == "failed" and self.error.error == DuplicateRefused.__name__
 
     @property
     def is_to_be_finished(self) -> bool:
-        """Whether another execution has to finish the swap, or the drill, which this one has left.
+        """Return whether another execution has to finish the swap or the drill that this one has left.
 
         One whose own states have reported its end has tried to finish the swap, or to delete the drill's cluster, and
         failed: a person is needed then. Where the end was reported before, it was decided then.
@@ -102,7 +102,7 @@ class OperationEnd:
 
     @property
     def _leaves_drill(self) -> bool:
-        """Whether this execution was to carry out a drill.
+        """Return whether this execution was to carry out a drill.
 
         One that only had to end the drill of another one has none to leave: else executions would start each other for
         ever, against a person who stops them.
@@ -113,7 +113,7 @@ class OperationEnd:
         return record.drill_ended_by.get("execution_id") in (None, record.execution_id)
 
     def have_it_finished(self) -> None:
-        """Have another execution finish what this one has left, where that is due. Twice has the effect of once."""
+        """Start another execution to finish what this one has left, where that is due. Twice has the effect of once."""
         if self.record is not None and self.is_to_be_finished:
             start_finishing(self.record.operation_id, self.task.execution)
 
@@ -161,7 +161,7 @@ class OperationEnd:
 
     @property
     def _leaves_nothing(self) -> bool:
-        """Whether the operation's cluster may be gone, because it failed or was a drill."""
+        """Return whether the operation's cluster may be gone, because it failed or was a drill."""
         return self.task.outcome == "failed" or (self.record is not None and self.record.is_drill)
 
     def next_lines(self, left: Remains) -> Iterable[str]:

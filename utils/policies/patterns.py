@@ -29,7 +29,7 @@ class Pattern(Struct, frozen=True):
 
     @property
     def exact(self) -> bool:
-        """Whether it means one name only."""
+        """Return whether the pattern means one name only."""
         return self.name is not None
 
 

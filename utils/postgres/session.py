@@ -105,17 +105,17 @@ class Session:
 
     @property
     def version(self) -> int:
-        """The server's version as PostgreSQL counts it: 170005 is 17.5."""
+        """Return the server's version as PostgreSQL counts it: 170005 is 17.5."""
         return self.connection.server_version
 
     @property
     def user(self) -> str:
-        """The role that is logged in."""
+        """Return the role that is logged in."""
         return str(self.connection.info.user)
 
     @property
     def silenced(self) -> str:
-        """The values of `evtenabled` whose event triggers do not run in this session, although they are enabled."""
+        """Return the values of `evtenabled` with which event triggers are enabled and do not run in this session."""
         ((off, role),) = self.rows(
             sql.SQL("SELECT current_setting(%s, true), current_setting(%s)"), (EVENT_TRIGGERS, REPLICATION_ROLE)
         )

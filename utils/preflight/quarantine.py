@@ -72,7 +72,7 @@ def preloaded(values: Mapping[str, str | None]) -> list[str]:
 
 
 def _making_another(cluster: ClusterPlan, values: Mapping[str, str | None], region: str) -> str:
-    """RDS copies no default group."""
+    """Return the commands that create another parameter group. A default group is not copied: RDS refuses that."""
     own, family = cluster.db_cluster_parameter_group_name, family_of(cluster.engine_version)
     if own.startswith("default."):
         name = f"quarantine-{family}"

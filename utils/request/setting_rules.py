@@ -38,31 +38,31 @@ class Settings(Protocol):
 
     @property
     def serverless_v2_min_capacity(self) -> float | None:
-        """The least capacity, in ACUs."""
+        """Return the least capacity, in ACUs."""
 
     @property
     def serverless_v2_max_capacity(self) -> float | None:
-        """The greatest capacity, in ACUs."""
+        """Return the greatest capacity, in ACUs."""
 
     @property
     def serverless_v2_seconds_until_auto_pause(self) -> int | None:
-        """After how many idle seconds an instance pauses."""
+        """Return after how many idle seconds an instance pauses."""
 
     @property
     def database_insights_mode(self) -> str | None:
-        """The mode of Database Insights: standard or advanced."""
+        """Return the mode of Database Insights: standard or advanced."""
 
     @property
     def performance_insights_retention_days(self) -> int | None:
-        """For how many days Performance Insights keeps its data; 0 switches it off."""
+        """Return for how many days Performance Insights keeps its data; 0 switches it off."""
 
     @property
     def preferred_backup_window(self) -> str | None:
-        """The daily backup window, in UTC."""
+        """Return the daily backup window, in UTC."""
 
     @property
     def preferred_maintenance_window(self) -> str | None:
-        """The weekly maintenance window, in UTC."""
+        """Return the weekly maintenance window, in UTC."""
 
 
 def setting_problems(request: RestoreRequest) -> Iterator[str]:

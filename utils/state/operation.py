@@ -201,7 +201,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
 
     @property
     def planned_copy(self) -> SnapshotCopy | None:
-        """The snapshot's way as it is planned, and the copy at its end; None where it is restored from where it is."""
+        """Return the planned route, with the copy at its end; None where the snapshot is restored from where it is."""
         planned = self.plan.get("copy")
         return msgspec.convert(planned, SnapshotCopy) if planned else None
 
@@ -212,12 +212,12 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
 
     @property
     def planned_instances(self) -> list[str]:
-        """The members of the cluster that the operation makes, as its plan names them."""
+        """Return the members of the cluster that the operation creates, as its plan names them."""
         return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
 
     @property
     def removed_here(self) -> dict[str, Any]:
-        """What is known of a cluster that this execution has deleted or seen gone; empty where an earlier one has."""
+        """Return what is known of a cluster that this execution deleted or saw gone; empty where an earlier one did."""
         last = self.removed.get("gone_at") or self.removed.get("began_at")
         return self.removed if self.seen(last) is not None else {}
 
@@ -421,7 +421,7 @@ class OperationState:
         self._write(facts, ATTEMPT_AT_WORK, self._attempt)
 
     def note(self, **facts: Any) -> None:
-        """Have facts recorded with the next write of this call, which at its end is made for them if there was none."""
+        """Keep facts for the next write of this call. If there is none until its end, they are written then."""
         self._noted |= facts
 
     @property

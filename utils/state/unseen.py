@@ -26,7 +26,7 @@ def is_gone(record: OperationRecord, what: str, now: dt.datetime) -> bool:
 def note_looks(
     state: OperationState, record: OperationRecord, *, missed: Collection[str] = (), shown: Collection[str] = ()
 ) -> None:
-    """Have recorded with the step's next write what this look has missed, and forget what it has shown.
+    """Note for the step's next write what this look has missed, and forget what it has shown.
 
     Where nothing was missed lately there is nothing to write. One step may call it once.
     """

@@ -119,7 +119,7 @@ def refuse_renamed(plan: ClusterPlan, cluster: Cluster, region: str) -> None:
 
 
 def note_unseen(due: Due, state: OperationState, record: OperationRecord) -> None:
-    """Have recorded what this look has missed, and that it has shown what an earlier one had missed."""
+    """Note what this look has missed, and that it has shown what an earlier one had missed."""
     shown = [each for each in record.unseen if each not in due.unseen] if due.cluster is not None else []
     note_looks(state, record, missed=due.unseen, shown=shown)
 

@@ -107,7 +107,7 @@ def a_free_copy(step: RouteStep) -> str:
 
 
 def note_unseen(due: CopyDue, state: OperationState, record: OperationRecord) -> None:
-    """Have recorded that this look has missed a copy, or has shown what an earlier one had missed."""
+    """Note that this look has missed a copy, or has shown what an earlier one had missed."""
     missed = [due.unseen] if due.unseen is not None else []
     note_looks(state, record, missed=missed, shown=[] if missed else list(record.unseen))
 

@@ -50,7 +50,7 @@ def reset_master_password(
 def hand_over_master_password(
     plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
 ) -> None:
-    """Have RDS keep the master login, with the settings that a restore does not accept.
+    """Let RDS manage the master password, and send the settings that a restore does not accept.
 
     Which secret the cluster shows now is recorded first: it is its source's, and never taken for its own.
     """

@@ -114,7 +114,7 @@ def _goes_on(due: Due, before: RestoreProgress) -> bool:
 
 
 def note_seen(look: RestoreProgress | None, state: OperationState, record: OperationRecord) -> None:
-    """Have recorded, with the next write, how long phases took that the look before this step has seen end."""
+    """Note for the next write how long phases took that the look before this step has seen end."""
     if look is not None and (durations := record.took | look.took) != record.took:
         state.note(took=durations, announced=look.announced, expected_end=look.expected_end)
 

@@ -91,38 +91,38 @@ class Parts:
 
     @property
     def winner(self) -> ObservedCluster:
-        """The cluster that is to have the live name."""
+        """Return the cluster that is to have the live name."""
         return self.observed.of(self.winning)
 
     @property
     def loser(self) -> ObservedCluster:
-        """The cluster that is not to have it."""
+        """Return the cluster that is not to have the live name."""
         return self.observed.of(self.losing)
 
     @property
     def can_turn_back(self) -> bool:
-        """Whether nothing is lost with new, and old is there."""
+        """Return whether the swap can still turn back: nobody was let into new, and old is there."""
         return self.recorded.end == "forward" and self.recorded.committed_at is None and not self.is_gone("old")
 
     @property
     def loser_has_name(self) -> bool:
-        """Whether the loser keeps the winner from the live name."""
+        """Return whether the loser has the live name, so that the winner cannot take it."""
         return self.loser.is_seen and self.loser.identifier == self.recorded.live_name
 
     @property
     def loser_may_still_write(self) -> bool:
-        """Whether the loser exists and is not fenced."""
+        """Return whether the loser exists and is not fenced."""
         return self.loser.is_seen and not self.loser.is_fenced
 
     @property
     def stranger_has_live_name(self) -> bool:
-        """Whether a cluster that is neither of the two has the live name."""
+        """Return whether a cluster that is neither of the two has the live name."""
         holder = self.observed.holders.get(self.recorded.live_name)
         return holder not in (None, self.recorded.old.resource_id, self.recorded.new.resource_id)
 
     @property
     def time_is_up(self) -> bool:
-        """Whether it takes too long until the winner is in service."""
+        """Return whether the winner has not come into service for too long."""
         winner, recorded = self.winner, self.recorded
         in_service = winner.is_seen and winner.identifier == recorded.live_name and winner.door == "open"
         moments = (

@@ -100,7 +100,10 @@ class SwapStep:
         aurora: Aurora,
         prove_at_work: Callable[[], None],
     ) -> None:
-        """`prove_at_work` comes before each write: it raises where the execution no longer has the operation."""
+        """Begin the swap, or continue it.
+
+        `prove_at_work` is called before each write: it raises where the execution no longer has the operation.
+        """
         self._task, self._state, self._aurora, self._prove_at_work = task, state, aurora, prove_at_work
         self._record = record
         self._door = environment.text("DOOR_SECURITY_GROUP_ID")

@@ -33,7 +33,7 @@ class TableRows(Struct, frozen=True, array_like=True):
 
     @property
     def whole(self) -> str:
-        """The table whose part it is, itself where it is no partition."""
+        """Return the table that this one is a part of; its own name where it is no partition."""
         return f"{self.parent_schema}.{self.parent}"
 
 

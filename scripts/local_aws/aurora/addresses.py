@@ -17,7 +17,7 @@ NOWHERE = frozenset({"renaming", "stopping", "stopped", "starting"})
 
 
 def publish(cluster: Cluster) -> None:
-    """Have the endpoints of the cluster and its members lead where its state says."""
+    """Let the endpoints of the cluster and its members lead where its state says."""
     gateway = cluster.region.world.servers.gateway
     writer = cluster.writer
     if writer and writer.is_up and cluster.status not in NOWHERE and not _is_hidden(cluster):
@@ -54,7 +54,7 @@ def _behind_name(cluster: Cluster) -> Instance | None:
 
 
 def withdraw(instance: Instance) -> None:
-    """Have no endpoint of an instance that is gone."""
+    """Remove the endpoint of an instance that was deleted."""
     instance.is_up = False
     instance.region.world.servers.gateway.leave(instance.place)
 
@@ -97,7 +97,7 @@ def serve(instance: Instance) -> None:
 
 
 def certify(cluster: Cluster) -> None:
-    """Have the certificate that the members have together. Takes real time."""
+    """Issue the certificate that the members have together. This takes real time."""
     members = [each for each in cluster.members if each.certified]
     names = {each.certified for each in members}
     shared = [name for name in names if name and len(names) == 1]

@@ -188,7 +188,7 @@ def stop_activity_stream(region: AuroraBackend, parameters: rules.Parameters) ->
 
 
 def _switch_stream(region: AuroraBackend, parameters: rules.Parameters, status: str) -> dict[str, Any]:
-    """Have a stream at once, or none: in its maintenance window alone is not modelled."""
+    """Start a stream at once, or end it: a change in the maintenance window alone is not modelled."""
     if not parameters.get("ApplyImmediately"):
         rules.refuse_combination("Without ApplyImmediately an activity stream is not modelled by the local Aurora.")
     region.cluster(parameters["ResourceArn"]).attributes["ActivityStreamStatus"] = status

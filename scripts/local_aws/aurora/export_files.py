@@ -38,7 +38,7 @@ class Table:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names by which ExportOnly selects it: its own, its schema's and its database's."""
+        """Return the names by which ExportOnly selects it: its own, its schema's and its database's."""
         schema = f"{self.database}.{self.schema}"
         return frozenset({self.database, schema, f"{schema}.{self.name}"})
 

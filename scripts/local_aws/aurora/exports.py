@@ -38,7 +38,7 @@ class ExportTask(Resource):
     reaches_percent = 100
 
     def end(self, status: str, **attributes: Any) -> None:
-        """Have the task end with a status, and give its volume up."""
+        """End the task with a status, and free its volume."""
         self.rest(status)
         self.region.world.tasks.start(self.volume.discard, name=f"discard the volume of {self.identifier}")
         self.attributes |= {"TaskEndTime": self.region.world.clock.now(), **attributes}
@@ -161,7 +161,7 @@ def _check_role(region: AuroraBackend, arn: str, bucket: str, key: str) -> None:
 
 
 def _begin(task: ExportTask) -> None:
-    """Have the task be starting, in progress, complete; what was extracted reaches the bucket at the very end."""
+    """Let the task be starting, in progress, complete; what was extracted reaches the bucket at the very end."""
     world = task.region.world
     seconds = world.durations.export_snapshot
     fault = world.faults.lifecycle("export-snapshot", task.identifier)

@@ -96,7 +96,7 @@ def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Param
 
 
 def _begin(instance: Instance) -> None:
-    """Have the instance be creating, available, configuring something for a while, and available for good."""
+    """Let the instance be creating, available, configuring something for a while, and available for good."""
     world, cluster = instance.region.world, instance.cluster
     durations = world.durations
 

@@ -64,7 +64,7 @@ def begin_to_manage(cluster: Cluster, key_id: str | None) -> str:
 
 
 def managed_password_applied(cluster: Cluster) -> None:
-    """Have the secret become active once PostgreSQL has its password and there is an instance to log in to.
+    """Let the secret become active once PostgreSQL has its password and there is an instance to log in to.
 
     Without a member it stays `creating`: CloudFormation's handler does not wait for it then (BaseHandlerStd of
     AWS::RDS::DBCluster, isMasterUserSecretStabilized).

@@ -143,7 +143,7 @@ def _occupy(member: Instance, status: str) -> None:
 
 
 def rest(resource: Cluster | Instance) -> None:
-    """Have a change be over, and begin to reset the cluster's password if that waited for it."""
+    """End a change, and begin to reset the cluster's password if that waited for it."""
     resource.rest()
     reset_pending_password(resource if isinstance(resource, Cluster) else resource.cluster)
 

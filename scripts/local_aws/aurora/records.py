@@ -29,7 +29,7 @@ class Resource:
     kind: ClassVar[str]
 
     def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
-        """`attributes` are members of the resource's shape in the API, and are described as they are."""
+        """Keep the resource. `attributes` are members of its shape in the API, and are described as they are."""
         self.region = region
         self.identifier = identifier
         self.attributes = attributes
@@ -45,7 +45,7 @@ class Resource:
     def enter(
         self, status: str, seconds: float, then: Callable[[], object], work: Callable[[], object] | None = None
     ) -> None:
-        """Have `status` for so long, and until `work` is done, which starts now. If that fails, end as `failed`."""
+        """Keep `status` for so long, and until `work` is done, which starts now. If that fails, end as `failed`."""
         world = self.region.world
         self.rest(status)
         self.since = world.clock.time()
@@ -77,7 +77,7 @@ class Resource:
             schedule(then)
 
     def rest(self, status: str = "available") -> None:
-        """Have `status` until somebody changes it."""
+        """Keep `status` until somebody changes it."""
         self.status = status
         self._plan = object()
         if self._timer:
@@ -85,7 +85,7 @@ class Resource:
 
     @property
     def elapsed(self) -> float:
-        """The part of the current status that is over, from 0 to 1."""
+        """Return the part of the current status that is over, from 0 to 1."""
         if self.due <= self.since:
             return 1
         return min(1, (self.region.world.clock.time() - self.since) / (self.due - self.since))
@@ -111,7 +111,7 @@ class Snapshot(Resource):
 
     @property
     def kms_key_id(self) -> str | None:
-        """The key's ARN. Permissions are checked against it."""
+        """Return the key's ARN. Permissions are checked against it."""
         return self.attributes.get("KmsKeyId")
 
     def discard(self) -> None:
@@ -194,26 +194,26 @@ class Cluster(Resource):
     is_restorable = True
 
     def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
-        """`pending` are modifications that wait for the maintenance window, which never comes by itself."""
+        """Keep the cluster. Modifications in `pending` wait for its maintenance window, which never comes by itself."""
         super().__init__(region, identifier, attributes, tags)
         self.pending: dict[str, Any] = {}
         # Its description before its status last changed; None as long as it did not exist.
         self.previously: dict[str, Any] | None = None
 
     def rest(self, status: str = "available") -> None:
-        """Have `status` until somebody changes it, and remember what was before."""
+        """Keep `status` until somebody changes it, and remember what was before."""
         if status != self.status:
             self.previously = self.describe() if hasattr(self, "place") else None
         super().rest(status)
 
     @property
     def data_api_answers(self) -> bool:
-        """Whether the Data API is usable: after a rename not until it has been switched off and on."""
+        """Return whether the Data API is usable: after a rename not until it has been switched off and on."""
         return bool(self.attributes["HttpEndpointEnabled"]) and not self.data_api_is_stale
 
     @property
     def members(self) -> list[Instance]:
-        """Its instances, the oldest first."""
+        """Return the cluster's instances, the oldest first."""
         return [each for each in list(self.region.instances.values()) if each.cluster is self]
 
     def refuse(self, why: str) -> NoReturn:

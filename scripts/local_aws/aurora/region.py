@@ -54,7 +54,7 @@ class AuroraBackend(BaseBackend):
 
     @property
     def global_clusters(self) -> dict[str, GlobalCluster]:
-        """The account's global databases, the same ones in every region."""
+        """Return the account's global databases, the same ones in every region."""
         return self.world.global_clusters.setdefault(self.account_id, {})
 
     def arn(self, kind: str, identifier: str) -> str:

@@ -49,7 +49,7 @@ def check_rename(cluster: Cluster, name: str) -> None:
 
 
 def begin_rename(cluster: Cluster, name: str, then: Callable[[], None]) -> None:
-    """Have the cluster be `renaming`, and then have its new name, unless a fault leaves it the old one."""
+    """Let the cluster be `renaming`, and then give it its new name, unless a fault leaves it the old one."""
     world = cluster.region.world
     fault = world.faults.lifecycle("rename-cluster", cluster.identifier)
 

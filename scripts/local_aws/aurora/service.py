@@ -88,7 +88,7 @@ class Aurora(World):
     def keep_busy(
         self, name: str, status: str, seconds: float, region: str = "us-east-1", account: str | None = None
     ) -> None:
-        """Have a cluster or an instance be at work on something that RDS has begun by itself, for so long.
+        """Give a cluster or an instance work that RDS has begun by itself, for so long.
 
         As `backing-up` in its backup window, or `maintenance`, `modifying` and `upgrading` in its maintenance window
         (Aurora User Guide, "Viewing DB cluster status" and "Viewing DB instance status").
@@ -137,7 +137,7 @@ class Aurora(World):
             original.attributes["ReadReplicaIdentifiers"] = replicas
 
     def offer_maintenance(self, resource: Resource, action: str, **dates: Any) -> None:
-        """Have AWS plan something for a cluster or an instance, with dates of the API's PendingMaintenanceAction."""
+        """Let AWS plan something for a cluster or an instance, with dates of the API's PendingMaintenanceAction."""
         with self.lock:
             region = resource.region
             planned = self.dependents[region.account_id, region.region_name].maintenance

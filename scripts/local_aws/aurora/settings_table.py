@@ -25,7 +25,7 @@ class Kept(NamedTuple):
 
     @property
     def member(self) -> str:
-        """The name that a description has for it."""
+        """Return the name that a description has for it."""
         return self.described or self.parameter
 
 

@@ -66,7 +66,7 @@ class Deployment:
 
 @contextlib.contextmanager
 def named(logical_id: str, resource_type: str) -> Iterator[None]:
-    """Have everything that goes wrong with a resource become a TemplateError that names it."""
+    """Turn everything that goes wrong with a resource into a TemplateError that names it."""
     where = f"{logical_id} ({resource_type})"
     try:
         yield

@@ -37,17 +37,17 @@ class Arn:
 
     @property
     def place(self) -> tuple[str, str]:
-        """The region and the account."""
+        """Return the region and the account."""
         return self.region, self.account_id
 
     @property
     def kind(self) -> str:
-        """The resource's kind, where a colon ends it; else all of the resource."""
+        """Return the resource's kind, where a colon ends it; else all of the resource."""
         return self.resource.partition(":")[0]
 
     @property
     def name(self) -> str:
-        """What follows the kind, with the colons that are in it: an automated snapshot's name has one."""
+        """Return what follows the kind, with the colons that are in it: an automated snapshot's name has one."""
         return self.resource.partition(":")[2]
 
     def __str__(self) -> str:

@@ -55,7 +55,10 @@ class Clock:
     """Virtual time as epoch seconds. Safe to use from every thread."""
 
     def __init__(self, real_time: bool, quiet_seconds: float = 0.015) -> None:
-        """`quiet_seconds` of real time without any activity precede a jump: threads hand work to each other unseen."""
+        """Start the clock.
+
+        `quiet_seconds` of real time without any activity precede a jump: threads hand work to each other unseen.
+        """
         self.real_time = real_time
         self.skipped_seconds = 0.0
         self._quiet_seconds = quiet_seconds

@@ -50,7 +50,7 @@ class Events:
         self._deliveries = Deliveries(clock)
 
     def install(self) -> None:
-        """Have rules that moto creates deliver through us from now on."""
+        """Let rules that moto creates deliver through us from now on."""
         DeliveringRule.events = self
         moto_events.Rule = DeliveringRule  # type: ignore[misc]
 

@@ -81,7 +81,7 @@ class Schedules:
         self._deliveries = Deliveries(clock)
 
     def install(self) -> None:
-        """Have schedules that moto keeps fire through us from now on."""
+        """Let schedules that moto keeps fire through us from now on."""
         FiringSchedule.schedules = self
         moto_scheduler.Schedule = FiringSchedule  # type: ignore[misc,assignment]
         moto_scheduler.ScheduleGroup = FiringGroup  # type: ignore[misc]

@@ -67,7 +67,7 @@ class Trail:
         self._tokens: dict[str, tuple[str, int]] = {}
 
     def install(self) -> None:
-        """Have moto's CloudTrail answer LookupEvents from here from now on."""
+        """Let moto's CloudTrail answer LookupEvents from here from now on."""
 
         def lookup_events(response: CloudTrailResponse) -> ActionResult:
             asked = json.loads(response.body or "{}")

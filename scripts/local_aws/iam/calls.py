@@ -27,7 +27,7 @@ class Call:
 
     @property
     def tables(self) -> list[str]:
-        """The DynamoDB tables that the call names."""
+        """Return the DynamoDB tables that the call names."""
         if name := self.parameters.get("TableName"):
             return [str(name).rpartition("/")[2]]
         written = [part["TableName"] for item in self.parameters.get("TransactItems") or [] for part in item.values()]
@@ -35,7 +35,7 @@ class Call:
 
     @property
     def partition(self) -> str:
-        """The partition of the call's region."""
+        """Return the partition of the call's region."""
         return get_partition(self.region)
 
     def arn(self, rest: str, service: str | None = None) -> str:

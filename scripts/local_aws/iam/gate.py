@@ -67,7 +67,7 @@ class Permissions:
         self._moto_s3_check = ActionAuthenticatorMixin._authenticate_and_authorize_s3_action
 
     def install(self) -> None:
-        """Have every request that reaches a moto backend pass here first from now on."""
+        """Let every request that reaches a moto backend pass here first from now on."""
         # Service models do not list the codes that every service shares; moto warns of each.
         warnings.filterwarnings("ignore", message=r"Exception\(NotAuthorized\).* does not match an error shape")
 

@@ -154,12 +154,12 @@ class Verdict:
 
     @property
     def allowed(self) -> bool:
-        """Whether a statement allows the request and none denies it."""
+        """Return whether a statement allows the request and none denies it."""
         return self.statement is not None and self.statement.allows
 
     @property
     def explicitly_denied(self) -> bool:
-        """Whether a statement denies the request."""
+        """Return whether a statement denies the request."""
         return self.statement is not None and not self.statement.allows
 
 

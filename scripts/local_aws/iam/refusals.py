@@ -50,17 +50,17 @@ class Principal:
 
     @property
     def account(self) -> str:
-        """The account that the role or the operator belongs to."""
+        """Return the account that the role or the operator belongs to."""
         return Arn.parse(self.role_arn).account_id
 
     @property
     def itself(self) -> frozenset[str]:
-        """The ARNs by which a policy can name the role, or one session of it."""
+        """Return the ARNs by which a policy can name the role, or one session of it."""
         return frozenset({self.role_arn, self.session_arn})
 
     @property
     def its_account(self) -> frozenset[str]:
-        """The account's names, by which a key or trust policy delegates to the account's identity policies."""
+        """Return the account's names, by which a key or trust policy delegates to the account's identity policies."""
         return frozenset({self.account, f"arn:{Arn.parse(self.role_arn).partition}:iam::{self.account}:root"})
 
 

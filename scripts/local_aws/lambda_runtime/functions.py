@@ -307,7 +307,7 @@ class Functions:
         self._asynchronous: list[threading.Thread] = []
 
     def install(self) -> None:
-        """Have every function that moto creates from now on run in processes of ours."""
+        """Let every function that moto creates from now on run in processes of ours."""
         ProcessFunction.functions = self
         moto_lambda.LambdaFunction = ProcessFunction  # type: ignore[misc]
         moto_lambda.lambda_backends.backend = FunctionsBackend

@@ -54,7 +54,7 @@ class PostgresBinaries:
 
     @property
     def process_options(self) -> dict[str, Any]:
-        """Options of subprocess: a small environment, and a session of its own, as Ctrl-C is not for the postmaster."""
+        """Return options of subprocess: a small environment, and a session of its own, which Ctrl-C does not reach."""
         return {
             "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
             "cwd": "/",

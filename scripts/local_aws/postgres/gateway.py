@@ -56,11 +56,11 @@ class Gateway:
         self._thread.start()
 
     def listen(self, place: Place, admit: Admission) -> None:
-        """Have an endpoint. Nothing changes for one that is there already."""
+        """Add an endpoint. Nothing changes for one that is there already."""
         self._run(self._listen(place, admit))
 
     def leave(self, place: Place) -> None:
-        """Have an endpoint no longer. The sessions that began there continue."""
+        """Remove an endpoint. The sessions that began there continue."""
         self._run(self._leave(place))
 
     def cut(self, member: Place) -> None:

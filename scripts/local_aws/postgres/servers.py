@@ -84,7 +84,7 @@ class Postgres:
 
     @property
     def is_running(self) -> bool:
-        """Whether the server has been started."""
+        """Return whether the server has been started."""
         return self._process is not None
 
     def create(self, master_username: str, master_password: str, database: str | None) -> None:
@@ -210,7 +210,7 @@ class Postgres:
                 process.wait()
 
     def interrupt(self) -> None:
-        """Have the server stop at once, and do not wait: so that many do it side by side."""
+        """Interrupt the server at once, and do not wait: so many of them stop side by side."""
         with self._lock:
             if self._process:
                 self._process.send_signal(signal.SIGQUIT)

@@ -75,7 +75,7 @@ class StateMachines:
         self._clients: dict[tuple[str, str, str], Any] = {}
 
     def install(self) -> None:
-        """Have moto's Step Functions backends be ours from now on."""
+        """Replace moto's Step Functions backends by ours from now on."""
         StateMachinesBackend.machines = self
         stepfunctions_backends.backend = StateMachinesBackend
 

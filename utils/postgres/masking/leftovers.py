@@ -101,7 +101,7 @@ class _View(NamedTuple):
 
 
 def analyze_tables(place: Place, clock: SliceClock) -> None:
-    """VACUUM the tables that were masked, and ANALYZE all of them, so also what own SQL has changed."""
+    """Run VACUUM on the tables that were masked, and ANALYZE on all of them, so also on what own SQL has changed."""
     with place.as_master() as opened:
         found = opened.rows(
             _TABLES.format(
@@ -125,7 +125,7 @@ def analyze_tables(place: Place, clock: SliceClock) -> None:
 
 
 def _analyze(place: Place, clock: SliceClock, table: _Table) -> None:
-    """VACUUM the table if it was at work, and ANALYZE it.
+    """Run VACUUM on the table if it was at work, and ANALYZE it.
 
     Of more pages than statistics need, ANALYZE reads some (PostgreSQL's source, acquire_sample_rows), and replaces
     nothing where it finds no row in these. So a table that seems to have none then is rewritten without empty pages.
@@ -237,7 +237,7 @@ def _vacuum_once(place: Place, clock: SliceClock, rel: int, name: sql.Identifier
 
 
 def _vacuum(place: Place, clock: SliceClock, rel: int, statement: sql.Composable, unless: sql.Composable) -> None:
-    """VACUUM a table, or wait until that of an earlier slice has ended."""
+    """Run VACUUM on a table, or wait until that of an earlier slice has ended."""
 
     def work() -> None:
         with place.autocommitting(as_master=False) as opened:

@@ -53,7 +53,7 @@ class Rows(NamedTuple):
 
     @property
     def values(self) -> sql.Identifier:
-        """The temporary table."""
+        """Return the name of the temporary table."""
         return sql.Identifier("pg_temp", f"aurora_restore_values_{self.number}")
 
 

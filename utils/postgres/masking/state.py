@@ -271,7 +271,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> sql.Identifier:
-        """The table's name in a statement."""
+        """Return the table's name as a statement writes it."""
         return sql.Identifier(self.schema, self.table)
 
 

@@ -91,12 +91,12 @@ class Reader(Struct, frozen=True, kw_only=True):
 
     @property
     def quick(self) -> Reader:
-        """The same with less time: for many small questions at once, which are asked one by one where that fails."""
+        """Return a reader with less time, for many small questions at once. Each is asked alone where that fails."""
         return replace(self, limit_seconds=min(self.limit_seconds, QUICK_SECONDS))
 
     @property
     def limit_ms(self) -> int:
-        """The time that a check may take."""
+        """Return the time that a check may take."""
         return self.limit_seconds * 1000
 
     @contextlib.contextmanager
