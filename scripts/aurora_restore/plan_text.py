@@ -82,7 +82,7 @@ def _renamed(plan: Plan) -> Iterator[tuple[str, str, str]]:
         yield "RENAME", f"the present {plan.target_cluster_id}", f"to {old_name}; its sessions end"
         yield "RENAME", cluster.identifier, f"to {plan.target_cluster_id}"
     if plan.drill:
-        yield "DELETE", f"cluster {cluster.identifier}", "which this operation made; nobody is let in before"
+        yield "DELETE", f"cluster {cluster.identifier}", "which this operation created; nobody is let in before"
         return
     yield "OPEN", "the door", f"to {', '.join(cluster.vpc_security_group_ids)}"
     if plan.replaces:

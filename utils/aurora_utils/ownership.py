@@ -77,7 +77,7 @@ def prove_own_cluster(cluster: Cluster, record: Recorded) -> None:
         raise StepFailed(
             f"Cluster {cluster.identifier} ({cluster.resource_id}) is not the one that operation "
             f"{record.operation_id} made ({record.cluster_resource_id or 'none recorded'}). It was left alone. "
-            "Find out who made it, then start again with another target_cluster_id."
+            "Find out who created it, then start again with another target_cluster_id."
         )
 
 

@@ -21,7 +21,8 @@ def drilled_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
         yield "Masked", f"by policy {plan.masking.policy}, version {plan.masking.version_id}, at {known['masked_at']}"
     yield "Door", f"never opened: only the pipeline got into {plan.cluster.door_security_group_id}"
     yield "Gone", f"{known['resource_id']}, with its instances and its automated backups: deleted from"
-    seen = f"RDS reported none of that id at {known['gone_at']}" if "gone_at" in known else "its end was not recorded"
+    gone_at = known.get("gone_at")
+    seen = "its end was not recorded" if gone_at is None else f"RDS reported no cluster of that id at {gone_at}"
     yield "", f"{known['began_at']} on; {seen}"
 
 

@@ -60,12 +60,12 @@ def snapshot_lost(entry: ExpiringCluster, why: str, region: str) -> Message:
     """Return the message that a cluster of others has gone and its final snapshot is not there."""
     lines = [
         f"Cluster {entry.cluster_identifier} has expired and is gone, and there is NO usable final snapshot of it.",
-        "It was deleted with one, as asked. The pipeline can do nothing more, and does not report this again.",
+        "The request asked for one. The pipeline can do nothing more, and does not report this again.",
         "",
         *(one_line(line, MAX_SENTENCE) for line in why.splitlines()),
         "",
         *_facts(entry),
-        "Backups    its automated backups were kept, for as long as it had them kept. Look for them:",
+        "Backups    its automated backups stay until their retention ends. Look for them:",
         "  aws rds describe-db-cluster-automated-backups --db-cluster-resource-id "
         f"{entry.resource_id} --region {region}",
     ]
@@ -78,7 +78,7 @@ def _what_went(final_snapshot_arn: str | None) -> Iterator[str]:
         backups = "its automated backups, without a final snapshot. Recovery points of AWS Backup stay."
         yield f"with its instances and {backups}"
     else:
-        yield "with its instances, after a final snapshot. Its automated backups stay for as long as they were kept."
+        yield "with its instances, after a final snapshot. Its automated backups stay until their retention ends."
 
 
 def _snapshot_rows(final_snapshot_arn: str | None) -> Iterator[str]:
@@ -147,7 +147,7 @@ def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.da
     unprotected = f"  aws rds modify-db-cluster --db-cluster-identifier {name} {protection_off} {here}"
     if entry.replaced is not None and not entry.replaced.is_ours and entry.deletion_of_others is None:
         final = name_for("final", name, entry.operation_id)
-        yield "If it may go, its owner deletes it, with a final snapshot:"
+        yield "If it may be deleted, its owner does that, with a final snapshot:"
         if cluster.deletion_protection:
             yield unprotected
         for member in cluster.member_identifiers:
@@ -156,11 +156,11 @@ def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.da
             f"  aws rds delete-db-cluster --db-cluster-identifier {name} --final-db-snapshot-identifier {final} {here}"
         )
     elif why.startswith("has deletion protection"):
-        yield "If it may go, the person who has switched its deletion protection on switches it off. It is deleted by"
-        yield "a later look, after a warning where there was none:"
+        yield "If it may be deleted, the person who has switched its deletion protection on switches it off. A later"
+        yield "look deletes it, after a warning where there was none:"
         yield unprotected
     elif cluster.is_stopped:
-        yield "If it may go, start it. It is deleted by a later look, after a warning where there was none:"
+        yield "If it may be deleted, start it. A later look deletes it, after a warning where there was none:"
         yield f"  aws rds start-db-cluster --db-cluster-identifier {name} {here}"
     elif EXPIRY_TAG in why:
         moment = expiry_text(now + dt.timedelta(hours=entry.hours))
@@ -189,7 +189,7 @@ def _what_goes(entry: ExpiringCluster) -> str:
     """Return what a cluster's expiry removes beside its instances. A replaced one's secrets are another cluster's."""
     backups = "its automated backups"
     if entry.deletion_of_others is not None:
-        return f"while {backups} stay for as long as they are kept"
+        return f"while {backups} stay until their retention ends"
     return f"{backups} and the secrets of its target" if entry.replaced is None else f"and {backups}"
 
 

@@ -62,7 +62,7 @@ def where_both_are(target: str, now: TargetNow) -> Iterator[str]:
     elif now.holder.resource_id in of_operation:
         yield f"{target} leads to {of_operation[now.holder.resource_id]}: {_as_it_is(now.holder, now)}."
     else:
-        yield f"{target} is the name of a cluster of others now, which was left alone: {now.holder.resource_id}."
+        yield f"{target} is now the name of another cluster, which was left alone: {now.holder.resource_id}."
     for resource_id, cluster in ((now.replaced_id, now.replaced), (now.restored_id, now.restored)):
         if cluster is None:
             yield f"Cluster {resource_id}, {of_operation[resource_id]}, is gone."
@@ -78,7 +78,7 @@ def what_is_lost(end: str | None, now: TargetNow) -> Iterator[str]:
     elif end == "back" and now.replaced is not None:
         yield f"The swap was turned back: {now.because or 'one of its steps has failed, or its execution was stopped'}."
         if opened:
-            yield f"Clients may have written to {now.restored_id} from {opened} on: that is gone with it."
+            yield f"Clients may have written to {now.restored_id} from {opened} on: that data is gone with the cluster."
         else:
             yield f"Nobody but the pipeline was let into {now.restored_id}: nothing that clients have written is lost."
 
@@ -144,7 +144,7 @@ def fence_sentences(now: ReplacedNow | None) -> Iterator[str]:
     if now.in_doubt:
         yield (
             f"Sessions at work that were ended when the name was taken: {now.in_doubt}. Whether their last transaction "
-            f"was committed is to be seen in {now.identifier} alone."
+            f"was committed can be seen only in {now.identifier}."
         )
     if now.prepared_transactions:
         yield (

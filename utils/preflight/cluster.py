@@ -128,8 +128,8 @@ def _feature_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[st
         for name, value in (("serverless_v2_min_capacity", low), ("serverless_v2_max_capacity", high)):
             if not least <= value <= most:
                 yield (
-                    f"{name}: {value:g}{_whose(cluster, name)} cannot be had with {ENGINE} {cluster.engine_version}, "
-                    f"which takes {least:g} to {most:g} ACUs. Give a capacity within that."
+                    f"{name}: {value:g}{_whose(cluster, name)} is not available with {ENGINE} "
+                    f"{cluster.engine_version}, which takes {least:g} to {most:g} ACUs. Give a capacity within that."
                 )
     for log in cluster.enabled_cloudwatch_logs_exports:
         if version.log_types and log not in version.log_types:
@@ -140,8 +140,9 @@ def _feature_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[st
     certificate = cluster.ca_certificate_identifier
     if certificate and version.certificates and certificate not in version.certificates:
         yield (
-            f"ca_certificate_identifier: {certificate!r}{_whose(cluster, 'ca_certificate_identifier')} cannot be had "
-            f"with {ENGINE} {cluster.engine_version} in {around.region}. Give one of {', '.join(version.certificates)}."
+            f"ca_certificate_identifier: {certificate!r}{_whose(cluster, 'ca_certificate_identifier')} is not "
+            f"available with {ENGINE} {cluster.engine_version} in {around.region}. "
+            f"Give one of {', '.join(version.certificates)}."
         )
 
 
@@ -188,8 +189,8 @@ def _not_offered(cluster: ClusterPlan, wanted: str, region: str) -> str:
     if wanted not in {each.db_instance_class for each in cluster.instances}:
         name = "alternative_instance_classes"
     return (
-        f"{name}: {wanted!r}{_whose(cluster, name)} cannot be had with {ENGINE} {version} in {region}. Give one "
-        f"that can: aws rds describe-orderable-db-instance-options --engine {ENGINE} "
+        f"{name}: {wanted!r}{_whose(cluster, name)} is not available with {ENGINE} {version} in {region}. Give one "
+        f"that is: aws rds describe-orderable-db-instance-options --engine {ENGINE} "
         f"--engine-version {version} --region {region} --query 'OrderableDBInstanceOptions[].DBInstanceClass'"
     )
 
@@ -199,7 +200,7 @@ def _offer_problems(cluster: ClusterPlan, wanted: str, offer: InstanceOffer) -> 
     of_class = f"with {wanted} and {ENGINE} {cluster.engine_version}"
     if offer.storage_types and cluster.storage_type not in offer.storage_types:
         yield (
-            f"storage_type: {cluster.storage_type!r}{_whose(cluster, 'storage_type')} cannot be had {of_class}. "
+            f"storage_type: {cluster.storage_type!r}{_whose(cluster, 'storage_type')} is not available {of_class}. "
             f"Give one of {', '.join(offer.storage_types)}, or another class."
         )
     for instance in cluster.instances:
@@ -210,16 +211,16 @@ def _offer_problems(cluster: ClusterPlan, wanted: str, offer: InstanceOffer) -> 
                 f"Give zones among {', '.join(offer.zones)}."
             )
     if cluster.network_type == "DUAL" and offer.network_types and "DUAL" not in offer.network_types:
-        yield f"network_type: 'DUAL' cannot be had {of_class}. Give 'IPV4', or another class."
+        yield f"network_type: 'DUAL' is not available {of_class}. Give 'IPV4', or another class."
     if cluster.performance_insights_retention_days and offer.insights is False:
         yield (
-            f"performance_insights_retention_days: {cluster.performance_insights_retention_days} days cannot be had "
-            f"{of_class}. Give 0, or another class."
+            f"performance_insights_retention_days: {cluster.performance_insights_retention_days} days are not "
+            f"available {of_class}. Give 0, or another class."
         )
     if cluster.data_api and offer.data_api is False:
-        yield f"data_api: cannot be had {of_class}. Drop it, or give another class or version."
+        yield f"data_api: not available {of_class}. Drop it, or give another class or version."
     if cluster.iam_database_authentication and offer.iam_authentication is False:
-        yield f"iam_database_authentication: cannot be had {of_class}. Drop it, or give another class."
+        yield f"iam_database_authentication: not available {of_class}. Drop it, or give another class."
 
 
 def _version_problem(version: str, snapshot: Snapshot, around: Surroundings) -> str | None:
@@ -234,10 +235,10 @@ def _version_problem(version: str, snapshot: Snapshot, around: Surroundings) -> 
         return f"engine_version: {version!r}, the snapshot's own, is no longer offered in {region}. {choice}."
     if is_lower_version(version, own):
         return (
-            f"engine_version: {version!r} is lower than the snapshot's {own}, and a restore never goes back. "
+            f"engine_version: {version!r} is lower than the snapshot's {own}, and a restore cannot lower it. "
             f"Choose an older snapshot{or_own}."
         )
-    return f"engine_version: {version!r} is not among what {region} restores a snapshot of {own} to. {choice}{or_own}."
+    return f"engine_version: a snapshot of {own} cannot be restored to {version!r} in {region}. {choice}{or_own}."
 
 
 def _parameter_group_problems(

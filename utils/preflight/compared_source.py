@@ -63,11 +63,12 @@ def _problems(
 ) -> Iterator[str]:
     name = snapshot.cluster_identifier
     if source.access == "shared":
-        yield f"{field} {name!r} of account {source.account_id} is out of sight: {source.why_no_role}. {_ANOTHER}"
+        yield f"{field} {name!r} of account {source.account_id} cannot be looked at: {source.why_no_role}. {_ANOTHER}"
     elif living is None:
-        yield f"{field} there is no cluster {name!r} in {source.region} that could be read. {_ANOTHER}"
+        yield f"{field} no cluster {name!r} was found in {source.region}. {_ANOTHER}"
     elif snapshot.is_of(living) is False:
-        yield f"{field} today's {name!r} ({living.resource_id}) is not the cluster of {snapshot.identifier}. {_ANOTHER}"
+        now = f"{name!r} is another cluster now ({living.resource_id}), not that of {snapshot.identifier}"
+        yield f"{field} {now}. {_ANOTHER}"
     else:
         yield from _unreachable(field, living, limits)
 
@@ -93,8 +94,8 @@ def _unreachable(field: str, living: Cluster, limits: StackLimits) -> Iterator[s
     least = _SAY_WHO_THEY_ARE.get(living.engine_version.partition(".")[0])
     if least is not None and is_lower_version(living.engine_version, least):
         yield (
-            f"{field} {living.identifier!r} has version {living.engine_version}, in which no session can prove which "
-            f"cluster it is with. Upgrade it to {least} or higher, or {_WITHOUT}"
+            f"{field} {living.identifier!r} has version {living.engine_version}, in which a session cannot prove which "
+            f"cluster it belongs to. Upgrade it to {least} or higher, or {_WITHOUT}"
         )
     if living.is_broken or living.is_being_created or not living.member_identifiers:
         state = living.status if living.member_identifiers else "without instances"

@@ -47,7 +47,7 @@ def looked_at(what: str, look: Callable[[], Iterable[str]]) -> list[str]:
         # AWS's own text does not always name the action. IAM has an operation's under the service's prefix.
         service = "ram" if error.operation_name == "GetResourceShareAssociations" else "rds"
         return [
-            f"may {what}, which nobody could look for: {as_step_error(error)} The function's role needs "
+            f"may {what}, but looking for that failed: {as_step_error(error)} The function's role needs "
             f"{service}:{error.operation_name}."
         ]
 

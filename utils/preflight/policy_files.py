@@ -45,10 +45,10 @@ def problems_at(
 
 
 def unchanged_text(location: PolicyLocation, sha256: str, what: str) -> str:
-    """Return the text that was planned. Raises StepFailed where S3 gives out another one."""
+    """Return the text that was planned. Raises StepFailed where S3 returns another one."""
     text = text_at(location)
     if policy_hash(text) != sha256:
-        raise StepFailed(f"S3 gives out another text of {what} than a moment ago. {START_ANEW}")
+        raise StepFailed(f"S3 returned another text of {what} than a moment ago. {START_ANEW}")
     return text
 
 

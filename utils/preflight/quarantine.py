@@ -51,7 +51,8 @@ def _instance_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[s
     if why := list(_what_would_start(of_instance)):
         yield (
             f"quarantine: the instance parameter group {name!r} lets {' and '.join(why)} start with the instance. "
-            f"Leave db_parameter_group_name out for default.{family_of(cluster.engine_version)}, or give another."
+            "Give another as db_parameter_group_name, or omit that field for "
+            f"default.{family_of(cluster.engine_version)}."
         )
 
 

@@ -63,7 +63,7 @@ def lasting_refusals(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
     if (why := why_protected(replaced, members)) is not None:
         yield f"{why}. Choose another target_cluster_id, or have its owner remove the tag."
     if replaced.master_secret is not None:
-        yield "has its master login kept by RDS, in a secret of that one cluster. Have it kept in a secret of yours."
+        yield "has its master login kept by RDS, in a secret that belongs to it alone. Keep it in a secret of your own."
     yield from dependent_refusals(replaced, target.region)
 
 
@@ -78,7 +78,7 @@ def _of_its_state(replaced: Cluster, target: AuroraReader, now: dt.datetime) -> 
     if not replaced.is_available:
         yield f"is {replaced.status}, not available. Start again once it is."
     for near in near_windows(replaced, now):
-        yield f"has a {near}, and RDS renames no cluster meanwhile. Start after it, or move it."
+        yield f"has a {near}, and RDS renames no cluster in it. Start again after it, or move the window."
     yield from maintenance_refusals(replaced, target.instances_of(replaced.identifier), now, target.region)
 
 
@@ -139,14 +139,14 @@ def _rotation_problems(admin_secret: str) -> Iterator[str]:
 def replacement_warnings(replaced: Cluster, clusters: Sequence[Cluster]) -> Iterator[str]:
     """Yield what no call shows, and which earlier cluster of the target is still kept."""
     yield (
-        f"Who uses {replaced.identifier} by more than its cluster's endpoints does not follow its name, and is not "
-        "looked for: clients at the endpoints of single instances, replication slots, tasks of AWS DMS, alarms and "
-        "dashboards that name its instances or its resource ID."
+        f"What uses more of {replaced.identifier} than the cluster's endpoints does not follow the name to the "
+        "restored cluster, and is not looked for: clients at the endpoints of single instances, replication slots, "
+        "tasks of AWS DMS, alarms and dashboards that name its instances or its resource ID."
     )
     if has_operation_tag(replaced) and not environment.optional("EXPIRY_SCHEDULE"):
         yield (
-            f"Nothing is going to delete what {replaced.identifier} was: the stack's ExpirySchedule is empty. Set it, "
-            "or delete that cluster yourself."
+            f"The cluster that is {replaced.identifier} now will be kept after its time, because the stack's "
+            "ExpirySchedule is empty. Set it, or delete that cluster yourself."
         )
     for kept in clusters:
         if kept.tags.get(ROLE_TAG) == "previous" and kept.identifier.startswith(f"{replaced.identifier}-old-"):

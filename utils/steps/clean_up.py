@@ -79,7 +79,7 @@ def _end_stopped_drill(
         if record.cluster_asked_at is not None:
             # RDS has shown none at two looks: nothing is left that anybody would have to look for.
             state.remember(cluster_asked_at=None)
-        skipped = "it is gone" if record.removed else "no cluster was made"
+        skipped = "it is gone" if record.removed else "no cluster was created"
         return _begun(task, record, pace, None, None, skipped=skipped)
     if cluster is None:
         state.remember(removed=found_gone(record, target_id))

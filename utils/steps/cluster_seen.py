@@ -100,9 +100,9 @@ def unseen_cluster(plan: ClusterPlan, resource_id: str, record: OperationRecord,
     name = f"{plan.identifier} ({resource_id})"
     if is_gone(record, resource_id, now):
         raise StepFailed(
-            f"Cluster {name}, which this operation made, was deleted by somebody else: RDS has shown it under no name "
-            f"since {record.unseen[resource_id]}. Find out who deleted it (CloudTrail, DeleteDBCluster), then start "
-            "again."
+            f"Cluster {name}, which this operation created, was deleted by somebody else: RDS has shown it under no "
+            f"name since {record.unseen[resource_id]}. Find out who deleted it (CloudTrail, DeleteDBCluster), then "
+            "start again."
         )
     return Due(action=Action.WAIT, waiting_for=f"cluster {name}, which RDS does not show", unseen=[resource_id])
 
@@ -111,7 +111,7 @@ def refuse_renamed(plan: ClusterPlan, cluster: Cluster, region: str) -> None:
     """Raise StepFailed where somebody has renamed the cluster: the calls that are due would not reach it."""
     if cluster.identifier != plan.identifier:
         raise StepFailed(
-            f"Cluster {plan.identifier} ({cluster.resource_id}), which this operation made, was renamed to "
+            f"Cluster {plan.identifier} ({cluster.resource_id}), which this operation created, was renamed to "
             f"{cluster.identifier} by somebody else (CloudTrail, ModifyDBCluster). Give it its name back, then resume "
             f"this operation: aws rds modify-db-cluster --db-cluster-identifier {cluster.identifier} "
             f"--new-db-cluster-identifier {plan.identifier} --apply-immediately --region {region}"
@@ -160,7 +160,7 @@ def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, recor
         if each.status in STOPPED:
             raise StepFailed(
                 f"{kind.capitalize()} {name} was stopped while it was being restored. Find out by whom or by what "
-                "(CloudTrail, StopDBCluster), and see to it that nothing stops a cluster that is being restored."
+                "(CloudTrail, StopDBCluster), and make sure that nothing stops a cluster that is being restored."
             )
         if each.is_broken:
             raise StepFailed(

@@ -103,7 +103,7 @@ def assess(copy: SnapshotCopy, places: Places, record: OperationRecord, now: dt.
 def a_free_copy(step: RouteStep) -> str:
     """Return the words for the wait until RDS accepts another copy in the step's region."""
     region, _ = step.place
-    return f"a free copy: {region} makes {MAX_COPIES_AT_A_TIME} already, as many as RDS allows at a time"
+    return f"a free place: {region} makes {MAX_COPIES_AT_A_TIME} copies already, as many as RDS allows at a time"
 
 
 def note_unseen(due: CopyDue, state: OperationState, record: OperationRecord) -> None:

@@ -109,7 +109,9 @@ class RouteCalls:
     def _until_seen(self, copy: RouteStep, shared_at: dt.datetime) -> Postponed:
         """Return the wait for a shared snapshot. It is there: the owner's account was just asked for it."""
         if self._state.now - shared_at < SEEN_WITHIN:
-            return Postponed(why=f"{copy.source_arn} to be seen, which has just been shared", shared_at=shared_at)
+            return Postponed(
+                why=f"{copy.source_arn}, which has just been shared, to become visible", shared_at=shared_at
+            )
         _, account = copy.place
         raise StepFailed(
             f"Snapshot {copy.source_arn} was shared with account {account} at {iso(shared_at)}, and RDS still does not "

@@ -58,6 +58,6 @@ def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str 
     still_there = [each.identifier for each in aurora.instances_of(cluster.identifier) if not each.is_being_deleted]
     if still_there:
         raise TemporaryFailure(
-            f"{', '.join(still_there)} cannot be deleted yet; cluster {cluster.identifier} goes once they are."
+            f"{', '.join(still_there)} cannot be deleted yet. Cluster {cluster.identifier} is deleted after them."
         )
     aurora.delete_cluster(cluster.identifier, final_snapshot, keep_backups)

@@ -90,8 +90,8 @@ def _prove_complete(record: OperationRecord) -> None:
     """
     if record.has_masking:
         raise StepFailed(
-            f"The restored cluster has the data masked, so its source is not deleted. {_deleted_so_far(record)} "
-            "Nothing has to be done."
+            f"The data of the restored cluster are masked, so its source is not deleted. {_deleted_so_far(record)} "
+            "No action is needed."
         )
     failed, not_run = (record.verification.get(name, 0) for name in ("failed", "not_run"))
     if failed or not_run:
@@ -237,7 +237,7 @@ def deletable_unfinished(
     name = record.named(target_cluster_id)
     cluster = restored_cluster(record, target, target_cluster_id)
     if cluster is None and record.cluster_resource_id is None:
-        return None, "no cluster was made"
+        return None, "no cluster was created"
     if cluster is None:
         return None, _where_it_went(record, name, target)
     if record.source_deletion_at is not None:
@@ -247,7 +247,7 @@ def deletable_unfinished(
     if (why := why_not_own_cluster(cluster, record)) is not None:
         return None, f"{cluster.identifier} {why}"
     if cluster.deletion_protection:
-        return None, f"{cluster.identifier} was made with deletion protection, which is never switched off"
+        return None, f"{cluster.identifier} was created with deletion protection, which is never switched off"
     if (why := why_protected(cluster, target.instances_of(cluster.identifier))) is not None:
         return None, f"{cluster.identifier} {why}"
     return cluster, ""
@@ -279,7 +279,7 @@ def prove_drill_ends(
     if known is not None and record.removed_here.get("resource_id") == known:
         if target.cluster_with_id(known) is None:
             return known
-        kept_because = f"it is there again, or still ({known})"
+        kept_because = f"it still exists, or exists again ({known})"
     if known is not None:
         raise _drill_stays(kept_because)
     if not record.removed_here:

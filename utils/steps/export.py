@@ -76,7 +76,7 @@ def export_progress(
     if not isinstance(task, str) and task.source_arn != export.source_arn:
         raise StepFailed(
             f"The export {export.identifier} is not of {export.source_arn} but of {task.source_arn}. It was left "
-            f"alone. Find out who made it. {look}"
+            f"alone. Find out who created it. {look}"
         )
     started = None if isinstance(task, str) else task.started_at
     elapsed = (now - max(began, started or began)).total_seconds()

@@ -59,7 +59,7 @@ def why_lost(
             return None
         return (
             f"Cluster {final.cluster_identifier} is gone and its final snapshot {name} does not exist: somebody "
-            f"else deleted the one or the other (CloudTrail, DeleteDBCluster, DeleteDBClusterSnapshot). What is left "
+            f"else deleted one of them (CloudTrail, DeleteDBCluster, DeleteDBClusterSnapshot). What is left "
             f"of its data: aws rds describe-db-cluster-snapshots --region {aurora.region} "
             f"--db-cluster-identifier {final.cluster_identifier}"
         )

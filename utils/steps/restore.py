@@ -181,9 +181,9 @@ def _refuse_without_room(plan: ClusterPlan, cluster: Cluster, region: str) -> No
     if len(groups) < MOST_SECURITY_GROUPS:
         return
     raise StepFailed(
-        f"Users of cluster {plan.identifier} are to be set up again, and the pipeline cannot be let in beside "
-        f"{', '.join(groups)}: RDS allows {MOST_SECURITY_GROUPS} security groups. Take one away, for example "
-        f"{groups[-1]}, resume this operation, and give it back afterwards: aws rds modify-db-cluster "
+        f"Users of cluster {plan.identifier} have to be set up again, and the pipeline cannot be let in beside "
+        f"{', '.join(groups)}: RDS allows {MOST_SECURITY_GROUPS} security groups. Remove one, for example "
+        f"{groups[-1]}, resume this operation, and add it again afterwards: aws rds modify-db-cluster "
         f"--db-cluster-identifier {plan.identifier} --vpc-security-group-ids "
         f"{' '.join(groups[: MOST_SECURITY_GROUPS - 1])} --apply-immediately --region {region}"
     )

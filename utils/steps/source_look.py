@@ -22,11 +22,11 @@ def look_at_source(task: LookAtSourceTask) -> SourceSeen:
     name = planned.identifier
     is_unseen = False
     if source.access == "shared":
-        why = f"{planned.cluster_arn} is out of sight: {source.why_no_role}"
+        why = f"{planned.cluster_arn} cannot be looked at: {source.why_no_role}"
     elif (living := source.cluster(name)) is None:
         why, is_unseen = f"there is no cluster {name!r} in {arn.region}", True
     elif living.resource_id != planned.cluster_resource_id:
-        why = f"today's {name!r} is {living.resource_id}, and not {planned.cluster_resource_id}, which was planned"
+        why = f"{name!r} is now {living.resource_id}, and not {planned.cluster_resource_id}, which was planned"
     else:
         return SourceSeen(at=run.now, members=sorted(living.member_identifiers))
     return SourceSeen(at=run.now, why=f"{why}. {_REMEDY}", is_unseen=is_unseen)

@@ -134,7 +134,7 @@ def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -
     if refusals := list(refusals_before_fence(holder, aurora)):
         raise StepFailed(
             f"Cluster {target} may no longer be replaced: it {' It '.join(refusals)} Nothing was swapped. Once nothing "
-            "stands against it, resume this operation."
+            "prevents it, resume this operation."
         )
     restored = aurora.cluster(task.cluster.identifier)
     if restored is None:
@@ -160,6 +160,4 @@ def _not_shown(name: str, resource_id: str | None) -> TemporaryFailure:
 def _prove_kept(kept: Cluster | None, rolls_back: RolledBack, aurora: AuroraReader) -> None:
     """Raise StepFailed unless the cluster may have its name back, by the plan's own decision."""
     if problems := list(kept_problems(kept, rolls_back.resource_id, rolls_back.other_names, aurora)):
-        raise StepFailed(
-            f"{' '.join(problems)} Nothing was swapped. Once nothing stands against it, resume this operation."
-        )
+        raise StepFailed(f"{' '.join(problems)} Nothing was swapped. Once nothing prevents it, resume this operation.")

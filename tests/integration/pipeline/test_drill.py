@@ -37,7 +37,7 @@ def test_a_drill_leaves_nothing_but_its_word(pipeline: Pipeline) -> None:
     assert run.changes[-1] == "DeleteDBCluster"
     assert pipeline.holder(target) is None
     assert "Door       never opened" in run.message
-    assert "RDS reported none of that id" in run.message
+    assert "RDS reported no cluster of that id" in run.message
     found = pipeline.evidence(run.operation_id)
     assert found.target is not None
     assert found.target.settings == "as_planned"

@@ -71,9 +71,9 @@ def test_a_parameter_group_that_doesnt_exist_or_doesnt_fit(pipeline: Pipeline, t
     ("version", "words"),
     one_and_the_rest(
         [
-            ("16.9", "is lower than the snapshot's 17.5, and a restore never goes back"),
-            ("17.99", f"is not among what {REGION} restores a snapshot of 17.5 to"),
-            ("17", f"is not among what {REGION} restores a snapshot of 17.5 to"),
+            ("16.9", "is lower than the snapshot's 17.5, and a restore cannot lower it"),
+            ("17.99", f"a snapshot of 17.5 cannot be restored to '17.99' in {REGION}"),
+            ("17", f"a snapshot of 17.5 cannot be restored to '17' in {REGION}"),
         ]
     ),
 )
@@ -83,7 +83,7 @@ def test_a_version_that_the_snapshot_cant_become(pipeline: Pipeline, target: str
 
 def test_a_class_that_cant_be_had(pipeline: Pipeline, target: str) -> None:
     reason = refused(pipeline, target_cluster_id=target, db_instance_class="db.r9z.large")
-    assert reason.startswith("db_instance_class: 'db.r9z.large' cannot be had with aurora-postgresql 17.5")
+    assert reason.startswith("db_instance_class: 'db.r9z.large' is not available with aurora-postgresql 17.5")
     assert "aws rds describe-orderable-db-instance-options" in reason
 
 

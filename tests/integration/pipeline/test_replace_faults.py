@@ -497,7 +497,7 @@ def test_26_a_stranger_that_takes_the_name_after_the_commit_is_left_alone_and_th
         assert not nights.door_is_shut(new)
         assert nights.door_is_shut(nights.present(old))
         message = run.messages[-1]["message"]
-        assert f"{TARGET} is the name of a cluster of others now" in message
+        assert f"{TARGET} is now the name of another cluster" in message
         assert f"{by_hand} is the cluster that this operation gives the name to" in message
         (command,) = commands(message, "start-execution")
     finally:

@@ -253,7 +253,7 @@ def test_a_source_whose_name_another_cluster_takes_after_the_plan_was_not_compar
     faults.release()
     run = pipeline.end(arn)
     assert (run.status, run.followed.error) == ("FAILED", "ChecksFailed")
-    assert f"cluster (source) of {TWIN} was not run: today's '{TWIN}' is cluster-" in run.reason
+    assert f"cluster (source) of {TWIN} was not run: '{TWIN}' is now cluster-" in run.reason
     assert "which was planned. Start a new operation" in run.reason
     checks = pipeline.evidence(run.operation_id).checks
     assert checks is not None

@@ -150,7 +150,7 @@ def test_without_having_been_asked_for_it_stays_although_the_stack_allows_it(swe
     sweeps.until(EXPIRES)
     assert sweeps.sweep()["kept"] == [OLD]
     assert "which deletes nothing of others" in sweeps.last_message()
-    assert "If it may go, its owner deletes it, with a final snapshot:" in sweeps.last_message()
+    assert "If it may be deleted, its owner does that, with a final snapshot:" in sweeps.last_message()
     assert rds.changes() == []
 
 

@@ -650,13 +650,13 @@ def test_a_clean_up_says_what_it_took_away_also_where_it_kept_the_other() -> Non
     """Cluster and copy are two things."""
     copied = "Cleaned up: the copied snapshot was deleted"
     body = failure(
-        clean_up={"skipped": "no cluster was made"},
+        clean_up={"skipped": "no cluster was created"},
         copy_clean_up_at="2026-03-10T03:50:00.000Z",
         route_times={"copy_made": "2026-03-10T03:05:00.000Z", "copy_deleted": "2026-03-10T03:50:00.000Z"},
         plan={"target_cluster_id": TARGET, "copy": {"identifier": "prod-orders-copy"}},
     ).body
     assert copied in body
-    assert "No cluster was deleted: no cluster was made." in body
+    assert "No cluster was deleted: no cluster was created." in body
     done = {"cluster_identifier": TARGET, "cluster_resource_id": "cluster-OURS", "answer": "done"}
     assert f"Cleaned up: cluster {TARGET} (cluster-OURS) was deleted." in failure(clean_up=done).body
     assert copied not in failure(clean_up=done).body

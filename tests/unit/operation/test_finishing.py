@@ -264,7 +264,7 @@ ENDS: dict[str, tuple[str | None, str | None, dt.datetime | None, str | None, li
         None,
         NOW,
         "back",
-        ["Clients may have written to cluster-NEW from 2026-03-10 03:00 UTC on: that is gone with it."],
+        ["Clients may have written to cluster-NEW from 2026-03-10 03:00 UTC on: that data is gone with the cluster."],
     ),
     "not to be finished": (
         OLD,

@@ -427,6 +427,6 @@ def test_a_certificate_that_the_version_doesnt_have_is_refused(
 ) -> None:
     rds.versions["16.4"]["SupportedCACertificateIdentifiers"] = ["rds-ca-rsa2048-g1"]
     message = refusal_of()
-    assert message.startswith("ca_certificate_identifier: 'rds-ca-ecc384-g1' (the source cluster's) cannot be had with")
+    assert message.startswith("ca_certificate_identifier: 'rds-ca-ecc384-g1' (the source cluster's) is not available ")
     assert message.endswith("Give one of rds-ca-rsa2048-g1.")
     assert plan_of(ca_certificate_identifier="rds-ca-rsa2048-g1").cluster.ca_certificate_identifier

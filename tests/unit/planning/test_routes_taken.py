@@ -206,7 +206,7 @@ def test_a_snapshot_that_the_copying_account_does_not_see_yet_is_asked_for_again
     task = CopyTask(limits=LIMITS, run=a_run(now=clock.now), copy=copy_of(plan))
     progress = start(task)
     assert (progress["answer"], progress["action"], progress["wait_seconds"]) == ("wait", "none", 60)
-    assert progress["waiting_for"].endswith(":tuesday to be seen, which has just been shared")
+    assert progress["waiting_for"].endswith(":tuesday, which has just been shared, to become visible")
     assert take_the_route(plan, clock) == ["copy", "unshare"]
 
 

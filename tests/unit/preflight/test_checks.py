@@ -229,7 +229,7 @@ def test_the_snapshots_version_and_those_that_it_can_be_upgraded_to_are_restored
 def test_a_lower_version_than_the_snapshots_is_refused() -> None:
     message = the_problem(engine_version="15.10")
     assert message.startswith(
-        "engine_version: '15.10' is lower than the snapshot's 16.4, and a restore never goes back"
+        "engine_version: '15.10' is lower than the snapshot's 16.4, and a restore cannot lower it"
     )
     assert "16.4 to restore it as it is" in message
 
@@ -237,7 +237,7 @@ def test_a_lower_version_than_the_snapshots_is_refused() -> None:
 @pytest.mark.parametrize("version", ["16.40", "18.1", "17", "16"])
 def test_a_version_that_isnt_an_upgrade_target_is_refused_with_those_that_are(version: str) -> None:
     message = the_problem(engine_version=version)
-    assert message.startswith(f"engine_version: '{version}' is not among what {REGION} restores a snapshot of 16.4 to.")
+    assert message.startswith(f"engine_version: a snapshot of 16.4 cannot be restored to '{version}' in {REGION}.")
     assert "Give one of 16.6, 16.8, 16.9, 17.4, 17.5, or 16.4 to restore it as it is" in message
 
 
@@ -312,11 +312,13 @@ def test_with_a_wrong_version_the_groups_that_were_named_are_still_looked_for(rd
 def test_a_class_that_the_version_cant_have_is_refused(rds: FakeRds) -> None:
     message = the_problem(db_instance_class="db.r9z.large")
     assert message.startswith(
-        f"db_instance_class: 'db.r9z.large' cannot be had with aurora-postgresql 16.4 in {REGION}"
+        f"db_instance_class: 'db.r9z.large' is not available with aurora-postgresql 16.4 in {REGION}"
     )
     assert "aws rds describe-orderable-db-instance-options --engine aurora-postgresql --engine-version 16.4" in message
     rds.refuse("DescribeOrderableDBInstanceOptions", "InvalidParameterValue", "Invalid DB Instance class")
-    assert the_problem(db_instance_class="db.r6g.large").startswith("db_instance_class: 'db.r6g.large' cannot be had")
+    assert the_problem(db_instance_class="db.r6g.large").startswith(
+        "db_instance_class: 'db.r6g.large' is not available"
+    )
 
 
 def test_of_another_engine_no_version_is_asked_for(rds: FakeRds, snapshot: dict[str, Any]) -> None:
@@ -523,19 +525,23 @@ def offering(rds: FakeRds, **says: Any) -> None:
         (
             {"StorageType": "aurora"},
             {"storage_type": "aurora-iopt1"},
-            "storage_type: 'aurora-iopt1' cannot be had with",
+            "storage_type: 'aurora-iopt1' is not available with",
         ),
         (
             {"SupportedNetworkTypes": ["IPV4"]},
             {"network_type": "DUAL"},
-            "network_type: 'DUAL' cannot be had with db.r6g.large",
+            "network_type: 'DUAL' is not available with db.r6g.large",
         ),
-        ({"SupportsPerformanceInsights": False}, {}, "performance_insights_retention_days: 7 days cannot be had with"),
-        ({"SupportsHttpEndpoint": False}, {"data_api": True}, "data_api: cannot be had with db.r6g.large"),
+        (
+            {"SupportsPerformanceInsights": False},
+            {},
+            "performance_insights_retention_days: 7 days are not available with",
+        ),
+        ({"SupportsHttpEndpoint": False}, {"data_api": True}, "data_api: not available with db.r6g.large"),
         (
             {"SupportsIAMDatabaseAuthentication": False},
             {"iam_database_authentication": True},
-            "iam_database_authentication: cannot be had with",
+            "iam_database_authentication: not available with",
         ),
     ],
 )
@@ -558,7 +564,7 @@ def test_an_alternative_class_that_isnt_offered_is_refused_like_the_wanted_one(r
     offering(rds)
     assert problems(alternative_instance_classes=["db.r6g.large"]) == []
     assert the_problem(alternative_instance_classes=["db.r9z.large"]).startswith(
-        "alternative_instance_classes: 'db.r9z.large' cannot be had with aurora-postgresql 16.4 in us-east-1"
+        "alternative_instance_classes: 'db.r9z.large' is not available with aurora-postgresql 16.4 in us-east-1"
     )
 
 
@@ -567,7 +573,7 @@ def test_each_class_is_asked_for_once_and_told_by_the_field_that_gives_it(rds: F
     readers = [replace(each, db_instance_class="db.r9z.large") for each in (first, second)]
     rds.calls.clear()
     message = the_problem(instances=[writer, *readers])
-    assert message.startswith("reader_instance_class: 'db.r9z.large' cannot be had")
+    assert message.startswith("reader_instance_class: 'db.r9z.large' is not available")
     assert rds.operations().count("DescribeOrderableDBInstanceOptions") == 2
 
 
@@ -575,7 +581,7 @@ def test_each_class_is_asked_for_once_and_told_by_the_field_that_gives_it(rds: F
 def test_a_capacity_that_the_version_cant_have_is_refused(rds: FakeRds, low: float, high: float) -> None:
     rds.versions["16.4"]["ServerlessV2FeaturesSupport"] = {"MinCapacity": 0.5, "MaxCapacity": 128.0}
     message = the_problem(serverless_v2_min_capacity=low, serverless_v2_max_capacity=high)
-    assert "cannot be had with aurora-postgresql 16.4, which takes 0.5 to 128 ACUs" in message
+    assert "is not available with aurora-postgresql 16.4, which takes 0.5 to 128 ACUs" in message
 
 
 def test_a_log_that_the_version_doesnt_export_is_refused(rds: FakeRds) -> None:

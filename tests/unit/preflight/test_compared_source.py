@@ -132,7 +132,7 @@ def test_a_version_in_which_no_session_can_prove_its_cluster_is_refused(
     ("changed", "said"),
     [
         ({"Status": "stopped"}, "is stopped, so that nobody can log in to it"),
-        ({"DbClusterResourceId": "cluster-ANOTHER"}, "(cluster-ANOTHER) is not the cluster of nightly"),
+        ({"DbClusterResourceId": "cluster-ANOTHER"}, "is another cluster now (cluster-ANOTHER), not that of nightly"),
     ],
 )
 def test_a_cluster_that_is_not_the_source_or_admits_nobody_is_refused(
@@ -153,7 +153,9 @@ def test_a_source_without_instances_is_refused(rds: FakeRds) -> None:
 def test_a_source_that_is_gone_or_out_of_sight_is_refused(rds: FakeRds) -> None:
     shared = SourceSharedByHand("aws", "999999999999", REGION, "the stack's SourceRoleName is empty")
     _, (problem,) = planned(limits(), shared)
-    assert "of account 999999999999 is out of sight: the stack's SourceRoleName is empty. Choose a policy" in problem
+    assert (
+        "of account 999999999999 cannot be looked at: the stack's SourceRoleName is empty. Choose a policy" in problem
+    )
     del rds.clusters[SOURCE]
     _, (problem,) = planned(limits())
-    assert f"there is no cluster {SOURCE!r} in {REGION} that could be read. Choose a policy" in problem
+    assert f"no cluster {SOURCE!r} was found in {REGION}. Choose a policy" in problem

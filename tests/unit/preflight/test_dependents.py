@@ -190,7 +190,7 @@ def test_a_look_that_is_not_allowed_refuses_and_names_the_permission(
     asked: Any = rds if service == "rds" else sharing
     asked.refuse(operation, "AccessDenied", "no", status=403)
     (said,) = [*refusals(), *maintenance()]
-    assert said.startswith(f"may {what}, which nobody could look for: {operation} is not allowed")
+    assert said.startswith(f"may {what}, but looking for that failed: {operation} is not allowed")
     assert f"The function's role needs {service}:{operation}." in said
 
 

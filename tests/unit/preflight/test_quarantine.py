@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import REGION, a_cluster_plan
 from utils.preflight.quarantine import quarantine_problems
+from utils.request.next_command import corrected
 
 CUSTOM, FAMILY = "quiet", "aurora-postgresql16"
 SAFE = {"max_logical_replication_workers": "0", "shared_preload_libraries": "pg_stat_statements"}
@@ -100,7 +101,9 @@ def test_what_an_instances_group_sets_counts_for_more(rds: FakeRds) -> None:
     rds.parameters["tuned"] = {"shared_preload_libraries": "pg_cron"}
     (problem,) = problems(db_parameter_group_name="tuned")
     assert problem.startswith("quarantine: the instance parameter group 'tuned' lets pg_cron")
-    assert f"Leave db_parameter_group_name out for default.{FAMILY}" in problem
+    assert f"or omit that field for default.{FAMILY}" in problem
+    # The command that the refusal leads to is never one without the quarantine.
+    assert corrected({"quarantine": True, "db_parameter_group_name": "tuned"}, [problem]).left_out == []
 
 
 def test_a_group_that_doesnt_exist_is_told_elsewhere() -> None:

@@ -116,7 +116,7 @@ def test_while_a_region_makes_as_many_copies_as_it_can_the_run_waits(rds: FakeRd
         rds.add_snapshot(f"somebodys-{number}", Status="copying")
     for answer in (start(starting()), look(looking(dt.timedelta(minutes=20)))):
         assert answer["answer"] == "wait"
-        assert answer["waiting_for"].startswith(f"a free copy: {REGION} makes 5 already")
+        assert answer["waiting_for"].startswith(f"a free place: {REGION} makes 5 copies already")
     assert rds.changes() == []
     rds.snapshots["somebodys-0"]["Status"] = "available"
     assert look(looking(dt.timedelta(minutes=25)))["answer"] == "advance"
@@ -127,7 +127,7 @@ def test_rdss_word_for_too_many_copies_is_waited_for_as_well(rds: FakeRds) -> No
     rds.refuse("CopyDBClusterSnapshot", "SnapshotQuotaExceeded")
     answer = start(starting())
     assert (answer["answer"], answer["action"]) == ("wait", "none")
-    assert answer["waiting_for"].startswith("a free copy")
+    assert answer["waiting_for"].startswith("a free place")
     assert start(starting())["action"] == "copy"
 
 
@@ -142,7 +142,7 @@ def test_a_run_that_finds_no_free_copy_until_its_deadline_says_so(rds: FakeRds) 
     for number in range(5):
         rds.add_snapshot(f"somebodys-{number}", Status="copying")
     start(starting())
-    with pytest.raises(StepFailed, match="After 60 hours the copy still waits for a free copy"):
+    with pytest.raises(StepFailed, match="After 60 hours the copy still waits for a free place"):
         look(looking(dt.timedelta(hours=60)))
 
 

@@ -291,7 +291,7 @@ def test_rule_3_without_a_proven_login_the_source_stays(
         ({"users": {"unfinished": ["orders: skipped"]}}, "lacks what its application needs: orders: skipped"),
         ({"verification": {"held": 9, "failed": 1, "not_run": 0}}, "1 did not hold and 0 could not be run"),
         ({"verification": {"held": 9, "failed": 0, "not_run": 2}}, "0 did not hold and 2 could not be run"),
-        ({"is_to_be_masked": True}, "has the data masked, so its source is not deleted"),
+        ({"is_to_be_masked": True}, "are masked, so its source is not deleted"),
     ],
 )
 def test_rule_3_where_the_restored_data_may_lack_anything_the_source_stays(
@@ -588,7 +588,7 @@ def test_gone_is_gone_even_if_another_cluster_has_taken_the_name(production: dic
 
 
 def test_a_deletion_that_was_skipped_needs_no_look(rds: FakeRds) -> None:
-    progress = a_progress({"DbClusterResourceId": None}, answer="done", skipped="no cluster was made")
+    progress = a_progress({"DbClusterResourceId": None}, answer="done", skipped="no cluster was created")
     assert look(looking(progress)) == {
         **progress,
         "started_at": "2026-03-10T03:00:00Z",

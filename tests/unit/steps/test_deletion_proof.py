@@ -205,4 +205,4 @@ def test_a_protected_cluster_is_kept(restored: dict[str, Any]) -> None:
 
 
 def test_where_no_cluster_was_made_there_is_nothing_to_clean_up(rds: FakeRds) -> None:
-    assert reason_to_keep(a_record()) == "no cluster was made"
+    assert reason_to_keep(a_record()) == "no cluster was created"

@@ -45,7 +45,7 @@ def test_the_planned_cluster_is_there_with_the_instances_that_it_has_now(rds: Fa
 @pytest.mark.parametrize(
     ("id_now", "said"),
     [
-        ("cluster-ANOTHER", f"today's '{SOURCE}' is cluster-ANOTHER, and not "),
+        ("cluster-ANOTHER", f"'{SOURCE}' is now cluster-ANOTHER, and not "),
         (None, f"there is no cluster '{SOURCE}' in {REGION}. Start a new operation"),
     ],
 )
@@ -76,7 +76,7 @@ def test_a_cluster_of_another_account_is_looked_at_through_the_role_as_while_pla
     assert sts.calls[-1][1]["RoleSessionName"] == f"snapshot-check-{OPERATION}"
     sts.refuse("AssumeRole", "AccessDenied")
     ours_of_that_name = check(replace(task, source=theirs, run=a_run(operation_id="another")))
-    assert "is out of sight: the role there cannot be assumed" in ours_of_that_name["why"]
+    assert "cannot be looked at: the role there cannot be assumed" in ours_of_that_name["why"]
 
 
 def test_a_cluster_of_an_account_that_is_out_of_sight_is_not_taken_for_the_one_here(
@@ -85,4 +85,4 @@ def test_a_cluster_of_an_account_that_is_out_of_sight_is_not_taken_for_the_one_h
     theirs = replace(task.source, cluster_arn=task.source.cluster_arn.replace(ACCOUNT, "999999999999"))
     seen = check(replace(task, source=theirs))
     assert seen["members"] == []
-    assert "is out of sight: the stack's SourceRoleName is empty" in seen["why"]
+    assert "cannot be looked at: the stack's SourceRoleName is empty" in seen["why"]

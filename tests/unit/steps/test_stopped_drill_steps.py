@@ -131,7 +131,7 @@ def test_without_a_cluster_nothing_is_deleted(
     answer = ending()
     if asked_at is not None:
         answer = looked_at_twice(clock, answer)
-    assert (answer["answer"], answer["skipped"], rds.changes()) == ("done", "no cluster was made", [])
+    assert (answer["answer"], answer["skipped"], rds.changes()) == ("done", "no cluster was created", [])
     assert record().cluster_asked_at is None, "nothing is left to look for"
 
 
@@ -187,7 +187,7 @@ def opened(_: FakeRds, made: dict[str, Any]) -> None:
 
 
 STAYS: dict[str, tuple[Any, str]] = {
-    "protected": (lambda _, made: made.update(DeletionProtection=True), "was made with deletion protection"),
+    "protected": (lambda _, made: made.update(DeletionProtection=True), "was created with deletion protection"),
     "renamed": (renamed, "somebody has renamed cluster-.* to renamed"),
     "opened": (opened, "sg-0ther, and not only"),
     "untagged": (lambda _, made: made.update(TagList=[]), "is not tagged as this operation's"),

@@ -339,7 +339,7 @@ def test_by_which_login_is_the_stacks_to_say_also_after_the_plan(against_source:
     assert found.compared_with_source is None
 
 
-ANOTHER = SourceSeen(at=NOW, why="today's 'prod-orders' is cluster-2, and not cluster-1")
+ANOTHER = SourceSeen(at=NOW, why="'prod-orders' is now cluster-2, and not cluster-1")
 NOT_RUN = r"cluster \(source\) of prod-orders was not run: "
 
 
@@ -349,7 +349,7 @@ def test_a_source_that_another_cluster_has_replaced_before_or_after_the_checks_w
 ) -> None:
     if checked:
         assert looked(against_source, 1)["answer"] == "wait"
-    with pytest.raises(ChecksFailed, match=NOT_RUN + "today's 'prod-orders' is cluster-2, and not cluster-1"):
+    with pytest.raises(ChecksFailed, match=NOT_RUN + "'prod-orders' is now cluster-2, and not cluster-1"):
         looked(against_source, 2, ANOTHER)
     assert [each.held for each in of_source()] == [None]
     found = kept_verification(OPERATION)
