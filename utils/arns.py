@@ -1,4 +1,4 @@
-"""ARNs: what each part of one says, asked of one type instead of counted in colons.
+"""ARNs, taken apart by one type, so that no other module counts their colons.
 
 Sources: IAM User Guide, "Identify AWS resources with Amazon Resource Names (ARNs)"; the Service Authorization
 Reference's pages on Amazon RDS (`cluster-snapshot`) and AWS Step Functions (`execution`, `stateMachine`).

@@ -1,4 +1,4 @@
-"""The one place that makes AWS clients, and what their errors mean for a step."""
+"""The one place that creates AWS clients, and what their errors mean for a step."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def client(service: str, region: str | None = None) -> object:
 class AssumedRole:
     """A role of another account. What it signs with stays in this process, and is written nowhere.
 
-    Asking takes the time from the state machine, like everything here. That time may be the step's first attempt's,
-    so credentials count as spent well before they are.
+    How old its credentials are is measured by the state machine's time, as everything is here. That time may be the
+    step's first attempt's, so credentials are treated as expired well before they are.
     """
 
     # Longer than a step and all its retries take together, which the tests of the state machine hold it against.

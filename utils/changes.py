@@ -1,4 +1,4 @@
-"""What goes with a call that changes something in AWS: a proof before it, and new questions after it.
+"""What accompanies a call that changes something in AWS: a proof before it, and new questions after it.
 
 utils/aws.py announces each call of each client here. A question that was answered in this run of the function is not
 sent a second time, until something is changed.

@@ -24,11 +24,11 @@ class MasterLoginRefused(Exception):
 
 
 class MaskingGateFailed(Exception):
-    """The restored data are not masked as the policy asks. It never opens."""
+    """The restored data are not masked as the policy requires. The cluster never opens."""
 
 
 class ChecksFailed(Exception):
-    """Checks of the restored cluster did not hold, or could not be run. It does not open."""
+    """Checks of the restored cluster did not hold, or could not be run. The cluster does not open."""
 
 
 class TemporaryFailure(Exception):

@@ -39,7 +39,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class Requested(Struct, frozen=True, kw_only=True):
-    """Who asked for what. `by_source` says whose word `by` is: CloudTrail's, or only the request's own claim.
+    """Who asked for what. `by_source` says where `by` is from: CloudTrail, or only the request's own claim.
 
     `request` is the input as JSON without secrets, `plan_sha256` the hash of the plan that was followed.
     """

@@ -155,7 +155,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
 
 
 class CheckRestoreTask(Struct, frozen=True, kw_only=True):
-    """The input of Check Restore Status. `woken` is how the wait before it ended, as it was written by anybody."""
+    """The input of Check Restore Status. `woken`: how the wait before it ended, which anybody may have written."""
 
     run: StepRun
     cluster: ClusterPlan
@@ -189,7 +189,7 @@ class TransformProgress(Struct, frozen=True, kw_only=True):
 
 
 class SetupUsersTask(Struct, frozen=True, kw_only=True):
-    """The roles are what the stack calls them; the application secret may call them otherwise."""
+    """The input of Setup DB Users. The stack names the roles; the application secret may name them differently."""
 
     run: StepRun
     application_role: str
@@ -369,7 +369,7 @@ class SwapFindings(Struct, frozen=True, kw_only=True):
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):
-    """The source cluster that was asked for twice; while cleaning up, what the operation created itself.
+    """The source cluster whose deletion was asked for twice; while cleaning up, what the operation created itself.
 
     `ends_drill`: it was restored to be deleted again, and all that a drill proves has been proved.
     """
@@ -487,7 +487,7 @@ class ExpiryProgress(Struct, frozen=True, kw_only=True):
 class ExpiryTask(Struct, frozen=True, kw_only=True):
     """The input of Expire Clusters: what the looks before this one have done.
 
-    `given` is the input of the execution, as it was written by anybody (utils/expiry/asked.py).
+    `given` is the input of the execution, which anybody may have written (utils/expiry/asked.py).
     """
 
     execution: Execution

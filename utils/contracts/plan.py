@@ -237,9 +237,9 @@ class VerificationPlan(Struct, frozen=True, kw_only=True):
 
 
 class ReplacedDeletion(Struct, frozen=True, kw_only=True):
-    """How a replaced cluster goes after its time that the pipeline did not create, as the request has asked for twice.
+    """How a replaced cluster of others is deleted after its time, as the request has asked twice.
 
-    `instance_identifiers` are those that it had when that was planned: an instance that was added since keeps it.
+    `instance_identifiers` are those that it had when that was planned: an instance that was added since prevents it.
     `tags` are those of its final snapshot, which nothing of the pipeline's deletes.
     """
 

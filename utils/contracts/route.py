@@ -193,7 +193,7 @@ class RouteStep(Struct, frozen=True, kw_only=True):
 
 
 class SnapshotCopy(Struct, frozen=True, kw_only=True):
-    """The way of the snapshot that was found, and the copy at its end. All that is known of that copy says its step."""
+    """The route of the snapshot that was found, and the copy at its end. The last copying step describes that copy."""
 
     steps: list[RouteStep]
     # What every copy on the way is tagged with.

@@ -1,7 +1,7 @@
 """The salt of a masking: a secret of the operation's own, from its first step until the masking has passed its gate.
 
-Who had it could find out from a masked value which one it was, by trying all that it may have been. So it is in no
-state, log or message, and it is deleted as soon as nothing more is masked with it.
+A person who had it could find the original of a masked value, by trying every value that it may have been. So it is
+in no state, log or message, and it is deleted as soon as nothing more is masked with it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from utils.postgres.session import Session, SqlRefused
 
 
 class EventTriggers(Struct, frozen=True, kw_only=True):
-    """All that are enabled, in words, and those that would give the master user's rights to another role."""
+    """The enabled event triggers, in words, and those that would give the master user's rights to another role."""
 
     found: list[str]
     dangerous: list[str]

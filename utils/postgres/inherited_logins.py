@@ -31,7 +31,7 @@ _NOT_AWSS = sql.SQL("""(rolname <> ALL(%(aws_logins)s) OR EXISTS (
 
 
 class InheritedLogins(Struct, frozen=True, kw_only=True):
-    """Those that still work, those that were locked now, and why others were not."""
+    """The inherited logins that still work, those that were locked now, and why others were not."""
 
     open: list[str]
     locked: list[str] = []

@@ -21,7 +21,7 @@ MOST_IDLE_SECONDS = 30
 
 
 class KeptConnections:
-    """Those of one login to one database."""
+    """The kept connections of one login to one database."""
 
     def __init__(self) -> None:
         self._idle: list[tuple[connection, float]] = []

@@ -1,4 +1,4 @@
-"""Which member of its cluster a session is with."""
+"""The member of its cluster that a session is connected to."""
 
 from __future__ import annotations
 

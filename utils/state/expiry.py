@@ -78,7 +78,7 @@ class ExpiringCluster(Struct, frozen=True, kw_only=True):
 
     @property
     def deletion_of_others(self) -> ReplacedDeletion | None:
-        """Return how a replaced cluster goes that the pipeline did not create; None where it is another, or stays."""
+        """Return how a replaced cluster of others is deleted; None for every other cluster, and where it stays."""
         of_others = self.replaced is not None and not self.replaced.is_ours
         return self.replaced.deletion if self.replaced is not None and of_others else None
 

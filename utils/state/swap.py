@@ -41,7 +41,7 @@ class Named(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """The errand that was last asked for."""
+    """The errand that was requested last."""
 
     number: int
     kind: str

@@ -85,7 +85,7 @@ def is_there(progress: DeleteProgress, cluster: Cluster) -> bool:
 
 
 def phase_of(progress: DeleteProgress) -> str:
-    """Return what RDS is working on. A final snapshot is taken before the cluster goes, and takes as long as it has."""
+    """Return what RDS is working on: a final snapshot, which it takes before the deletion, or the deletion."""
     if progress.doing == "switching-protection-off":
         return "switch-protection-off"
     return "delete-cluster" if progress.final_snapshot_identifier is None else "final-snapshot"

@@ -14,9 +14,8 @@ def compare_settings(
 ) -> Due:
     """Record where RDS reports other settings than were asked for, and which changes its events call failed.
 
-    That is once every instance is up, and before all goes.
-
-    Return what was due already, or the wait for what RDS still configures.
+    This is done once every instance is up, and before the cluster is deleted. Return what was due already, or the wait
+    for what RDS still configures.
     """
     if not record.is_drill or due.action is not Action.NOTHING or due.cluster is None:
         return due

@@ -1,7 +1,7 @@
 """The final snapshot of a cluster that is gone: a source's, or that of a replaced cluster which others created.
 
-RDS takes it before the cluster goes. Whether there is one is looked at afterwards all the same, because the name proves
-nothing: somebody may have taken another snapshot of that name, or deleted this one.
+RDS takes it before it deletes the cluster. Whether there is one is looked at afterwards all the same, because the name
+proves nothing: somebody may have taken another snapshot of that name, or deleted this one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What stays known of a cluster that an operation has created and deleted again: the proof that it was there, and went.
+"""What stays known of a cluster that an operation has created and deleted again: the proof of both.
 
-The record forgets such a cluster, because a resumed operation makes another one. The evidence needs both.
+The record forgets such a cluster, because a resumed operation creates another one. The evidence needs both.
 """
 
 from __future__ import annotations

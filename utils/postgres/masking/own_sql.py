@@ -56,7 +56,7 @@ def run_own_sql(place: Place, clock: SliceClock) -> None:
 
 
 def _refuse_what_nobody_owns(place: Place) -> None:
-    """Raise StepFailed where the masking role owns what is no table's part: it goes, and nobody could be its owner.
+    """Raise StepFailed where the masking role owns what is no table's part: the role is dropped, which leaves no owner.
 
     Given to a table's owner, its code would run with that role's rights, and code of the data may have made it.
     """

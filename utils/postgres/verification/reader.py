@@ -72,7 +72,7 @@ class CutShort(Exception):
 
 
 class Reader(Struct, frozen=True, kw_only=True):
-    """The role in one database."""
+    """The reading role's login in one database."""
 
     cluster: DatabaseCluster
     """As its master user enters it, who ends what does not end by itself; the source, as the role that reads does."""
