@@ -8,8 +8,8 @@ import pytest
 
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.postgres.volumes import Volume
+from tests.integration.postgres.cluster_support import Cluster, kept, started
 from tests.integration.postgres.masking_support import produce
-from tests.integration.postgres.test_roles import Cluster, kept, started
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg2
 
-from tests.integration.postgres.test_roles import Cluster
+from tests.integration.postgres.cluster_support import Cluster
 
 ROOT = pathlib.Path(__file__).parents[3]
 ATTACKER, ATTACKER_PASSWORD = "shop_app", "shop-pass-1"

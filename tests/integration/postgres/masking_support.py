@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.integration.postgres.test_roles import Cluster
+from tests.integration.postgres.cluster_support import Cluster
 from utils.masking.reading import read_policy
 from utils.postgres.databases import enter_cluster
 from utils.postgres.masking.catalogue import read_catalogue

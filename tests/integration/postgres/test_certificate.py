@@ -12,7 +12,7 @@ import pytest
 
 from scripts.local_aws.core.certificates import Authority
 from scripts.local_aws.postgres.servers import Postgres, Servers
-from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD
+from tests.integration.postgres.cluster_support import MASTER, MASTER_PASSWORD
 from utils.errors import StepFailed, TemporaryFailure
 from utils.postgres.certificate import names_in_certificate
 

@@ -12,7 +12,7 @@ import pytest
 
 from scripts.local_aws.postgres import servers as local_postgres
 from scripts.local_aws.postgres.servers import Servers
-from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD, Cluster, started
+from tests.integration.postgres.cluster_support import MASTER, MASTER_PASSWORD, Cluster, started
 from utils.postgres import fence
 from utils.postgres.fence import Fence, end_client_sessions
 from utils.postgres.session import Server, session

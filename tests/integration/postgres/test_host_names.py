@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.local_aws.postgres.servers import Postgres, Servers
-from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD
+from tests.integration.postgres.cluster_support import MASTER, MASTER_PASSWORD
 from utils.errors import TemporaryFailure
 from utils.logins.master import MasterLogin
 from utils.postgres.session import Server, can_log_in, session

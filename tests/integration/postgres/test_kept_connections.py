@@ -9,7 +9,7 @@ import pytest
 from psycopg2 import sql
 
 from scripts.local_aws.postgres.servers import Servers
-from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD, Cluster, started
+from tests.integration.postgres.cluster_support import MASTER, MASTER_PASSWORD, Cluster, started
 from utils.postgres import kept_connections
 from utils.postgres.databases import ANY_BYTES
 from utils.postgres.kept_connections import KeptConnections

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.postgres.cluster_support import Cluster
 from tests.integration.postgres.masking_support import (
     POLICY,
     contents,
@@ -16,7 +17,6 @@ from tests.integration.postgres.masking_support import (
     schema_of,
     traces,
 )
-from tests.integration.postgres.test_roles import Cluster
 from utils.postgres.masking import chunks
 
 

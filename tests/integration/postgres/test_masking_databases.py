@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from scripts.local_aws.postgres.servers import Servers
+from tests.integration.postgres.cluster_support import Cluster, started
 from tests.integration.postgres.masking_support import finish, mask, schema_of
-from tests.integration.postgres.test_roles import Cluster, started
 from tests.integration.tiers import one_and_the_rest
 from utils.errors import StepFailed, TemporaryFailure
 

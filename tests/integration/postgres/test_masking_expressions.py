@@ -15,7 +15,7 @@ from msgspec import Struct
 from psycopg2 import sql
 
 from scripts.local_aws.postgres.servers import Servers
-from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD, Cluster, started
+from tests.integration.postgres.cluster_support import MASTER, MASTER_PASSWORD, Cluster, started
 from tests.integration.tiers import one_and_the_rest, one_of_each_kind
 from utils.masking.actions import read_action
 from utils.masking.columns import Column

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.local_aws.postgres.servers import Servers
+from tests.integration.postgres.cluster_support import Cluster, started
 from tests.integration.postgres.masking_support import finish, mask
-from tests.integration.postgres.test_roles import Cluster, started
 
 # All that it tries, each for itself; whoever it runs as is written where no rollback takes it back.
 ATTEMPTS = (

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.postgres.cluster_support import Cluster
 from tests.integration.postgres.masking_support import (
     POLICY,
     contents,
@@ -25,7 +26,6 @@ from tests.integration.postgres.masking_support import (
     schema_of,
     traces,
 )
-from tests.integration.postgres.test_roles import Cluster
 from tests.integration.tiers import one_and_the_rest
 from utils.postgres.masking import chunks
 from utils.postgres.masking import mask as engine

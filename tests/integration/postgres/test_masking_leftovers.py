@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from scripts.local_aws.postgres.servers import Servers
+from tests.integration.postgres.cluster_support import MASTER, MASTER_PASSWORD, Cluster, started
 from tests.integration.postgres.masking_support import finish, mask, one_slice, readable, schema_of
-from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD, Cluster, started
 from tests.integration.tiers import one_and_the_rest
 from utils.errors import MaskingGateFailed, StepFailed
 from utils.postgres.masking import gate, listed_values, sessions

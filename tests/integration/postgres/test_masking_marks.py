@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.local_aws.postgres.servers import Servers
+from tests.integration.postgres.cluster_support import Cluster, started
 from tests.integration.postgres.masking_support import finish, mask
-from tests.integration.postgres.test_roles import Cluster, started
 from utils.errors import MaskingGateFailed, StepFailed
 
 # The first owner's code runs while the second one's rows are still as they were.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.integration.postgres.cluster_support import Cluster
 from tests.integration.postgres.masking_support import (
     POLICY,
     SALT,
@@ -17,7 +18,6 @@ from tests.integration.postgres.masking_support import (
     one_slice,
     schema_of,
 )
-from tests.integration.postgres.test_roles import Cluster
 from utils.errors import MaskingGateFailed, StepFailed
 from utils.postgres.masking import mask as engine
 from utils.postgres.masking.sessions import Place

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.local_aws.postgres.servers import Servers
+from tests.integration.postgres.cluster_support import Cluster, started
 from tests.integration.postgres.masking_support import finish, mask, readable
-from tests.integration.postgres.test_roles import Cluster, started
 from tests.integration.tiers import one_and_the_rest
 
 POLICY = """

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.local_aws.postgres.servers import Servers
+from tests.integration.postgres.cluster_support import Cluster, started
 from tests.integration.postgres.masking_support import SALT, finish, mask
-from tests.integration.postgres.test_roles import Cluster, started
 from tests.integration.tiers import one_and_the_rest
 from utils.errors import StepFailed
 from utils.logins.roles import ApplicationLogins, RoleWanted

@@ -9,7 +9,7 @@ import pytest
 from psycopg2 import sql
 
 from scripts.local_aws.postgres.servers import Servers
-from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD, Cluster, started
+from tests.integration.postgres.cluster_support import MASTER, MASTER_PASSWORD, Cluster, started
 from utils.masking.columns import Catalogue, Column, Relation
 from utils.masking.reading import read_policy
 from utils.postgres.masking.catalogue import read_catalogue

@@ -12,15 +12,8 @@ import pytest
 from psycopg2 import sql
 
 from scripts.local_aws.postgres.servers import Servers
-from tests.integration.postgres.test_roles import (
-    ACCESS_CONTROL_LISTS,
-    LOGINS,
-    ODD_NAMES,
-    ODD_PASSWORDS,
-    Cluster,
-    Rows,
-    started,
-)
+from tests.integration.postgres.cluster_support import ACCESS_CONTROL_LISTS, LOGINS, Cluster, Rows, started
+from tests.integration.postgres.test_roles import ODD_NAMES, ODD_PASSWORDS
 from tests.integration.tiers import one_and_the_rest
 from utils.logins.roles import ApplicationLogins, Profile, RoleWanted
 from utils.postgres.session import can_log_in

@@ -17,7 +17,7 @@ from scripts.local_aws.postgres import servers as local_postgres
 from scripts.local_aws.postgres.gateway import Place
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.server import LocalAws
-from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD, Cluster, started
+from tests.integration.postgres.cluster_support import MASTER, MASTER_PASSWORD, Cluster, started
 from utils.aws import client
 from utils.contracts.payloads import SwapErrand, SwapFindings
 from utils.contracts.swap import RecordedCluster, SwapRecord

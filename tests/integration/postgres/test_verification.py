@@ -11,7 +11,7 @@ import pytest
 
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.postgres.volumes import Volume
-from tests.integration.postgres.test_roles import MASTER, Cluster, kept, started
+from tests.integration.postgres.cluster_support import MASTER, Cluster, kept, started
 from tests.integration.tiers import one_and_the_rest
 from utils.contracts.verification import CheckResult, Verification
 from utils.postgres.databases import enter_cluster

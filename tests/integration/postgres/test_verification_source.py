@@ -15,7 +15,7 @@ from psycopg2 import sql
 from scripts.local_aws.postgres.gateway import Place
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.postgres.volumes import Volume
-from tests.integration.postgres.test_roles import Cluster, kept, started
+from tests.integration.postgres.cluster_support import Cluster, kept, started
 from tests.integration.postgres.test_verification import FINGERPRINT, NOW, PRODUCTION, SNAPSHOT_AT
 from tests.integration.tiers import one_and_the_rest
 from utils.contracts.verification import CheckResult
