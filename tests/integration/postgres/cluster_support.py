@@ -13,7 +13,7 @@ from psycopg2 import sql
 from scripts.local_aws.postgres.servers import Postgres, Servers
 from scripts.local_aws.postgres.volumes import Volume
 from utils.logins.master import MasterLogin
-from utils.logins.roles import ApplicationLogins
+from utils.logins.roles import ApplicationLogins, Profile, RoleWanted
 from utils.postgres.session import Server
 from utils.postgres.setup import RolesReport, set_up_roles
 
@@ -151,3 +151,56 @@ def kept(cluster: Cluster, servers: Servers) -> Volume:
     cluster.postgres.copy_to(volume)
     cluster.postgres.destroy()
     return volume
+
+
+def a_role(name: str, profile: Profile, **where: Any) -> RoleWanted:
+    return RoleWanted(name=name, password=f"{name}-password-1", profile=profile, **where)
+
+
+def with_roles(*roles: RoleWanted) -> ApplicationLogins:
+    return ApplicationLogins(
+        app_username=LOGINS.app_username,
+        app_password=LOGINS.app_password,
+        readonly_user=LOGINS.readonly_user,
+        readonly_pwd=LOGINS.readonly_pwd,
+        roles=list(roles),
+    )
+
+
+def set_up(cluster: Cluster, *roles: RoleWanted, **how: Any) -> RolesReport:
+    return set_up_roles(cluster.server, cluster.master, with_roles(*roles), **how)
+
+
+# pg_cron's own table, row security and function, as far as they matter here; who may alter what is the C code's.
+PG_CRON = (
+    "create schema cron",
+    "create table cron.job (jobid bigserial primary key, schedule text not null, command text not null,"
+    " nodename text not null default 'localhost', nodeport int not null default 5432,"
+    " database text not null default current_database(), username text not null default current_user,"
+    " active boolean not null default true, jobname text)",
+    "grant select on cron.job to public",
+    "alter table cron.job enable row level security",
+    "create policy cron_job_policy on cron.job using (username = current_user)",
+    "create function cron.changed(job_number bigint, caller text, active boolean) returns void language plpgsql"
+    " security definer as $$begin"
+    " update cron.job set active = changed.active where jobid = job_number and username = caller;"
+    " if not found then raise 'Job % does not exist or you don''t own it', job_number; end if; end$$",
+    "create function cron.alter_job(job_id bigint, schedule text default null, command text default null,"
+    " database text default null, username text default null, active boolean default null) returns void"
+    " language plpgsql as $$begin perform cron.changed(job_id, current_user, active); end$$",
+    "revoke all on function cron.alter_job(bigint, text, text, text, text, boolean) from public",
+    # An extension's, as the real one; its control file isn't on this machine.
+    "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)"
+    " values (99999, 'pg_cron', 10, 11, false, '1.6')",
+    "alter extension pg_cron add schema cron",
+    "alter extension pg_cron add table cron.job",
+    "alter extension pg_cron add sequence cron.job_jobid_seq",
+    "alter extension pg_cron add function cron.changed(bigint, text, boolean)",
+    "alter extension pg_cron add function cron.alter_job(bigint, text, text, text, text, boolean)",
+    "create role etl login password 'Etl-password-1'",
+    "grant etl to boss with admin option",
+    "grant usage on schema cron to boss, etl, owner",
+    "grant execute on function cron.alter_job(bigint, text, text, text, text, boolean) to boss, etl",
+    "insert into cron.job (schedule, command, username, jobname) values"
+    " ('* * * * *', 'select ''s3cret''', 'etl', 'nightly'), ('* * * * *', 'select 2', 'boss', null)",
+)

@@ -15,7 +15,7 @@ from psycopg2 import sql
 
 from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.postgres.volumes import Volume
-from tests.integration.postgres.cluster_support import MASTER, Cluster, kept, started
+from tests.integration.postgres.cluster_support import MASTER, PG_CRON, Cluster, a_role, kept, set_up, started
 from tests.integration.postgres.hostile_support import (
     ATTACKER,
     ATTACKER_PASSWORD,
@@ -23,7 +23,6 @@ from tests.integration.postgres.hostile_support import (
     plant,
     sprung,
 )
-from tests.integration.postgres.test_roles_further import PG_CRON, a_role, set_up
 from tests.integration.tiers import one_and_the_rest
 from utils.postgres import session, setup
 from utils.postgres.setup import RolesReport

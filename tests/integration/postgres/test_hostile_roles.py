@@ -14,8 +14,7 @@ import pytest
 
 from scripts.local_aws.postgres import servers as local_postgres
 from scripts.local_aws.postgres.servers import Servers
-from tests.integration.postgres.cluster_support import MASTER, Cluster, started
-from tests.integration.postgres.test_roles_further import a_role, set_up
+from tests.integration.postgres.cluster_support import MASTER, Cluster, a_role, set_up, started
 from tests.integration.tiers import one_and_the_rest
 from utils.contracts.tle_hooks import TLE_HOOKS
 from utils.errors import StepFailed, TemporaryFailure

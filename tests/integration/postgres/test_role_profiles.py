@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import psycopg2
 import psycopg2.errors
@@ -12,12 +11,20 @@ import pytest
 from psycopg2 import sql
 
 from scripts.local_aws.postgres.servers import Servers
-from tests.integration.postgres.cluster_support import ACCESS_CONTROL_LISTS, LOGINS, Cluster, Rows, started
+from tests.integration.postgres.cluster_support import (
+    ACCESS_CONTROL_LISTS,
+    LOGINS,
+    PG_CRON,
+    Cluster,
+    Rows,
+    a_role,
+    set_up,
+    started,
+)
 from tests.integration.postgres.test_roles import ODD_NAMES, ODD_PASSWORDS
 from tests.integration.tiers import one_and_the_rest
-from utils.logins.roles import ApplicationLogins, Profile, RoleWanted
+from utils.logins.roles import Profile, RoleWanted
 from utils.postgres.session import can_log_in
-from utils.postgres.setup import RolesReport, set_up_roles
 
 
 @pytest.fixture
@@ -61,24 +68,6 @@ class Closing:
 
     def close(self) -> None:
         self.cluster.postgres.destroy()
-
-
-def a_role(name: str, profile: Profile, **where: Any) -> RoleWanted:
-    return RoleWanted(name=name, password=f"{name}-password-1", profile=profile, **where)
-
-
-def with_roles(*roles: RoleWanted) -> ApplicationLogins:
-    return ApplicationLogins(
-        app_username=LOGINS.app_username,
-        app_password=LOGINS.app_password,
-        readonly_user=LOGINS.readonly_user,
-        readonly_pwd=LOGINS.readonly_pwd,
-        roles=list(roles),
-    )
-
-
-def set_up(cluster: Cluster, *roles: RoleWanted, **how: Any) -> RolesReport:
-    return set_up_roles(cluster.server, cluster.master, with_roles(*roles), **how)
 
 
 def as_role(cluster: Cluster, role: RoleWanted, database: str, *statements: str | sql.Composable) -> Rows:
@@ -295,40 +284,6 @@ def test_a_locked_login_keeps_everything_else(cluster: Cluster) -> None:
 
 
 # Jobs and subscriptions
-
-# pg_cron's own table, row security and function, as far as they matter here; who may alter what is the C code's.
-PG_CRON = (
-    "create schema cron",
-    "create table cron.job (jobid bigserial primary key, schedule text not null, command text not null,"
-    " nodename text not null default 'localhost', nodeport int not null default 5432,"
-    " database text not null default current_database(), username text not null default current_user,"
-    " active boolean not null default true, jobname text)",
-    "grant select on cron.job to public",
-    "alter table cron.job enable row level security",
-    "create policy cron_job_policy on cron.job using (username = current_user)",
-    "create function cron.changed(job_number bigint, caller text, active boolean) returns void language plpgsql"
-    " security definer as $$begin"
-    " update cron.job set active = changed.active where jobid = job_number and username = caller;"
-    " if not found then raise 'Job % does not exist or you don''t own it', job_number; end if; end$$",
-    "create function cron.alter_job(job_id bigint, schedule text default null, command text default null,"
-    " database text default null, username text default null, active boolean default null) returns void"
-    " language plpgsql as $$begin perform cron.changed(job_id, current_user, active); end$$",
-    "revoke all on function cron.alter_job(bigint, text, text, text, text, boolean) from public",
-    # An extension's, as the real one; its control file isn't on this machine.
-    "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)"
-    " values (99999, 'pg_cron', 10, 11, false, '1.6')",
-    "alter extension pg_cron add schema cron",
-    "alter extension pg_cron add table cron.job",
-    "alter extension pg_cron add sequence cron.job_jobid_seq",
-    "alter extension pg_cron add function cron.changed(bigint, text, boolean)",
-    "alter extension pg_cron add function cron.alter_job(bigint, text, text, text, text, boolean)",
-    "create role etl login password 'Etl-password-1'",
-    "grant etl to boss with admin option",
-    "grant usage on schema cron to boss, etl, owner",
-    "grant execute on function cron.alter_job(bigint, text, text, text, text, boolean) to boss, etl",
-    "insert into cron.job (schedule, command, username, jobname) values"
-    " ('* * * * *', 'select ''s3cret''', 'etl', 'nightly'), ('* * * * *', 'select 2', 'boss', null)",
-)
 
 
 def jobs(cluster: Cluster) -> Rows:
