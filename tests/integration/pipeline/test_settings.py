@@ -14,36 +14,46 @@ from scripts.local_run.production import Production, database_session, wait_unti
 from scripts.local_run.proof import Server
 from scripts.local_run.stage import REGION
 from tests.integration.pipeline.support import Pipeline, Run
-from utils.contracts.settings import SETTINGS
+from tests.setting_values import UNUSUAL as VALUES
+from utils.contracts.settings import SETTINGS, Sent, Setting
 
 UNUSUAL = "prod-unusual"
 ADDED_READER = "application-autoscaling-4c2d5b7e-0000-4000-8000-000000000000"
+TAKEN = [each for each in SETTINGS if each.from_source != "never"]
+
+
+def as_unusual(each: Setting, sent: Sent | None) -> dict[str, Any]:
+    """Return the parameter with the setting's value in tests/setting_values.py, where it is sent as it is."""
+    return {sent.parameter: VALUES[each.name]} if sent is not None and not sent.composed else {}
+
+
+# A new setting that is taken from the source is in these by itself, unless it is composed.
 CREATED_WITH: dict[str, Any] = {
-    "EnableLocalWriteForwarding": True,
-    "Port": 5544,
-    "StorageType": "aurora-iopt1",
-    "EnableCloudwatchLogsExports": ["instance", "postgresql"],
-    "EnableIAMDatabaseAuthentication": True,
-    "BackupRetentionPeriod": 12,
-    "PreferredBackupWindow": "01:15-01:45",
-    "PreferredMaintenanceWindow": "tue:03:00-tue:03:30",
+    parameter: value
+    for each in TAKEN
+    if each.of_cluster
+    for parameter, value in as_unusual(each, each.first_change or each.restore).items()
+} | {
+    # The family of the groups, and what the VPC's subnets have.
+    "EngineVersion": "17.5",
+    "NetworkType": "IPV4",
     "DBClusterParameterGroupName": "tuned-cluster",
     "ServerlessV2ScalingConfiguration": {"MinCapacity": 0, "MaxCapacity": 8, "SecondsUntilAutoPause": 900},
     "EnablePerformanceInsights": True,
     "PerformanceInsightsRetentionPeriod": 465,
     "DatabaseInsightsMode": "advanced",
 }
-TAKEN = [each for each in SETTINGS if each.from_source != "never"]
+WATCHED: dict[str, Any] = {
+    parameter: value
+    for each in TAKEN
+    if each.of_instance and not each.of_cluster
+    for parameter, value in as_unusual(each, each.instance).items()
+}
 # What RDS reports of each of them.
 SAME = {each.of_cluster.partition(".")[0] for each in TAKEN if each.of_cluster}
 SAME_OF_INSTANCES = {
     each.of_instance.partition(".")[0] for each in TAKEN if each.of_instance and not each.of_cluster
 } | {*("DBInstanceClass", "PromotionTier", "PerformanceInsightsEnabled")}
-WATCHED: dict[str, Any] = {
-    "AutoMinorVersionUpgrade": False,
-    "CACertificateIdentifier": "rds-ca-ecc384-g1",
-    "MonitoringInterval": 30,
-}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +70,6 @@ def unusual(place: Any) -> Iterator[dict[str, Any]]:
     rds.create_db_cluster(
         DBClusterIdentifier=UNUSUAL,
         Engine="aurora-postgresql",
-        EngineVersion="17.5",
         MasterUsername="boss",
         MasterUserPassword="Productions-password-1",
         DatabaseName="shop",
@@ -182,7 +191,7 @@ def test_a_dry_run_says_every_setting_and_who_decided_it(
         "deletion protection off [stack]",
         "Extended Support off [stack]",
         "local write forwarding on [source]",
-        "maintenance  tue:03:00-tue:03:30 [source]",
+        f"maintenance  {VALUES['preferred_maintenance_window']} [source]",
         "advanced Database Insights",
         "Enhanced Monitoring every 30 seconds with role",
         "CA rds-ca-ecc384-g1 [source]",
@@ -287,6 +296,6 @@ def test_the_port_of_a_source_that_isnt_asked_is_kept_although_its_snapshot_does
     )
     assert run.status == "SUCCEEDED", run.reason
     assert run.output["plan"]["cluster"]["port"] is None
-    assert (pipeline.cluster(target) or {})["Port"] == unusual["Port"] == 5544
+    assert (pipeline.cluster(target) or {})["Port"] == unusual["Port"] == VALUES["port"]
     (message,) = run.messages
-    assert ":5544\n" in message["message"]
+    assert f":{VALUES['port']}\n" in message["message"]
