@@ -84,10 +84,6 @@ class SourceOfOtherAccount(Source):
         """
         return _read_scaling(self._scaling().describe_scalable_targets(**_readers_of(cluster_identifier)))
 
-    def is_own_in(self, region: str) -> bool:
-        """Return whether it is the stack's own account in this region."""
-        return self.access == "own" and self.region == region
-
     def key(self, identifier: str) -> EncryptionKey | None:
         """Return the key as its own account sees it; None where it does not exist."""
         return encryption_key(identifier, self.region, self._keys)
