@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -80,14 +81,20 @@ WRITERS = {"Aurora", "OwnersAurora", "through_role"}
 READERS = {"AuroraReader", "Source", "Surroundings", "what_is_left_of_source", "open_source", "client"}
 
 
+@functools.cache
+def imported_names() -> dict[Path, set[str]]:
+    """Return the names that each module imports from another. All are read once for all tests."""
+    paths = [*Path("utils").rglob("*.py"), *Path("lambda_functions").rglob("*.py")]
+    trees = ((path, ast.parse(path.read_text())) for path in paths)
+    return {
+        path: {each.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for each in node.names}
+        for path, tree in trees
+    }
+
+
 def holders(names: set[str]) -> set[str]:
     """Return the packages, and the modules beside them, that import one of the names."""
-    holding = set()
-    for path in [*Path("utils").rglob("*.py"), *Path("lambda_functions").rglob("*.py")]:
-        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
-        if any(each.name in names for node in imports for each in node.names):
-            holding.add("/".join(path.parts[:2]))
-    return holding
+    return {"/".join(path.parts[:2]) for path, imported in imported_names().items() if imported & names}
 
 
 def test_only_what_carries_out_steps_holds_what_can_change_aurora() -> None:
