@@ -85,6 +85,7 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/preflight/quarantine.py", "aws rds modify-db-cluster-parameter-group"): [_GROUPS],
     ("utils/steps/cluster_seen.py", "aws rds delete-db-instance"): [_UNUSABLE],
     ("utils/steps/cluster_seen.py", "aws rds modify-db-cluster"): [_NAMED_AGAIN],
+    ("utils/steps/cluster_seen.py", "aws rds reboot-db-instance"): [_NAMED_AGAIN],
     ("utils/steps/restore.py", "aws rds modify-db-cluster"): [_ROOM],
     ("utils/operation/resume.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
     ("utils/operation/resume.py", "aws stepfunctions stop-execution"): [_STOPS],

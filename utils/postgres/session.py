@@ -70,6 +70,8 @@ TRIED = {
 UNICODE = "UTF8"
 NOT_IN_REPERTOIRE = "22021"
 HELD = "another transaction, perhaps a prepared one, is changing it and does not end"
+# What libpq says of a certificate that is not the host's (fe-secure-common.c).
+_OTHER_NAME = "does not match host name"
 # What RDS answers to a member of rds_iam, and what any server's own access rules answer.
 _PASSWORD_DOESNT_COUNT = ("PAM authentication failed", "pg_hba.conf rejects")
 _NOT_PERMITTED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation)
@@ -334,5 +336,7 @@ def _no_login(server: Server, database: str, user: str, error: psycopg2.Operatio
         reason += (
             f". If {user!r} is a member of rds_iam, no password opens it: REVOKE rds_iam FROM it where it came from"
         )
+    if _OTHER_NAME in reason:
+        reason += ". A cluster that was renamed has its new name in its certificate once its instances were restarted"
     where = f"{server.host}:{server.port}/{one_line(database)}"
     return TemporaryFailure(f"No login as {user!r} to {where} yet: {reason}")

@@ -229,8 +229,10 @@ def _version_problem(version: str, snapshot: Snapshot, around: Surroundings) -> 
     targets = known.upgrade_targets if known else []
     if version in targets or (version == own and known and known.is_offered):
         return None
-    or_own = f", or {own} to restore it as it is" if known and known.is_offered else ""
-    choice = f"Give one of {', '.join(targets)}" if targets else "Choose another snapshot: this one cannot be upgraded"
+    is_offered = known is not None and known.is_offered
+    or_own = f", or {own} to restore it as it is" if is_offered else ""
+    or_other = f"give {own} to restore it as it is" if is_offered else "choose another one"
+    choice = f"Give one of {', '.join(targets)}{or_own}" if targets else f"This snapshot cannot be upgraded: {or_other}"
     if version == own:
         return f"engine_version: {version!r}, the snapshot's own, is no longer offered in {region}. {choice}."
     if is_lower_version(version, own):
@@ -238,7 +240,7 @@ def _version_problem(version: str, snapshot: Snapshot, around: Surroundings) -> 
             f"engine_version: {version!r} is lower than the snapshot's {own}, and a restore cannot lower it. "
             f"Choose an older snapshot{or_own}."
         )
-    return f"engine_version: a snapshot of {own} cannot be restored to {version!r} in {region}. {choice}{or_own}."
+    return f"engine_version: a snapshot of {own} cannot be restored to {version!r} in {region}. {choice}."
 
 
 def _parameter_group_problems(

@@ -110,11 +110,18 @@ def unseen_cluster(plan: ClusterPlan, resource_id: str, record: OperationRecord,
 def refuse_renamed(plan: ClusterPlan, cluster: Cluster, region: str) -> None:
     """Raise StepFailed where somebody has renamed the cluster: the calls that are due would not reach it."""
     if cluster.identifier != plan.identifier:
+        # An instance that starts meanwhile gets a certificate with the other name, by which no session is opened.
+        restarts = ", ".join(
+            f"`aws rds reboot-db-instance --db-instance-identifier {each} --region {region}`"
+            for each in cluster.member_identifiers
+        )
+        certified = f" Once it is available, restart its instances, for certificates with that name: {restarts}."
         raise StepFailed(
             f"Cluster {plan.identifier} ({cluster.resource_id}), which this operation created, was renamed to "
-            f"{cluster.identifier} by somebody else (CloudTrail, ModifyDBCluster). Give it its name back, then resume "
-            f"this operation: aws rds modify-db-cluster --db-cluster-identifier {cluster.identifier} "
-            f"--new-db-cluster-identifier {plan.identifier} --apply-immediately --region {region}"
+            f"{cluster.identifier} by somebody else (CloudTrail, ModifyDBCluster). Give it its name back: "
+            f"`aws rds modify-db-cluster --db-cluster-identifier {cluster.identifier} --new-db-cluster-identifier "
+            f"{plan.identifier} --apply-immediately --region {region}`.{certified if restarts else ''} Then resume "
+            "this operation."
         )
 
 

@@ -405,7 +405,10 @@ def test_a_cluster_that_somebody_renames_gets_its_name_back_as_the_message_says(
     clock.call_at(clock.time() + LOOK_SECONDS, rename_once_possible)
     first = ended(pipeline.run({"target_cluster_id": target, "on_failure": "keep"}))
     assert f"was renamed to {renamed} by somebody else" in first.reason
+    settle(pipeline)  # so that its instance starts under the other name
     (message,) = first.messages
     reader.type(inline(message["message"], "aws rds modify-db-cluster"))
+    settle(pipeline)
+    reader.type(inline(message["message"], "aws rds reboot-db-instance"))
     settle(pipeline)
     ended(pipeline.run({"operation_id": first.operation_id, "resume": True}), "SUCCEEDED")

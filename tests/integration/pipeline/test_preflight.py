@@ -71,14 +71,14 @@ def test_a_parameter_group_that_doesnt_exist_or_doesnt_fit(pipeline: Pipeline, t
     ("version", "words"),
     one_and_the_rest(
         [
-            ("16.9", "is lower than the snapshot's 17.5, and a restore cannot lower it"),
+            ("16.9", "'16.9' is lower than the snapshot's 17.5, and a restore cannot lower it"),
             ("17.99", f"a snapshot of 17.5 cannot be restored to '17.99' in {REGION}"),
             ("17", f"a snapshot of 17.5 cannot be restored to '17' in {REGION}"),
         ]
     ),
 )
 def test_a_version_that_the_snapshot_cant_become(pipeline: Pipeline, target: str, version: str, words: str) -> None:
-    assert f"engine_version: '{version}' {words}" in refused(pipeline, target_cluster_id=target, engine_version=version)
+    assert f"engine_version: {words}" in refused(pipeline, target_cluster_id=target, engine_version=version)
 
 
 def test_a_class_that_cant_be_had(pipeline: Pipeline, target: str) -> None:

@@ -257,7 +257,7 @@ def test_a_version_that_is_no_longer_offered_must_be_upgraded(snapshot: dict[str
 
 def test_a_version_that_nobody_knows_any_more_cant_be_restored(snapshot: dict[str, Any]) -> None:
     snapshot["EngineVersion"] = "9.6.3"
-    assert the_problem(engine_version="9.6.3").endswith("Choose another snapshot: this one cannot be upgraded.")
+    assert the_problem(engine_version="9.6.3").endswith("This snapshot cannot be upgraded: choose another one.")
     assert "or omit it" not in the_problem(engine_version="16.4")
 
 
