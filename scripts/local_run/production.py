@@ -5,19 +5,18 @@ Everything is made through the RDS API and SQL, as people would.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import boto3
-import psycopg2
 from psycopg2 import sql
 
 from scripts.local_aws.server import LocalAws
+from scripts.local_run.databases import count_rows, database_session
 
 CLUSTER = "prod-orders"
 SNAPSHOT = "prod-orders-nightly"
@@ -213,36 +212,3 @@ def _fill(aws: LocalAws, production: Production) -> None:
             cursor.execute(script)
         with opened(database) as connection:
             production.rows |= count_rows(connection, database)
-
-
-@contextlib.contextmanager
-def database_session(aws: LocalAws, server: Any, database: str, user: str, password: str) -> Iterator[Any]:
-    """Yield a psycopg2 connection over verified TLS that is closed at the end. `server` has a host and a port."""
-    connection = psycopg2.connect(
-        host=server.host,
-        port=server.port,
-        dbname=database,
-        user=user,
-        password=password,
-        sslmode="verify-full",
-        sslrootcert=str(aws.rds_ca_bundle),
-        connect_timeout=10,
-    )
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def count_rows(connection: Any, database: str) -> dict[str, int]:
-    """Return the number of rows of every table and materialized view, by database.schema.name."""
-    counts = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT schemaname, relname FROM pg_stat_user_tables UNION"
-            " SELECT schemaname, matviewname FROM pg_matviews ORDER BY 1, 2"
-        )
-        for schema, table in cursor.fetchall():
-            cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table)))
-            counts[f"{database}.{schema}.{table}"] = cursor.fetchone()[0]
-    return counts

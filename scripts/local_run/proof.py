@@ -13,8 +13,9 @@ import psycopg2
 
 from scripts.local_aws.front import ApiCall
 from scripts.local_run.calls import changes_of_run, not_as_planned
+from scripts.local_run.databases import count_rows, database_session
 from scripts.local_run.following import Followed
-from scripts.local_run.production import MASTER, Production, count_rows, database_session
+from scripts.local_run.production import MASTER, Production
 from scripts.local_run.stage import Stage
 from utils.arns import Arn, snapshot_name
 from utils.contracts.route import FINAL

@@ -17,9 +17,10 @@ from rich.table import Table
 
 from scripts.local_run import report
 from scripts.local_run.client import Client
+from scripts.local_run.databases import database_session
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.policies import UNMASKED
-from scripts.local_run.production import Production, database_session
+from scripts.local_run.production import Production
 from scripts.local_run.stage import TARGET, Stage
 from utils.messages.units import duration
 

@@ -21,19 +21,15 @@ from utils.messages.remains import Remains
 from utils.messages.source_left import bring_back_lines
 from utils.names import scheduled_operation_id
 from utils.redaction import without_secrets
-from utils.request.next_command import (
+from utils.request.corrections import (
     KEEP_BACKUPS,
     RESUME_THE_EARLIER,
     START_ANEW,
     TAKE_ANOTHER,
-    anew,
     corrected,
     correction_lines,
-    resume_command,
-    start_command,
-    with_another_snapshot,
-    without_deletion,
 )
+from utils.request.next_command import anew, resume_command, start_command, with_another_snapshot, without_deletion
 from utils.state.operation import OperationRecord
 
 MASKING_STEP = "transform-data"

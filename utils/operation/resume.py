@@ -34,8 +34,8 @@ from utils.preflight.masking import resumed_masking_problems
 from utils.preflight.quarantine import quarantine_problems
 from utils.preflight.secrets import secret_problems
 from utils.preflight.tle_hooks import tle_hook_problems
+from utils.request.corrections import START_ANEW, TAKE_ANOTHER
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, OF_REPLACED, RestoreRequest
-from utils.request.next_command import START_ANEW, TAKE_ANOTHER
 from utils.request.reading import refuse_if_any
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.operation import NO_CLUSTER, OperationRecord, plain, unstored

@@ -19,8 +19,9 @@ from utils.logins.target_secrets import make_secrets
 from utils.names import SCHEDULED_PREFIX
 from utils.preflight.masking import planned_text
 from utils.preflight.verification import planned_checks
+from utils.request.corrections import RESUME_THE_EARLIER
 from utils.request.fields import RestoreRequest
-from utils.request.next_command import RESUME_THE_EARLIER, resume_command
+from utils.request.next_command import resume_command
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored

@@ -21,7 +21,7 @@ from utils.aurora_utils.ownership import why_protected
 from utils.aurora_utils.resources import Cluster
 from utils.contracts.plan import SourceDeletion
 from utils.preflight.final_snapshot import final_snapshot_name_obstacles, final_snapshot_obstacles
-from utils.request.next_command import KEEP_BACKUPS
+from utils.request.corrections import KEEP_BACKUPS
 
 
 def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:

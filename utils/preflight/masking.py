@@ -10,7 +10,7 @@ from utils.contracts.policy_locations import PolicyLocation
 from utils.contracts.stack_limits import StackLimits
 from utils.masking.reading import read_policy
 from utils.preflight.policy_files import problems_at, text_at, unchanged_text
-from utils.request.next_command import START_ANEW
+from utils.request.corrections import START_ANEW
 from utils.state.policy_text import policy_hash
 
 

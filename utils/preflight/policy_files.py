@@ -13,7 +13,7 @@ from utils.contracts.policy_locations import PolicyLocation
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.policies.fields import MAX_BYTES, InvalidPolicy
-from utils.request.next_command import START_ANEW
+from utils.request.corrections import START_ANEW
 from utils.state.policy_text import policy_hash
 
 # That S3 has no such object, or does not give it out; the version may be a delete marker (S3 API reference, GetObject).

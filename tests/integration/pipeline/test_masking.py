@@ -12,7 +12,8 @@ import pytest
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.calls import changes_of_run, not_as_planned
-from scripts.local_run.production import DATABASES, Production, database_session
+from scripts.local_run.databases import database_session
+from scripts.local_run.production import DATABASES, Production
 from scripts.local_run.stage import Stage
 from tests.integration.pipeline.reader import Reader, commands, inline, reading
 from tests.integration.pipeline.support import Pipeline, Run, settle

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local_run.production import database_session
+from scripts.local_run.databases import database_session
 from scripts.local_run.proof import Server
 from tests.integration.pipeline.support import Pipeline, Run, deletion_of, many_at_once, numbers, settle
 

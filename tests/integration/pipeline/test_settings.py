@@ -10,7 +10,8 @@ import pytest
 
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
-from scripts.local_run.production import Production, database_session, wait_until
+from scripts.local_run.databases import database_session
+from scripts.local_run.production import Production, wait_until
 from scripts.local_run.proof import Server
 from scripts.local_run.stage import REGION
 from tests.integration.pipeline.support import Pipeline, Run

@@ -12,7 +12,8 @@ from psycopg2 import sql
 
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
-from scripts.local_run.production import MASTER, Production, database_session
+from scripts.local_run.databases import database_session
+from scripts.local_run.production import MASTER, Production
 from scripts.local_run.stage import Stage
 from tests.integration.pipeline.support import Pipeline, settle, until
 

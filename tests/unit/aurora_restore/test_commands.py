@@ -22,7 +22,7 @@ from scripts.aurora_restore.exits import READER_GONE, CommandError
 from scripts.aurora_restore.published import Record
 from scripts.aurora_restore.stack import Stack
 from scripts.aurora_restore.starting import destroyed_by, problem_of, read_request, resuming_request
-from scripts.request_schema import COMMAND_SCHEMA
+from scripts.schemas import COMMAND_SCHEMA
 
 ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:aurora-restore"
 UPDATED = dt.datetime(2026, 11, 27, tzinfo=dt.UTC)
@@ -137,7 +137,7 @@ def test_each_command_has_json_the_stack_and_the_clis_own_options(name: str) -> 
 
 def test_the_committed_schema_is_that_of_what_the_commands_print() -> None:
     assert sorted(answers.BY_COMMAND) == COMMANDS
-    assert COMMAND_SCHEMA.read_text() == answers.schema(), "run: python -m scripts.request_schema"
+    assert COMMAND_SCHEMA.read_text() == answers.schema(), "run: python -m scripts.schemas"
 
 
 @pytest.mark.parametrize("name", sorted({*COMMANDS} - {*OF_AN_OPERATION, *OFFLINE}))

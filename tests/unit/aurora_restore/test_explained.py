@@ -40,7 +40,7 @@ from scripts.aurora_restore.stack import Stack
 from scripts.aurora_restore.starting import resuming_request
 from tests.unit.support import a_plan
 from utils.aurora_utils import resources
-from utils.request.next_command import KEEP_BACKUPS
+from utils.request.corrections import KEEP_BACKUPS
 from utils.state.operation import OperationRecord, plain, unstored
 
 BEGAN = dt.datetime(2026, 11, 27, 2, 13, tzinfo=dt.UTC)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec import Struct, inspect
 
-from scripts.request_schema import EVIDENCE_SCHEMAS, evidence_schema, evidence_schema_path
+from scripts.schemas import EVIDENCE_SCHEMAS, evidence_schema, evidence_schema_path
 from tests.evidence_samples import BY_OUTCOME, an_index
 from tests.unit.evidence.struct_values import structs, types_in
 from utils.contracts.evidence import Evidence, Index, Link, written
@@ -73,7 +73,7 @@ def test_an_index_that_is_read_and_written_again_has_the_same_bytes(index: Index
 @pytest.mark.parametrize("name", EVIDENCE_SCHEMAS)
 def test_the_committed_schemas_are_what_the_code_says(name: str) -> None:
     made = evidence_schema(EVIDENCE_SCHEMAS[name])
-    assert evidence_schema_path(name).read_text() == made, "write it again: .venv/bin/python -m scripts.request_schema"
+    assert evidence_schema_path(name).read_text() == made, "write it again: .venv/bin/python -m scripts.schemas"
 
 
 def validator(struct: type[Struct]) -> Any:

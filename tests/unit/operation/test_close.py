@@ -45,7 +45,7 @@ from utils.contracts.payloads import ExecutionError, NotificationTask
 from utils.contracts.plan import Plan, SourceInstance
 from utils.errors import StepFailed, TemporaryFailure
 from utils.operation.end_task import read_task
-from utils.request.next_command import KEEP_BACKUPS, START_ANEW
+from utils.request.corrections import KEEP_BACKUPS, START_ANEW
 from utils.state.durations import SourceDurations
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState

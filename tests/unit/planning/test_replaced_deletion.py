@@ -21,7 +21,7 @@ from tests.unit.support import LIMITS, OPERATION, REGION, TARGET
 from utils.aurora_utils.resources import OPERATION_TAG
 from utils.contracts.plan import ReplacedDeletion
 from utils.names import name_for
-from utils.request.next_command import corrected
+from utils.request.corrections import corrected
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 __all__ = ["live", "nothing_changes", "scaling"]

@@ -28,7 +28,7 @@ from utils.aurora_utils.windows import minutes_until
 from utils.aws import client
 from utils.contracts.plan import Plan, ReplacedCluster
 from utils.names import MAX_IDENTIFIER, name_for
-from utils.request.next_command import corrected
+from utils.request.corrections import corrected
 from utils.state.operation import OperationState
 
 pytestmark = pytest.mark.usefixtures("surroundings")

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import REGION, a_cluster_plan
 from utils.preflight.quarantine import quarantine_problems
-from utils.request.next_command import corrected
+from utils.request.corrections import corrected
 
 CUSTOM, FAMILY = "quiet", "aurora-postgresql16"
 SAFE = {"max_logical_replication_workers": "0", "shared_preload_libraries": "pg_stat_statements"}

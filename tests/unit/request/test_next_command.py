@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.unit.support import EXECUTION
-from utils.request.next_command import START_ANEW, corrected, correction_lines, start_command
+from utils.request.corrections import START_ANEW, corrected, correction_lines
+from utils.request.next_command import start_command
 
 
 def given(request: dict[str, Any], *problems: str) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from scripts.request_schema import SCHEMA, schema
+from scripts.schemas import SCHEMA, schema
 from utils.request.fields import FIELDS
 
 COMMITTED: dict[str, Any] = json.loads(SCHEMA.read_text())
 
 
 def test_the_committed_schema_is_what_the_code_says() -> None:
-    assert SCHEMA.read_text() == schema(), "write it again: .venv/bin/python -m scripts.request_schema"
+    assert SCHEMA.read_text() == schema(), "write it again: .venv/bin/python -m scripts.schemas"
 
 
 def test_every_field_is_explained() -> None:

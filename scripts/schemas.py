@@ -2,7 +2,7 @@
 
 They are for editors, for programs that start executions, and for programs that read the answers or the evidence.
 
-.venv/bin/python -m scripts.request_schema
+.venv/bin/python -m scripts.schemas
 """
 
 from __future__ import annotations
