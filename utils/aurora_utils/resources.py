@@ -112,6 +112,11 @@ class Tagged(Struct, frozen=True, kw_only=True):
         return self.status in ("deleting", "deleted")
 
     @property
+    def was_stopped(self) -> bool:
+        """Return whether somebody has stopped it, also while that is still under way."""
+        return self.status in STOPPED
+
+    @property
     def is_protected(self) -> bool:
         """Return whether its tag says that nothing may delete it. The role's policy compares as exactly."""
         return self.tags.get(PROTECTED_TAG) == "true"
@@ -274,6 +279,11 @@ class Instance(Tagged, frozen=True, kw_only=True):
     def is_usable(self) -> bool:
         """Return whether it answers, although it may still be settling."""
         return self.is_available or self.status in SETTLING_INSTANCE
+
+    @property
+    def is_being_created(self) -> bool:
+        """Return whether RDS is still creating it."""
+        return self.status == "creating"
 
     @property
     def is_up(self) -> bool:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.reported_settings import MasterSecret
-from utils.aurora_utils.resources import STOPPED, Cluster, Instance
+from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
@@ -110,7 +110,8 @@ def unseen_cluster(plan: ClusterPlan, resource_id: str, record: OperationRecord,
 def refuse_renamed(plan: ClusterPlan, cluster: Cluster, region: str) -> None:
     """Raise StepFailed where somebody has renamed the cluster: the calls that are due would not reach it."""
     if cluster.identifier != plan.identifier:
-        # An instance that starts meanwhile gets a certificate with the other name, by which no session is opened.
+        # A member's certificate has its cluster's name (utils/postgres/certificate.py), and that a new one comes
+        # without a restart is not verified: no session opens with a member that has started under the other name.
         restarts = ", ".join(
             f"`aws rds reboot-db-instance --db-instance-identifier {each} --region {region}`"
             for each in cluster.member_identifiers
@@ -164,7 +165,7 @@ def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, recor
     found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster), *(("instance", each) for each in staying)]
     for kind, each in found:
         name = each.identifier
-        if each.status in STOPPED:
+        if each.was_stopped:
             raise StepFailed(
                 f"{kind.capitalize()} {name} was stopped while it was being restored. Find out by whom or by what "
                 "(CloudTrail, StopDBCluster), and make sure that nothing stops a cluster that is being restored."

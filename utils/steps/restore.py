@@ -62,7 +62,7 @@ def _until_instances(plan: ClusterPlan, found: list[Instance], record: Operation
     """
     instances = {each.identifier: each for each in found}
     planned = [instances[each.identifier] for each in plan.instances if each.identifier in instances]
-    creating = [each for each in planned if each.status == "creating"]
+    creating = [each for each in planned if each.is_being_created]
     enough = len(planned) == len(plan.instances) and all(each.is_up or each in creating for each in found)
     if not enough or not creating or (record.users is None and len(creating) < len(planned)):
         return None

@@ -50,14 +50,14 @@ class Cluster:
         return int(number)
 
     def joining(self, role: str) -> str:
-        """The statement that makes the master user a member with a member's rights; they are options since 16."""
+        """Return the statement that makes the master user a member with all rights, which are options since 16."""
         return f"grant {role} to {MASTER}" + (" with inherit true, set true" if self.version >= 16 else "")
 
     def set_up(self, logins: ApplicationLogins = LOGINS) -> RolesReport:
         return set_up_roles(self.server, self.master, logins)
 
     def superuser(self, database: str, *statements: str | sql.Composable) -> Rows:
-        """What only AWS can do on Aurora; here to arrange things and to look at everything."""
+        """Run statements as a superuser, which on Aurora is AWS alone: to arrange things and to look at everything."""
         return _run(self.postgres.connect(database), statements)
 
     def as_master(self, database: str, *statements: str | sql.Composable) -> Rows:
@@ -105,7 +105,7 @@ class Cluster:
         )
 
     def forbid_silence(self) -> None:
-        """As in PostgreSQL itself: only a superuser may silence event triggers."""
+        """Let only a superuser silence event triggers, as in PostgreSQL itself."""
         names = ["session_replication_role"] * (self.version >= 15) + ["event_triggers"] * (self.version >= 17)
         for name in names:
             self.superuser("postgres", f"revoke set on parameter {name} from rds_superuser")

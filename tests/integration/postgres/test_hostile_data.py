@@ -80,7 +80,7 @@ PATHS = {
 
 @pytest.fixture(scope="module")
 def planted(servers: Servers) -> Volume:
-    """What `cluster` has, and a shadow in public of everything that our SQL names: thousands, planted once."""
+    """Return what `cluster` has, with a shadow in public of all that our SQL names: thousands, planted once."""
     running = attacked(servers)
     count = plant(running)
     assert count["functions"] > 5000

@@ -43,7 +43,7 @@ def policy_of(columns: dict[str, str]) -> str:
 
 
 def in_schema(schema: str, *statements: str) -> tuple[str, ...]:
-    """The statements in a schema of their own instead of in public."""
+    """Return the statements in a schema of their own instead of in public."""
     found = (each.replace("public.", f"{schema}.") for each in statements)
     return (f"create schema {schema}", f"set search_path = {schema}", *found)
 
