@@ -1,4 +1,6 @@
-"""A value for each setting that is nobody's default, and what RDS reports of it: a new setting is given its own here.
+"""A value for each setting that is nobody's default, what RDS reports of it, and the template's defaults.
+
+A new setting is given its own here.
 
 The tests that ask something of every setting take it from this table.
 """
@@ -50,6 +52,14 @@ _REPORTED: dict[str, Any] = {
     "extended_support": "open-source-rds-extended-support",
     "vpc_security_group_ids": [{"VpcSecurityGroupId": "sg-0fedcba9876543210", "Status": "active"}],
     "db_parameter_group_name": [{"DBParameterGroupName": "unusual", "ParameterApplyStatus": "in-sync"}],
+}
+
+# What the template says of a setting where whoever deploys it says nothing; of all others it says nothing either.
+TEMPLATE_DEFAULTS = {
+    "extended_support": "false",
+    "data_api": "false",
+    "master_login": "pipeline",
+    "deletion_protection": "false",
 }
 
 

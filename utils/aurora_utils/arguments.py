@@ -2,15 +2,15 @@
 
 Which call carries which setting stands in the table of settings, with its source. RestoreDBClusterFromSnapshot takes
 only a part, although its model declares more; the rest follows in one ModifyDBCluster while there is no instance, and
-in the instances. Here is what those calls need beside the settings, and what is composed of several.
+in the instances. Here is what those calls need beside the settings.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from utils.aurora_utils.reported_settings import default_group_of, lifecycle
 from utils.contracts.settings import SETTINGS, Call
 
 if TYPE_CHECKING:
@@ -24,14 +24,9 @@ def restore_arguments(plan: ClusterPlan) -> dict[str, Any]:
     return {
         "DBClusterIdentifier": plan.identifier,
         "SnapshotIdentifier": plan.snapshot_arn,
-        # Behind the door: the wanted groups follow in a change of their own, once the users are set up.
-        "VpcSecurityGroupIds": [plan.door_security_group_id],
         "CopyTagsToSnapshot": True,
-        "EngineLifecycleSupport": lifecycle(plan.extended_support),
         "Tags": tag_list(plan.tags),
         **_settings(plan, "RestoreDBClusterFromSnapshot"),
-        **_group(plan, "DBClusterParameterGroupName", plan.db_cluster_parameter_group_name),
-        **_scaling(plan),
     }
 
 
@@ -70,9 +65,8 @@ def instance_arguments(plan: ClusterPlan, instance: PlannedInstance) -> dict[str
         "PubliclyAccessible": False,
         "Tags": tag_list(plan.tags),
         **_settings(plan, "CreateDBInstance"),
-        **_group(plan, "DBParameterGroupName", plan.db_parameter_group_name),
         **_monitoring_role(plan),
-        **_insights(plan),
+        "EnablePerformanceInsights": plan.performance_insights_retention_days > 0,
     }
 
 
@@ -82,56 +76,28 @@ def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
 
 
 def _settings(plan: ClusterPlan, call: Call) -> dict[str, Any]:
-    """Return what a call carries of the settings as the plan has them."""
-    carried = [(sent, getattr(plan, each.name)) for each in SETTINGS if (sent := each.sent_in(call)) is not None]
-    return {sent.parameter: value for sent, value in carried if not sent.composed and value is not sent.unless}
-
-
-def _scaling(plan: ClusterPlan) -> dict[str, Any]:
-    scaling = {
-        "MinCapacity": plan.serverless_v2_min_capacity,
-        "MaxCapacity": plan.serverless_v2_max_capacity,
-        "SecondsUntilAutoPause": plan.serverless_v2_seconds_until_auto_pause,
-    }
-    if plan.serverless_v2_max_capacity is None:
-        return {}
-    return {"ServerlessV2ScalingConfiguration": {name: value for name, value in scaling.items() if value is not None}}
+    """Return what a call carries of the settings, members of one structure together."""
+    arguments: dict[str, Any] = {}
+    for setting in SETTINGS:
+        sent, value = setting.sent_in(call), setting.argument(plan, call)
+        if sent is not None and value is not None:
+            *outer, member = sent.path
+            structure = functools.reduce(lambda each, name: each.setdefault(name, {}), outer, arguments)
+            structure[member] = value
+    return arguments
 
 
 def _insights_of_cluster(plan: ClusterPlan) -> dict[str, Any]:
-    """Return the advanced mode with all that it needs, which has to come in the same call; else nothing.
+    """Return what the advanced mode needs in the same call, beside its settings; nothing for the standard mode.
 
     RDS refuses the mode by itself even where the cluster has the rest already (hashicorp/terraform-provider-aws#43919).
     In the standard mode, too, RDS takes Performance Insights of a cluster (ansible-collections/amazon.aws#2543); here
     each instance brings it along.
     """
-    if plan.database_insights_mode != "advanced":
-        return {}
-    return {"DatabaseInsightsMode": "advanced", **_insights(plan)}
-
-
-def _insights(plan: ClusterPlan) -> dict[str, Any]:
-    days = plan.performance_insights_retention_days
-    if not days:
-        return {"EnablePerformanceInsights": False}
-    key = plan.performance_insights_kms_key_id
-    return {
-        "EnablePerformanceInsights": True,
-        "PerformanceInsightsRetentionPeriod": days,
-        **({"PerformanceInsightsKMSKeyId": key} if key else {}),
-    }
+    return {"EnablePerformanceInsights": True} if plan.is_advanced else {}
 
 
 def _monitoring_role(plan: ClusterPlan) -> dict[str, str]:
     """Return the role where there is an interval: RDS takes neither alone (CreateDBInstance, API reference)."""
     role = plan.monitoring_role_arn
     return {"MonitoringRoleArn": role} if role and plan.monitoring_interval_seconds else {}
-
-
-def _group(plan: ClusterPlan, name: str, group: str) -> dict[str, str]:
-    """Return the parameter group, or nothing for the default group of the version's family, which stays unnamed.
-
-    RDS uses its own where none is named, and creates it with the first such cluster of a region, where the name alone
-    would be refused (DBClusterParameterGroupNotFound, as in aws/aws-cdk#719).
-    """
-    return {} if group == default_group_of(plan.engine_version) else {name: group}

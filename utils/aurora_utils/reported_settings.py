@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from utils.contracts.settings import EXTENDED_SUPPORT, NO_EXTENDED_SUPPORT, SETTINGS, Setting
+from utils.contracts.settings import SETTINGS, Setting
 
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
@@ -148,21 +148,6 @@ def read_master_secret(raw: DBClusterTypeDef) -> MasterSecret | None:
     if not secret.get("SecretArn"):
         return None
     return MasterSecret(arn=secret.get("SecretArn", ""), status=secret.get("SecretStatus", "").lower())
-
-
-def family_of(version: str) -> str:
-    """Return the parameter groups' family that a version needs, such as aurora-postgresql17."""
-    return f"aurora-postgresql{version.split('.')[0]}"
-
-
-def default_group_of(version: str) -> str:
-    """Return the name of RDS's own parameter groups for a version, a cluster's and an instance's alike."""
-    return f"default.{family_of(version)}"
-
-
-def lifecycle(extended_support: bool) -> str:
-    """Return the support to ask for: RDS enrols a cluster in paid Extended Support unless the call says otherwise."""
-    return EXTENDED_SUPPORT if extended_support else NO_EXTENDED_SUPPORT
 
 
 def _read(raw: Mapping[str, Any], setting: Setting, path: str) -> Any:

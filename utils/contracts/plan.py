@@ -120,6 +120,11 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
         return self.live_identifier or self.identifier
 
     @property
+    def is_advanced(self) -> bool:
+        """Return whether Database Insights are in their advanced mode."""
+        return self.database_insights_mode == "advanced"
+
+    @property
     def has_unlike_instances(self) -> bool:
         """Return whether it matters which instance is the writer."""
         return len({(each.db_instance_class, each.promotion_tier) for each in self.instances}) > 1

@@ -2,8 +2,8 @@
 
 A row names the setting as the request and the plan do, and says where its value comes from when nobody gives one, which
 parameter of which of RDS's calls carries it, where RDS reports it, and how a person reads it. What a row is unable to
-say (two settings that depend on each other, a parameter composed of several) is a function of its own in the package
-that needs it, under the setting's name.
+say (two settings that depend on each other) is a function of its own in the package that needs it, under the setting's
+name.
 
 The sources, parameter by parameter: "CFN" is AWS's own CloudFormation handler (aws-cloudformation/
 aws-cloudformation-resource-providers-rds at 5a410e84: Translator.java of aws-rds-dbcluster and aws-rds-dbinstance),
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from utils.names import MAX_INSTANCES
+from utils.names import MAX_INSTANCES, default_group_of
 
 if TYPE_CHECKING:
     from utils.contracts.plan import ClusterPlan
@@ -31,16 +31,19 @@ Call = Literal["RestoreDBClusterFromSnapshot", "ModifyDBCluster", "CreateDBInsta
 
 
 class Sent(Struct, frozen=True):
-    """A parameter of a call, with the source for sending it there.
+    """A parameter of a call, with the source for sending it there. A dot stands before the member of a structure.
 
-    The plan's value is sent as it is, and omitted where it is `unless`. What is `composed` is put together by
-    `aurora_utils/arguments.py`.
+    The plan's value is sent as it is, or what `value` makes of the plan. None is omitted.
     """
 
     parameter: str
     source: str
-    composed: bool = False
-    unless: Any = None
+    value: Callable[[ClusterPlan], Any] | None = None
+
+    @property
+    def path(self) -> list[str]:
+        """Return the parameter's name, and after it the names of the members that lead to the value."""
+        return self.parameter.split(".")
 
 
 class Setting(Struct, frozen=True, kw_only=True):
@@ -86,6 +89,13 @@ class Setting(Struct, frozen=True, kw_only=True):
             "CreateDBInstance": self.instance,
         }[call]
 
+    def argument(self, plan: ClusterPlan, call: Call) -> Any:
+        """Return the value that a call carries of it, or None where the call says nothing of it."""
+        sent = self.sent_in(call)
+        if sent is None:
+            return None
+        return getattr(plan, self.name) if sent.value is None else sent.value(plan)
+
 
 def counted(number: int, thing: str) -> str:
     """Return a number of things, as a person reads it."""
@@ -118,7 +128,20 @@ NO_EXTENDED_SUPPORT = f"{EXTENDED_SUPPORT}-disabled"
 _FORWARDS = ("requested", "enabling", "enabled")
 _AT_RESTORE = "CFN and TF: at restore"
 _IN_THE_CHANGE = "CFN and TF: in the change, not at restore, although the model has it there"
-_SCALING = Sent("ServerlessV2ScalingConfiguration", "CFN: at restore only, since its PR 428", composed=True)
+
+
+def _own_group(group: str, version: str) -> str | None:
+    """Return a parameter group, or None for the default group of the version's family, which stays unnamed.
+
+    RDS uses its own where none is named, and creates it with the first such cluster of a region, where the name alone
+    would be refused (DBClusterParameterGroupNotFound, as in aws/aws-cdk#719).
+    """
+    return None if group == default_group_of(version) else group
+
+
+def _scaling(member: str) -> Sent:
+    return Sent(f"ServerlessV2ScalingConfiguration.{member}", "CFN: at restore only, since its PR 428")
+
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -165,7 +188,7 @@ SETTINGS: tuple[Setting, ...] = (
         restore=Sent(
             "EngineLifecycleSupport",
             f"{_AT_RESTORE}; without it RDS enrols in paid Extended Support",
-            composed=True,
+            lambda plan: EXTENDED_SUPPORT if plan.extended_support else NO_EXTENDED_SUPPORT,
         ),
         of_cluster="EngineLifecycleSupport",
         as_planned=lambda lifecycle, _: None if lifecycle is None else lifecycle == EXTENDED_SUPPORT,
@@ -187,7 +210,8 @@ SETTINGS: tuple[Setting, ...] = (
         restore=Sent(
             "VpcSecurityGroupIds",
             f"{_AT_RESTORE}. Without it RDS takes the VPC's default group. Here: the door's",
-            composed=True,
+            # The wanted groups follow in a change of their own, once the users are set up.
+            lambda plan: [plan.door_security_group_id],
         ),
         of_cluster="VpcSecurityGroups",
         as_planned=lambda groups, _: sorted(each.get("VpcSecurityGroupId", "") for each in groups or []),
@@ -246,7 +270,7 @@ SETTINGS: tuple[Setting, ...] = (
         restore=Sent(
             "DBClusterParameterGroupName",
             "CFN: at restore since its PR 309, it was ignored before; TF: at restore",
-            composed=True,
+            lambda plan: _own_group(plan.db_cluster_parameter_group_name, plan.engine_version),
         ),
         of_cluster="DBClusterParameterGroup",
     ),
@@ -256,7 +280,11 @@ SETTINGS: tuple[Setting, ...] = (
         line="parameters",
         words="instances' {}",
         from_source="required",
-        instance=Sent("DBParameterGroupName", "CFN and TF", composed=True),
+        instance=Sent(
+            "DBParameterGroupName",
+            "CFN and TF",
+            lambda plan: _own_group(plan.db_parameter_group_name, plan.engine_version),
+        ),
         of_instance="DBParameterGroups",
         as_planned=lambda groups, _: groups[0].get("DBParameterGroupName") if groups else None,
     ),
@@ -266,7 +294,7 @@ SETTINGS: tuple[Setting, ...] = (
         line="capacity",
         words="at least {} ACUs",
         from_source="required",
-        restore=_SCALING,
+        restore=_scaling("MinCapacity"),
         of_cluster="ServerlessV2ScalingConfiguration.MinCapacity",
     ),
     Setting(
@@ -275,7 +303,7 @@ SETTINGS: tuple[Setting, ...] = (
         line="capacity",
         words="at most {}",
         from_source="required",
-        restore=_SCALING,
+        restore=_scaling("MaxCapacity"),
         of_cluster="ServerlessV2ScalingConfiguration.MaxCapacity",
     ),
     Setting(
@@ -286,7 +314,7 @@ SETTINGS: tuple[Setting, ...] = (
         default=300,
         from_source="required",
         limits=(300, 86400),
-        restore=_SCALING,
+        restore=_scaling("SecondsUntilAutoPause"),
         of_cluster="ServerlessV2ScalingConfiguration.SecondsUntilAutoPause",
     ),
     Setting(
@@ -313,7 +341,7 @@ SETTINGS: tuple[Setting, ...] = (
         first_change=Sent(
             "EnableLocalWriteForwarding",
             "CFN: in the change; RestoreDBClusterFromSnapshot does not have it",
-            unless=False,
+            lambda plan: plan.local_write_forwarding or None,
         ),
         of_cluster="LocalWriteForwardingStatus",
         as_planned=lambda status, _: None if status is None else status in _FORWARDS,
@@ -379,7 +407,7 @@ SETTINGS: tuple[Setting, ...] = (
         first_change=Sent(
             "DatabaseInsightsMode",
             "CFN: in the change; RestoreDBClusterFromSnapshot does not have it",
-            composed=True,
+            lambda plan: "advanced" if plan.is_advanced else None,
         ),
         of_cluster="DatabaseInsightsMode",
         as_planned=lambda mode, _: mode or "standard",
@@ -391,12 +419,14 @@ SETTINGS: tuple[Setting, ...] = (
         default=7,
         from_source="required",
         first_change=Sent(
-            "PerformanceInsightsRetentionPeriod", "CFN: in the change, as EnablePerformanceInsights", composed=True
+            "PerformanceInsightsRetentionPeriod",
+            "CFN: in the change, as EnablePerformanceInsights",
+            lambda plan: plan.performance_insights_retention_days if plan.is_advanced else None,
         ),
         instance=Sent(
             "PerformanceInsightsRetentionPeriod",
             "CFN and TF: the instance's, with EnablePerformanceInsights",
-            composed=True,
+            lambda plan: plan.performance_insights_retention_days or None,
         ),
         of_cluster="PerformanceInsightsRetentionPeriod",
         of_instance="PerformanceInsightsRetentionPeriod",
@@ -412,12 +442,12 @@ SETTINGS: tuple[Setting, ...] = (
         first_change=Sent(
             "PerformanceInsightsKMSKeyId",
             "CFN: in the change, only with EnablePerformanceInsights=true",
-            composed=True,
+            lambda plan: plan.performance_insights_kms_key_id if plan.is_advanced else None,
         ),
         instance=Sent(
             "PerformanceInsightsKMSKeyId",
             "CFN: the instance's, only with EnablePerformanceInsights=true",
-            composed=True,
+            lambda plan: plan.performance_insights_kms_key_id if plan.performance_insights_retention_days else None,
         ),
         of_instance="PerformanceInsightsKMSKeyId",
     ),

@@ -8,11 +8,16 @@ from typing import Any
 from utils.arns import Arn
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.plan import ClusterPlan, PlannedInstance
-from utils.contracts.settings import SETTINGS, Sent, Setting, counted
+from utils.contracts.settings import SETTINGS, Setting, counted
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.prices import counted_classes, hourly_cost
 
 _LABEL_WIDTH = 12
+# What the line of the first change says in words of its own.
+_SAID_TOGETHER = {
+    *("backup_retention_days", "database_insights_mode"),
+    *("performance_insights_retention_days", "performance_insights_kms_key_id"),
+}
 
 
 def setting_lines(plan: ClusterPlan) -> Iterator[str]:
@@ -92,15 +97,11 @@ def first_change_line(plan: ClusterPlan) -> str:
     also += [
         each.called
         for each in SETTINGS
-        if each.name != "backup_retention_days" and _is_sent_as_it_is(plan, each, each.first_change)
+        if each.name not in _SAID_TOGETHER and each.argument(plan, "ModifyDBCluster") is not None
     ]
-    if plan.database_insights_mode == "advanced":
+    if plan.is_advanced:
         also.append("advanced Database Insights")
     return f"before it has an instance: {login_line(plan)}; {', '.join(also)}"
-
-
-def _is_sent_as_it_is(plan: ClusterPlan, setting: Setting, sent: Sent | None) -> bool:
-    return sent is not None and not sent.composed and getattr(plan, setting.name) is not sent.unless
 
 
 def opening_lines(plan: ClusterPlan) -> Iterator[str]:

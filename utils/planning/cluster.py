@@ -10,12 +10,12 @@ from typing import Any
 
 from utils import environment
 from utils.aurora_utils import windows
-from utils.aurora_utils.reported_settings import InstanceSettings, default_group_of
+from utils.aurora_utils.reported_settings import InstanceSettings
 from utils.aurora_utils.resources import Snapshot
 from utils.contracts.plan import ClusterPlan, Origin, PlannedInstance
 from utils.contracts.route import SnapshotCopy
 from utils.contracts.settings import BY_NAME, OF_THE_INSTANCES, SETTINGS
-from utils.names import instance_name, is_lower_version
+from utils.names import default_group_of, instance_name, is_lower_version
 from utils.planning.like_source import SourceSettings, UnreadableSource, open_settings
 from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags, said_by
@@ -100,7 +100,6 @@ def cluster_plan(
         "kms_key_id": choice.given("kms_key_id"),
         "db_cluster_parameter_group_name": _group(choice, "db_cluster_parameter_group_name", version),
         "db_parameter_group_name": _group(choice, "db_parameter_group_name", version),
-        "enabled_cloudwatch_logs_exports": sorted(choice.of("enabled_cloudwatch_logs_exports")),
         "monitoring_interval_seconds": _monitoring_interval(choice),
         **_capacity(choice),
         **_insights(choice),

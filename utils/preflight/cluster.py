@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from utils.aurora_utils import ENGINE
 from utils.aurora_utils.offers import InstanceOffer, ParameterGroup, SecurityGroup, SubnetGroup, Surroundings
-from utils.aurora_utils.reported_settings import family_of
 from utils.aurora_utils.resources import Snapshot
 from utils.contracts.plan import ClusterPlan
-from utils.names import is_lower_version
+from utils.names import family_of, is_lower_version
 from utils.preflight.door import door_problems, groups_of_the_door
 
 ZONES_NEEDED = 2

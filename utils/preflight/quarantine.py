@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from utils.aurora_utils.offers import Surroundings
-from utils.aurora_utils.reported_settings import family_of
 from utils.contracts.plan import ClusterPlan
+from utils.names import family_of
 
 WORKERS = "max_logical_replication_workers"
 LIBRARIES = "shared_preload_libraries"

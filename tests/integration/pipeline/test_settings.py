@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -23,33 +24,31 @@ ADDED_READER = "application-autoscaling-4c2d5b7e-0000-4000-8000-000000000000"
 TAKEN = [each for each in SETTINGS if each.from_source != "never"]
 
 
-def as_unusual(each: Setting, sent: Sent | None) -> dict[str, Any]:
-    """Return the parameter with the setting's value in tests/setting_values.py, where it is sent as it is."""
-    return {sent.parameter: VALUES[each.name]} if sent is not None and not sent.composed else {}
+def unusual_parameters(sent: Iterable[tuple[Setting, Sent | None]]) -> dict[str, Any]:
+    """Return the parameters that carry the settings' values in tests/setting_values.py."""
+    parameters: dict[str, Any] = {}
+    for setting, each in sent:
+        if each is not None:
+            *outer, member = each.path
+            structure = functools.reduce(lambda found, name: found.setdefault(name, {}), outer, parameters)
+            structure[member] = VALUES[setting.name]
+    return parameters
 
 
-# A new setting that is taken from the source is in these by itself, unless it is composed.
-CREATED_WITH: dict[str, Any] = {
-    parameter: value
-    for each in TAKEN
-    if each.of_cluster
-    for parameter, value in as_unusual(each, each.first_change or each.restore).items()
-} | {
+# A new setting that is taken from the source is in these by itself.
+CREATED_WITH = unusual_parameters((each, each.first_change or each.restore) for each in TAKEN if each.of_cluster) | {
     # The family of the groups, and what the VPC's subnets have.
     "EngineVersion": "17.5",
     "NetworkType": "IPV4",
     "DBClusterParameterGroupName": "tuned-cluster",
-    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0, "MaxCapacity": 8, "SecondsUntilAutoPause": 900},
     "EnablePerformanceInsights": True,
-    "PerformanceInsightsRetentionPeriod": 465,
-    "DatabaseInsightsMode": "advanced",
 }
-WATCHED: dict[str, Any] = {
-    parameter: value
+WATCHED = unusual_parameters(
+    # The cluster has the key, which is made for it.
+    (each, each.instance)
     for each in TAKEN
-    if each.of_instance and not each.of_cluster
-    for parameter, value in as_unusual(each, each.instance).items()
-}
+    if each.of_instance and not each.of_cluster and each.name != "performance_insights_kms_key_id"
+) | {"DBParameterGroupName": "tuned-instances"}
 # What RDS reports of each of them.
 SAME = {each.of_cluster.partition(".")[0] for each in TAKEN if each.of_cluster}
 SAME_OF_INSTANCES = {
@@ -86,7 +85,6 @@ def unusual(place: Any) -> Iterator[dict[str, Any]]:
             DBClusterIdentifier=UNUSUAL,
             Engine="aurora-postgresql",
             DBInstanceClass=instance_class,
-            DBParameterGroupName="tuned-instances",
             PromotionTier=tier,
             MonitoringRoleArn=f"arn:aws:iam::{pipeline.aws.account_id}:role/rds-monitoring-role",
             **WATCHED,
@@ -188,7 +186,7 @@ def test_a_dry_run_says_every_setting_and_who_decided_it(
         "PostgreSQL 17.5 [source]",
         "port 6000 [request]",
         "aurora-iopt1 [source]",
-        "at least 0 ACUs [source], at most 8 [source], paused after 900 seconds [source]",
+        "at least 0 ACUs [source], at most 4 [source], paused after 600 seconds [source]",
         "deletion protection off [stack]",
         "Extended Support off [stack]",
         "local write forwarding on [source]",

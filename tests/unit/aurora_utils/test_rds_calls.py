@@ -7,6 +7,8 @@ cluster_snapshot.go and export_task.go of internal/service/rds as well.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -46,10 +48,13 @@ EVERYTHING = a_cluster_plan(
     master_secret_kms_key_id="alias/secrets",
 )
 
+# Their calls carry another value than the plan's: the name of the support, and the door.
+IN_OTHER_WORDS = ("extended_support", "vpc_security_group_ids")
+
 
 def of_settings(call: Call) -> dict[str, str]:
     """Return the lines of the settings that a call carries: they stand in the table of settings."""
-    return {sent.parameter: sent.source for each in SETTINGS if (sent := each.sent_in(call)) is not None}
+    return {sent.path[0]: sent.source for each in SETTINGS if (sent := each.sent_in(call)) is not None}
 
 
 RESTORE = of_settings("RestoreDBClusterFromSnapshot") | {
@@ -344,8 +349,9 @@ def test_every_parameter_is_sent_as_awss_own_handlers_send_it(
     assert set(asked) == set(known), "every parameter has its line, and every line is sent"
     for setting in SETTINGS:
         for sent in (setting.restore, setting.first_change, setting.instance):
-            if sent is not None and not sent.composed and known.get(sent.parameter) == sent.source:
-                assert asked[sent.parameter] == getattr(EVERYTHING, setting.name)
+            if sent is not None and setting.name not in IN_OTHER_WORDS and known.get(sent.path[0]) == sent.source:
+                value = functools.reduce(operator.getitem, sent.path, asked)
+                assert value == getattr(EVERYTHING, setting.name)
 
 
 def test_what_is_sent_exists_in_the_api(rds: FakeRds) -> None:

@@ -57,7 +57,10 @@ def test_its_parameters_exist_in_the_calls_that_carry_it(setting: Setting) -> No
     for call in CALLS:
         sent = setting.sent_in(call)
         if sent is not None:
-            assert sent.parameter in MODEL.operation_model(call).input_shape.members
+            shape = MODEL.operation_model(call).input_shape
+            for name in sent.path:
+                assert name in shape.members
+                shape = shape.members[name]
             assert sent.source.startswith(("CFN", "TF", "API"))
 
 
@@ -66,7 +69,7 @@ def test_the_embedded_aurora_takes_it(setting: Setting) -> None:
     for call in CALLS:
         if (sent := setting.sent_in(call)) is not None:
             where = "scripts/local_aws/aurora/settings_table.py"
-            assert sent.parameter in KNOWN_PARAMETERS[call], f"give {sent.parameter} its row in {where}"
+            assert sent.path[0] in KNOWN_PARAMETERS[call], f"give {sent.path[0]} its row in {where}"
 
 
 @every_setting

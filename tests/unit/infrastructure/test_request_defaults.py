@@ -10,6 +10,7 @@ from scripts.checks.expansion import source
 from scripts.local_aws.cloudformation.functions import check_variables
 from scripts.local_aws.cloudformation.intrinsics import Created, Evaluator
 from scripts.local_aws.cloudformation.template import check_parameter
+from tests.setting_values import TEMPLATE_DEFAULTS
 from utils import environment
 from utils.request.reading import read_request
 
@@ -50,15 +51,24 @@ def defaults(monkeypatch: pytest.MonkeyPatch, **given: str) -> dict[str, str]:
 
 def test_a_stack_that_says_nothing_has_the_templates_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     found = defaults(monkeypatch, VpcSecurityGroupIds="sg-0,sg-1", DbSubnetGroupName="databases")
-    assert found == {
-        "source_cluster_id": "prod-orders", "source_region": REGION, "cross_account_copy": "one_step",
-        "target_cluster_id": "staging-{date}", "like_source": "true", "extended_support": "false", "data_api": "false",
-        "master_login": "pipeline", "db_subnet_group_name": "databases", "vpc_security_group_ids": "sg-0,sg-1",
-        "deletion_protection": "false", "inherited_logins": "lock", "quarantine": "false", "archive_snapshot": "delete",
-        "on_findings": "fail", "on_failure": "clean_up", "replace_target": "false", "keep_previous_hours": "24",
+    assert found == TEMPLATE_DEFAULTS | {
+        "source_cluster_id": "prod-orders",
+        "source_region": REGION,
+        "cross_account_copy": "one_step",
+        "target_cluster_id": "staging-{date}",
+        "like_source": "true",
+        "db_subnet_group_name": "databases",
+        "vpc_security_group_ids": "sg-0,sg-1",
+        "inherited_logins": "lock",
+        "quarantine": "false",
+        "archive_snapshot": "delete",
+        "on_findings": "fail",
+        "on_failure": "clean_up",
+        "replace_target": "false",
+        "keep_previous_hours": "24",
         "drill": "false",
         "expires_after_hours": "0",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
