@@ -77,7 +77,7 @@ def prove_own_cluster(cluster: Cluster, record: Recorded) -> None:
         raise StepFailed(
             f"Cluster {cluster.identifier} ({cluster.resource_id}) is not the one that operation "
             f"{record.operation_id} made ({record.cluster_resource_id or 'none recorded'}). It was left alone. "
-            "Find out who created it, then start again with another target_cluster_id."
+            "Find out who created it, then start a new operation with another target_cluster_id."
         )
 
 
@@ -117,7 +117,7 @@ def own_existing_snapshot(found: Snapshot | None, name: str, region: str, operat
     if not found.belongs_to(operation_id):
         raise StepFailed(
             f"A snapshot named {name} exists in {region} and is not this operation's. "
-            "Look at it, delete it if it is not needed, and start again."
+            "Look at it, delete it if it is not needed, and resume this operation."
         )
     return found
 

@@ -67,12 +67,14 @@ class ApplicationSecret:
         text = application_secret_text(self.arn)
         if wrong := list(wrong_entries(text)):
             raise StepFailed(
-                f"The application secret is not valid: {'; '.join(wrong)}. Correct the secret {self.arn}, then start "
-                "again."
+                f"The application secret is not valid: {'; '.join(wrong)}. Correct the secret {self.arn}, then "
+                "resume this operation."
             )
         logins = read_logins(text, self._names)
         if logins is None:
-            raise StepFailed(f"The secret {self.arn} is not {_REQUIRED}. Correct the secret, then start again.")
+            raise StepFailed(
+                f"The secret {self.arn} is not {_REQUIRED}. Correct the secret, then resume this operation."
+            )
         complete = logins.with_passwords(new_password)
         if complete != logins:
             self._store(text, complete)

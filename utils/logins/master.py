@@ -189,7 +189,7 @@ class ManagedSecret:
         if tags.get(MANAGED_CLUSTER_TAG) != cluster_arn:
             raise StepFailed(
                 f"The secret {self.arn} belongs to {tags.get(MANAGED_CLUSTER_TAG)}, not to {cluster_arn}. It was not "
-                "read. Check the cluster's master secret in RDS, then start again."
+                "read. Check the cluster's master secret in RDS, then resume this operation."
             )
         text = self._secrets.get_secret_value(SecretId=self.arn)["SecretString"]
         kept = msgspec.json.decode(text, type=_KeptByRds)

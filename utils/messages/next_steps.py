@@ -270,7 +270,8 @@ def _another_policy_lines(
     """Yield what to do where the policy itself has to change: a resumed operation masks by the planned version."""
     policy = one_line(record.plan["masking"]["policy"])
     yield f"If masking policy {policy} has to change, upload the corrected file, and set the stack's MaskingPolicies to"
-    yield "its new version. A resumed operation masks by the version that it was planned with, so start a new one:"
+    yield "its new version. A resumed operation masks the same snapshot by the version that it was planned with. So"
+    yield "after a change of the policy, or of the source, start a new one:"
     if remains.cluster is None:
         yield from start_command(execution_id, anew(asked))
     else:

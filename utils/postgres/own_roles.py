@@ -48,7 +48,7 @@ def open_own_role(cluster: DatabaseCluster, name: str) -> OwnLogin:
         if exists and maintenance.rows(_NOT_PLAIN, {"name": login.name}):
             raise StepFailed(
                 f"The role {login.name!r}, which is the pipeline's own, has rights, members or settings of its own. "
-                "Drop it in the source, then start again."
+                "Drop it in the source, then start a new operation, from a snapshot that was taken since."
             )
         refuse_tle_hooks(maintenance)
         verifier = encrypt_password(login.password, login.name, scope=maintenance.connection, algorithm="scram-sha-256")
@@ -79,7 +79,8 @@ def admit_own_role(maintenance: Session, database: str, role: str) -> None:
     if not maintenance.rows(admitted, {"role": role, "database": database}):
         raise StepFailed(
             f"Role {role!r} cannot enter database {database!r}: the master user cannot act for its owner {owner!r}. "
-            f"Make the master user able to grant that role in the source, then start again."
+            "Make the master user able to grant that role in the source, then start a new operation, from a snapshot "
+            "that was taken since."
         )
 
 

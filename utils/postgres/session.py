@@ -209,7 +209,10 @@ def session(server: Server, database: str, user: str, password: str) -> Iterator
         with refusable_session(server, database, user, password) as opened:
             yield opened
     except SqlRefused as error:
-        raise StepFailed(f"{error} Fix that in the database's snapshot or roles, then start again.") from None
+        raise StepFailed(
+            f"{error} Fix that in the restored cluster, then resume this operation; or in the source, then start a "
+            "new one, from a snapshot that was taken since."
+        ) from None
 
 
 @contextlib.contextmanager

@@ -77,7 +77,9 @@ def prove_login(server: Server, master: MasterLogin) -> None:
 def check_names(logins: ApplicationLogins, master: str) -> None:
     """Refuse names that are not valid, before anything is changed: the secret may have changed since the first step."""
     if wrong := list(logins.wrong(master)):
-        raise StepFailed(f"The application secret is not valid: {'; '.join(wrong)}. Correct it, then start again.")
+        raise StepFailed(
+            f"The application secret is not valid: {'; '.join(wrong)}. Correct it, then resume this operation."
+        )
 
 
 def set_up_roles(

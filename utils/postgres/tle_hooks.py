@@ -19,6 +19,7 @@ def refuse_tle_hooks(opened: Session) -> None:
         listed = " and ".join(f"{name} = {setting}" for name, setting in switched_on)
         raise StepFailed(
             f"No password was set: the parameter group has {listed}, and so functions that came with the data run with "
-            "the master user's rights, or a superuser's. Switch that off in the group, or start again "
-            "with a db_cluster_parameter_group_name and db_parameter_group_name in which it is off."
+            "the master user's rights, or a superuser's. Switch that off in the group, then resume this "
+            "operation; or start a new one with a db_cluster_parameter_group_name and db_parameter_group_name in which "
+            "it is off."
         )

@@ -562,7 +562,8 @@ class OperationState:
                 raise ended(self.operation_id, self.execution_id) from error
             raise StepFailed(
                 f"The state table has nothing of this execution on operation {self.operation_id}, so nothing proves "
-                "what it created. Check the stack's state table, and what exists in RDS, before you start again."
+                "what it created. Check the stack's state table, and what exists in RDS, before you start a new "
+                "operation."
             ) from error
         self.entering, self._noted = None, {}
         return answer["Attributes"]

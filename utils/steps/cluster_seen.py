@@ -102,7 +102,7 @@ def unseen_cluster(plan: ClusterPlan, resource_id: str, record: OperationRecord,
         raise StepFailed(
             f"Cluster {name}, which this operation created, was deleted by somebody else: RDS has shown it under no "
             f"name since {record.unseen[resource_id]}. Find out who deleted it (CloudTrail, DeleteDBCluster), then "
-            "start again."
+            "start a new operation."
         )
     return Due(action=Action.WAIT, waiting_for=f"cluster {name}, which RDS does not show", unseen=[resource_id])
 
@@ -139,7 +139,7 @@ def without_capacity(what: str, then: str, *, is_drill: bool) -> StepFailed | Ca
     """
     if is_drill:
         return StepFailed(
-            f"{what}A drill keeps nothing for that: start it again later, or with another class, or with "
+            f"{what}A drill keeps nothing for that: start a new one later, or with another class, or with "
             "alternative_instance_classes."
         )
     return CapacityShortage(f"{what}What exists is kept. {then}")
@@ -180,7 +180,7 @@ def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, recor
     if unsafe:
         raise StepFailed(
             f"Nobody is let in to cluster {plan.identifier}, which is not what was asked for: {'; '.join(unsafe)}. "
-            "Find out who changed it (CloudTrail), then start again."
+            "Find out who changed it (CloudTrail). Once it is as asked for, resume this operation."
         )
 
 

@@ -130,7 +130,8 @@ def _last_copy(
         if found is None or found.is_broken:
             raise StepFailed(
                 f"The copy {step.snapshot_arn} is {found.status if found else 'gone'} and will not become available. "
-                f"Check the keys of {step.source_arn} and of the copy, and who may have deleted it; then start again."
+                f"Check the keys of {step.source_arn} and of the copy, and who may have deleted it; then resume this "
+                "operation."
             )
         prove_own_snapshot(found, step, record)
         return number, found
@@ -181,7 +182,7 @@ def copy_after_check(
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
         raise StepFailed(
             f"After {deadline_hours} hours the copy still waits for {due.waiting_for}. "
-            "Raise the stack's CopyDeadlineHours if it is only slow, then start again."
+            "Raise the stack's CopyDeadlineHours if it is only slow, then resume this operation."
         )
     return CopyProgress(
         answer=answer,

@@ -93,7 +93,7 @@ class RouteCalls:
             if room is None or room <= 0:
                 raise StepFailed(
                     f"No room for the copy {step.snapshot_arn}: {error}. Delete manual snapshots that nobody needs in "
-                    f"{where.region}, or have the quota raised; then start again."
+                    f"{where.region}, or have the quota raised; then resume this operation."
                 ) from error
             return Postponed(why=a_free_copy(step))
         self._remember(step, made.arn)
@@ -116,7 +116,7 @@ class RouteCalls:
         raise StepFailed(
             f"Snapshot {copy.source_arn} was shared with account {account} at {iso(shared_at)}, and RDS still does not "
             "show it there. Look in its own account whether it is still shared (DescribeDBClusterSnapshotAttributes), "
-            "then start again."
+            "then resume this operation."
         )
 
     def remember_reached(self, due: CopyDue) -> None:

@@ -124,7 +124,7 @@ def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -
     if secret is not None and secret.is_broken:
         raise StepFailed(
             f"The secret {secret.arn}, in which RDS keeps the master login of {plan.identifier}, is {secret.status}. "
-            "Look at its key's policy, then start again."
+            "Look at its key's policy, then resume this operation."
         )
     if secret is None or not secret.is_ready:
         return wait(cluster, f"the master login's secret ({secret.status if secret else 'not there yet'})")

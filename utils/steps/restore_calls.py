@@ -94,7 +94,7 @@ def _refuse_another_door(plan: ClusterPlan) -> None:
     if plan.door_security_group_id != door:
         raise StepFailed(
             f"The plan puts the new cluster behind security group {plan.door_security_group_id}, and the stack's door "
-            f"is {door}: it was deployed again in between. Nothing was created or changed. Start again."
+            f"is {door}: it was deployed again in between. Nothing was created or changed. Start a new operation."
         )
 
 

@@ -140,7 +140,7 @@ def after_check(
         if shortage:
             raise without_capacity(
                 f"After {deadline_hours} hours the restore is not done, for lack of {shortage}. ",
-                "Resume this operation later, or start again with another class or other zones.",
+                "Resume this operation later, or start a new one with another class or other zones.",
                 is_drill=is_drill,
             )
         raise StepFailed(

@@ -145,7 +145,8 @@ def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -
         return
     if record.cluster_resource_id is None:
         raise StepFailed(
-            f"Nothing is recorded of the restored cluster {task.cluster.identifier}. Nothing was swapped. Start again."
+            f"Nothing is recorded of the restored cluster {task.cluster.identifier}. Nothing was swapped. Start a new "
+            "operation."
         )
     prove_own_cluster(restored, record)
 

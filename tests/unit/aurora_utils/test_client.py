@@ -102,7 +102,7 @@ def test_rule_4_what_exists_and_isnt_ours_is_never_taken_over(
     rds.add_instance(some_instances(1)[0].identifier, TARGET, TagList=tags)
     with pytest.raises(StepFailed, match=r"is not this operation's|did not create it") as failed:
         make(aurora)
-    assert "choose another" in str(failed.value).lower() or "start again" in str(failed.value)
+    assert "choose another" in str(failed.value).lower() or "resume this operation" in str(failed.value)
     assert rds.changes() == [operation]
 
 

@@ -188,7 +188,7 @@ def _prove_member(opened: Session, live: LiveSource, strangers: list[str]) -> No
         raise StrangerMet
     raise CutShort(
         f"{live.server.host} leads to the instance {instance!r}, which RDS does not list among those of "
-        f"{live.identifier!r}. Check what this name is resolved to in the functions' VPC, then start again"
+        f"{live.identifier!r}. Check what this name is resolved to in the functions' VPC"
     )
 
 
