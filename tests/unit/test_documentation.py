@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import pathlib
@@ -15,6 +16,8 @@ from scripts.checks.documentation import LOCAL_RUN, MADE, commands, with_part
 PROJECT = pathlib.Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
 PAGES = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "documentation").rglob("*.md"))]
+ROOTS = ("utils", "scripts", "lambda_functions", "tests")
+MODULES = {path.name for root in ROOTS for path in (PROJECT / root).rglob("*.py")}
 
 
 @pytest.mark.parametrize("page_and_part", MADE, ids=[f"{page.name}: {part}" for page, part in MADE])
@@ -89,6 +92,31 @@ def test_links_lead_somewhere(page: pathlib.Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}, link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_modules_that_a_page_names_exist_and_have_what_it_says(page: pathlib.Path) -> None:
+    """What stands in brackets behind a module is defined there: a function, a class, a constant, or a method."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for path, names in re.findall(r"`((?:utils|scripts|lambda_functions|tests)/[\w/.-]+\.py)`(?: \(([^()]*)\))?", text):
+        module = PROJECT / path
+        assert module.exists(), path
+        defined = names_defined_in(module)
+        for name in re.findall(r"`([A-Za-z_]\w*)`", names):
+            assert name in defined, f"{path} has no {name}"
+    for name in re.findall(r"`(\w+\.py)`", text):
+        assert name in MODULES, name
+
+
+def names_defined_in(module: pathlib.Path) -> set[str]:
+    """Return the names of functions, classes, constants and struct fields, also those within a class."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
 
 
 def test_no_page_names_an_option_that_the_command_doesnt_have() -> None:

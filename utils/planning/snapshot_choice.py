@@ -1,4 +1,8 @@
-"""Which snapshot is restored: the one that the request names, or the newest one of the cluster as it is today."""
+"""Which snapshot is restored: the one that the request names, or the newest one of the cluster as it is today.
+
+Where no cluster has the name today, or none can be read, it is the newest of any cluster that had the name, and the
+plan says so.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +98,10 @@ def _not_shared(source: Source) -> str:
 
 
 def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
-    """Return the newest of the cluster that has the name today, if there is one; never that of an earlier cluster."""
+    """Return the newest snapshot of the cluster that has the name today, and of no earlier one.
+
+    Without such a cluster it is the newest of any that had the name.
+    """
     cluster = (request.source_cluster_id or "").lower()
     listed = source.snapshots_of(cluster)
     candidates = [each for each in listed if each.is_available and each.created_at]

@@ -111,7 +111,7 @@ def prove_copy_allowed(
     if step.shared_with not in (None, own_account):
         problems.append(
             f"snapshot_identifier: {arn} would be shared with account {step.shared_with}, which is not the stack's own "
-            f"({own_account}). Start again."
+            f"({own_account}). Start a new operation."
         )
     region, account = step.place
     here = account == own_account

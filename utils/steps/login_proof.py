@@ -61,12 +61,12 @@ def prove_and_promote(server: Server, master: MasterLogin, record: OperationReco
 def _prove_or_request_reset(
     server: Server, master: MasterLogin, record: OperationRecord, state: OperationState
 ) -> None:
-    """Prove the login. Where the server refuses the password, record that a second reset is due, and raise.
+    """Prove the login. Where the server refuses the password, record that it is to be set once more, and raise.
 
     Raises MasterLoginRefused the first time: the state machine then goes back to the restore, which does the reset. A
     password that was set without an instance is in force according to CloudFormation's handler; an older report saw one
     that was not (aws/aws-cdk#20434), so it is set twice before the run fails. Raises TemporaryFailure while the server
-    lets nobody in or has refused the second password as well.
+    lets nobody in, or has refused the password after the second time as well.
     """
     try:
         prove_login(server, master)
