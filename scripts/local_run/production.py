@@ -6,17 +6,17 @@ Everything is made through the RDS API and SQL, as people would.
 from __future__ import annotations
 
 import functools
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import boto3
 from psycopg2 import sql
 
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.databases import count_rows, database_session
+from scripts.local_run.keys import create_key
+from scripts.local_run.waiting import wait_until
 
 CLUSTER = "prod-orders"
 SNAPSHOT = "prod-orders-nightly"
@@ -123,10 +123,8 @@ def make_production(
     rds = aws.client("rds", region, account)
     encrypted: dict[str, Any] = {"StorageEncrypted": True} if encryption == "the default key" else {}
     if encryption == "a customer's key":
-        key = aws.client("kms", region, account).create_key(
-            Description="Production's data", Policy=key_policy(production.account, region, key_users)
-        )
-        encrypted = {"StorageEncrypted": True, "KmsKeyId": key["KeyMetadata"]["Arn"]}
+        key = create_key(aws, region, production.account, "Production's data", key_users)
+        encrypted = {"StorageEncrypted": True, "KmsKeyId": key}
     rds.create_db_cluster(
         DBClusterIdentifier=cluster,
         Engine="aurora-postgresql",
@@ -140,7 +138,7 @@ def make_production(
     if encryption == "nothing":
         aws.aurora.make_unencrypted(cluster, region, account)
     described = functools.partial(rds.describe_db_clusters, DBClusterIdentifier=cluster)
-    wait_until(aws, lambda: described()["DBClusters"][0]["Status"] == "available")
+    wait_until(aws, lambda: described()["DBClusters"][0]["Status"] == "available", "production")
     writer = f"{cluster}-writer"
     rds.create_db_instance(
         DBInstanceIdentifier=writer,
@@ -149,38 +147,12 @@ def make_production(
         DBInstanceClass="db.r6g.large",
     )
     instance = functools.partial(rds.describe_db_instances, DBInstanceIdentifier=writer)
-    wait_until(aws, lambda: instance()["DBInstances"][0]["DBInstanceStatus"] == "available")
+    wait_until(aws, lambda: instance()["DBInstances"][0]["DBInstanceStatus"] == "available", "production")
     production.host, production.port = (described()["DBClusters"][0][name] for name in ("Endpoint", "Port"))
     _fill(aws, production)
     rds.create_db_cluster_snapshot(DBClusterIdentifier=cluster, DBClusterSnapshotIdentifier=production.snapshot)
     wait_for_snapshot(aws, production, production.snapshot)
     return production
-
-
-def key_policy(account: str, region: str, users: Sequence[str]) -> str:
-    """Return a policy that leaves the account's roles to theirs, and lets other accounts copy what it encrypts."""
-    partition = boto3.session.Session().get_partition_for_region(region)
-
-    def allow(accounts: Sequence[str], actions: str | list[str], **condition: Any) -> dict[str, Any]:
-        roots = [f"arn:{partition}:iam::{each}:root" for each in accounts]
-        return {"Effect": "Allow", "Principal": {"AWS": roots}, "Action": actions, "Resource": "*", **condition}
-
-    statements = [allow([account], "kms:*")]
-    if users:
-        use = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
-        for_aws = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
-        statements.append(allow(users, use))
-        statements.append(allow(users, ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"], Condition=for_aws))
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
-
-
-def wait_until(aws: LocalAws, arrived: Any) -> None:
-    """Let time pass until it is so. Raise TimeoutError after six hours of the cloud's time."""
-    for _ in range(720):
-        if arrived():
-            return
-        aws.clock.sleep(30 if not aws.clock.real_time else 0.2)
-    raise TimeoutError("production did not become available within six hours")
 
 
 def wait_for_snapshot(aws: LocalAws, production: Production, name: str) -> None:
@@ -192,7 +164,7 @@ def wait_for_snapshot(aws: LocalAws, production: Production, name: str) -> None:
         (status,) = [each["Status"] for each in found if each["DBClusterSnapshotIdentifier"] == name]
         return bool(status == "available")
 
-    wait_until(aws, is_available)
+    wait_until(aws, is_available, "production")
 
 
 def _fill(aws: LocalAws, production: Production) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.local_aws.server import LocalAws
-from scripts.local_run.production import CLUSTER, Encryption, Production, key_policy, make_production, wait_for_snapshot
+from scripts.local_run.keys import create_key
+from scripts.local_run.production import CLUSTER, Encryption, Production, make_production, wait_for_snapshot
 from scripts.local_run.routes_table import Case
 from scripts.local_run.stage import OTHER_REGION, PROJECT, REGION
 
@@ -86,10 +87,7 @@ def make_request(aws: LocalAws, case: Case, production: Production) -> dict[str,
     if "kms_key_id" in case.given:
         request["kms_key_id"] = aws.client("kms").create_key(Description="Staging's data")["KeyMetadata"]["Arn"]
     if "source_kms_key_id" in case.given:
-        made = aws.client("kms", region, account).create_key(
-            Description="What production shares", Policy=key_policy(account, region, [aws.account_id])
-        )
-        request["source_kms_key_id"] = made["KeyMetadata"]["Arn"]
+        request["source_kms_key_id"] = create_key(aws, region, account, "What production shares", [aws.account_id])
     if "cross_account_copy" in case.given:
         request["cross_account_copy"] = "two_steps"
     return request

@@ -12,9 +12,10 @@ import pytest
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.databases import database_session
-from scripts.local_run.production import Production, wait_until
+from scripts.local_run.production import Production
 from scripts.local_run.proof import Server
 from scripts.local_run.stage import REGION
+from scripts.local_run.waiting import wait_until
 from tests.integration.pipeline.support import Pipeline, Run
 from tests.setting_values import UNUSUAL as VALUES
 from utils.contracts.settings import SETTINGS, Sent, Setting
@@ -78,7 +79,7 @@ def unusual(place: Any) -> Iterator[dict[str, Any]]:
         Tags=[{"Key": "CostCenter", "Value": "42"}],
         **CREATED_WITH,
     )
-    wait_until(pipeline.aws, lambda: (pipeline.cluster(UNUSUAL) or {}).get("Status") == "available")
+    wait_until(pipeline.aws, lambda: (pipeline.cluster(UNUSUAL) or {}).get("Status") == "available", UNUSUAL)
     for number, (instance_class, tier) in enumerate((("db.r6g.xlarge", 2), ("db.serverless", 9))):
         rds.create_db_instance(
             DBInstanceIdentifier=f"{UNUSUAL}-{number}",
@@ -89,7 +90,7 @@ def unusual(place: Any) -> Iterator[dict[str, Any]]:
             MonitoringRoleArn=f"arn:aws:iam::{pipeline.aws.account_id}:role/rds-monitoring-role",
             **WATCHED,
         )
-        wait_until(pipeline.aws, lambda: all_available(pipeline, UNUSUAL))
+        wait_until(pipeline.aws, lambda: all_available(pipeline, UNUSUAL), UNUSUAL)
     scale_readers(pipeline)
     rds.create_db_cluster_endpoint(
         DBClusterIdentifier=UNUSUAL, DBClusterEndpointIdentifier="reports", EndpointType="READER"
@@ -117,7 +118,7 @@ def scale_readers(pipeline: Pipeline) -> None:
         DBInstanceClass="db.r6g.xlarge",
         PromotionTier=15,
     )
-    wait_until(pipeline.aws, lambda: all_available(pipeline, UNUSUAL))
+    wait_until(pipeline.aws, lambda: all_available(pipeline, UNUSUAL), UNUSUAL)
 
 
 def instances_of(pipeline: Pipeline, cluster: str) -> list[dict[str, Any]]:
@@ -205,7 +206,7 @@ def test_a_version_past_its_standard_support_is_warned_of(pipeline: Pipeline, ta
     rds, name = pipeline.rds(), f"prod-old-{target}"
     login = {"MasterUsername": "boss", "MasterUserPassword": "Productions-password-1"}
     rds.create_db_cluster(DBClusterIdentifier=name, Engine="aurora-postgresql", EngineVersion="13.18", **login)
-    wait_until(pipeline.aws, lambda: (pipeline.cluster(name) or {}).get("Status") == "available")
+    wait_until(pipeline.aws, lambda: (pipeline.cluster(name) or {}).get("Status") == "available", name)
     rds.create_db_cluster_snapshot(DBClusterIdentifier=name, DBClusterSnapshotIdentifier=f"{name}-nightly")
     pipeline.aws.clock.sleep(1800)
     request = {"target_cluster_id": target, "source_cluster_id": name, "like_source": False, "dry_run": True}
