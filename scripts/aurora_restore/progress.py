@@ -15,8 +15,8 @@ from rich.markup import escape
 from .executions import message_of
 from .words import duration, one_line
 
-# The first that is in a state's name. A state that has none is a phase of its own, by its name.
-_PHASES = {
+# The first word that is in a state's name decides. A state that has none is a phase of its own, by its name.
+_PHASE_BY_WORD = {
     "Notification": "Notification",
     "Clean": "Clean up",
     # Before the copy: it is removed with the drill's cluster.
@@ -54,7 +54,7 @@ _SUCCEEDED = ("LambdaFunctionSucceeded", "TaskSucceeded")
 
 def phase_of(state: str) -> str:
     """Return the phase that a state of the state machine is part of."""
-    return next((phase for word, phase in _PHASES.items() if word in state), state)
+    return next((phase for word, phase in _PHASE_BY_WORD.items() if word in state), state)
 
 
 class PhaseEnded(Struct, frozen=True, kw_only=True, tag_field="event", tag="phase"):

@@ -39,7 +39,9 @@ SWAP = "swap"
 FAILURES = ("RDS-EVENT-0031", "RDS-EVENT-0353", "RDS-EVENT-0354", "RDS-EVENT-0355")
 _COPY = Phase(first_look=2 * MINUTE, latest=6 * HOUR, by_size=True)
 
-PHASES: Mapping[str, Phase] = {
+# The phases of plans, of records and of what was seen before. Messages, metrics and evidence divide the time otherwise,
+# by the operation's steps (utils/state/timeline.py, PHASE_OF_STEP).
+AWAITED_PHASES: Mapping[str, Phase] = {
     # No figure by size is public; "hours" (Aurora User Guide, "Copying a DB cluster snapshot").
     **dict.fromkeys(COPIES, _COPY),
     # Empty ones took two to three minutes (terraform-provider-aws, acceptance tests in pull requests 34102 and 40471),
@@ -78,7 +80,7 @@ ANYTHING = Phase(first_look=MINUTE, latest=HOUR)
 
 def phase_named(name: str) -> Phase:
     """Return the phase of this name, and for what is none, bounds that suit anything."""
-    return PHASES.get(name, ANYTHING)
+    return AWAITED_PHASES.get(name, ANYTHING)
 
 
 class Span(Struct, frozen=True):

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from utils import environment
 from utils.arns import Arn
 from utils.aws import attribute, client, value_of
-from utils.contracts.phases import PHASES
+from utils.contracts.phases import AWAITED_PHASES
 from utils.contracts.plan import FoundSnapshot
 from utils.state.items import read_once
 from utils.state.operation import STATE_DAYS, epoch, iso, plain, unstored
@@ -100,7 +100,7 @@ class SourceDurations:
 
 def expectations(observed: Observations, gib: int) -> dict[str, float]:
     """Return the median by phase, of the sizes that are like this one where the size matters."""
-    found = {phase: _alike(each, gib) if PHASES[phase].by_size else each for phase, each in _known(observed)}
+    found = {phase: _alike(each, gib) if AWAITED_PHASES[phase].by_size else each for phase, each in _known(observed)}
     return {phase: round(median(each.seconds for each in alike), 1) for phase, alike in found.items() if alike}
 
 
@@ -112,14 +112,14 @@ def with_new(
         phase: [each for each in before if each.at != at or phase not in took] for phase, before in _known(observed)
     }
     for phase, seconds in took.items():
-        if phase in PHASES and seconds > 0:
+        if phase in AWAITED_PHASES and seconds > 0:
             new = Observation(seconds=round(seconds, 1), gib=gib, at=at, announced=phase in announced)
             kept[phase] = [*kept.get(phase, []), new]
     return {phase: sorted(each, key=lambda observation: observation.at)[-KEPT:] for phase, each in kept.items()}
 
 
 def _known(observed: Observations) -> Iterable[tuple[str, list[Observation]]]:
-    return [(phase, each) for phase, each in observed.items() if phase in PHASES]
+    return [(phase, each) for phase, each in observed.items() if phase in AWAITED_PHASES]
 
 
 def _alike(observations: list[Observation], gib: int) -> list[Observation]:

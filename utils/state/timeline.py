@@ -7,7 +7,7 @@ import datetime as dt
 from utils.state.operation import OperationRecord
 
 # The steps at which a phase begins, in the order of the workflow, and what a person calls the phase.
-STEP_PHASES = {
+PHASE_OF_STEP = {
     "snapshot-check": "check and plan",
     "copy-snapshot": "copy",
     "restore-snapshot": "restore",
@@ -41,7 +41,7 @@ def phases_of(record: OperationRecord, now: dt.datetime) -> list[tuple[str, dt.d
             times["archive-snapshot"] = max(is_over, *times.values())
     if record.is_drill and record.removed_here.get("ready_at") and record.seen(record.removed["began_at"]):
         times["delete-rds"] = record.removed["began_at"]
-    names = [(name, dt.datetime.fromisoformat(times[step])) for step, name in STEP_PHASES.items() if step in times]
+    names = [(name, dt.datetime.fromisoformat(times[step])) for step, name in PHASE_OF_STEP.items() if step in times]
     ends = [*(begin for _, begin in names), now][1:]
     return [(name, begin, end) for (name, begin), end in zip(names, ends, strict=True)]
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils.contracts.payloads import Woken
-from utils.contracts.phases import FAILURES, PHASES, phase_named, span_of, span_of_all
+from utils.contracts.phases import AWAITED_PHASES, FAILURES, phase_named, span_of, span_of_all
 from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord
 
@@ -91,14 +91,14 @@ class Pace(Struct, frozen=True, kw_only=True):
         soon = dt.timedelta(seconds=ANNOUNCES_WITHIN * self.unit_seconds)
         is_announced = event_at is not None and abs(now - event_at) <= soon if self.hears else phase in self.announced
         others = [each for each in before if each != phase]
-        return [*others, phase] if is_announced and phase in PHASES else others
+        return [*others, phase] if is_announced and phase in AWAITED_PHASES else others
 
     def expected_end(self, phase: str, since: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
         """Return the earliest and the latest end of the operation, as far as one can say; neither without a plan."""
         if not self.phases:
             return []
         ahead = {each: span_of(each, self.expected) for each in self._ahead_of(phase)}
-        if phase in PHASES:
+        if phase in AWAITED_PHASES:
             ahead[phase] = span_of(phase, self.expected).after((now - since).total_seconds())
         span = span_of_all(ahead)
         return [now + dt.timedelta(seconds=round(seconds)) for seconds in (span.least, span.most)]
@@ -151,7 +151,7 @@ def took(
     Only phases that this execution has seen begin count: nobody knows when one ended that began before it. The pause
     before this look is counted in part.
     """
-    seen = {phase: record.seen(since) for phase, since in began.items() if phase in PHASES}
+    seen = {phase: record.seen(since) for phase, since in began.items() if phase in AWAITED_PHASES}
     ended = {phase: (now - since).total_seconds() for phase, since in seen.items() if since is not None}
     return record.took | {
         phase: round(seconds - min(SEEN_LATE * paused_seconds, MOST_LATE * seconds), 1)

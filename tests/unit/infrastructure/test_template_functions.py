@@ -16,7 +16,7 @@ from scripts.checks.handlers import DIRECTORY, FOLDERS, folder_of
 from scripts.checks.policies import as_list
 from scripts.checks.reach import reached
 from scripts.packages.layer import LAMBDA_MACHINES
-from utils.contracts.phases import FAILURES, PHASES
+from utils.contracts.phases import AWAITED_PHASES, FAILURES
 
 RESOURCES: dict[str, dict[str, Any]] = source()["Resources"]
 FUNCTIONS = {
@@ -156,7 +156,7 @@ def test_a_function_that_is_called_asynchronously_has_dead_letters() -> None:
 
 def test_waits_end_by_the_events_that_announce_an_end_or_that_nothing_will_come() -> None:
     pattern = FUNCTIONS["EndWaitFunction"]["Events"]["ClusterChanged"]["Properties"]["Pattern"]
-    announcing = {phase.announced_by for phase in PHASES.values() if phase.announced_by}
+    announcing = {phase.announced_by for phase in AWAITED_PHASES.values() if phase.announced_by}
     assert pattern["detail"] == {"EventID": sorted({*announcing, *FAILURES})}
     assert pattern["source"] == ["aws.rds"]
     assert (pattern["account"], pattern["region"]) == ([{"Ref": "AWS::AccountId"}], [{"Ref": "AWS::Region"}])

@@ -114,7 +114,7 @@ def test_every_expression_of_the_dashboard_makes_time_series() -> None:
 
 def test_the_dashboard_shows_every_phase_of_a_run() -> None:
     phases = set(re.findall(r'"PhaseDuration", "service", "\$\{NamePrefix\}", "Step", "([^"]+)"', BODY))
-    assert phases == set(timeline.STEP_PHASES.values())
+    assert phases == set(timeline.PHASE_OF_STEP.values())
 
 
 def test_each_stack_counts_for_itself() -> None:

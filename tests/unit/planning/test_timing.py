@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.operation.test_finishing import REPLACES
 from tests.unit.support import NOW, a_cluster_plan, a_copy, a_deletion, a_plan, a_record, a_snapshot_found
-from utils.contracts.phases import PHASES
+from utils.contracts.phases import AWAITED_PHASES
 from utils.contracts.plan import Plan, SnapshotExport
 from utils.planning.timing import planned_phases, timed
 from utils.state.durations import SourceDurations
@@ -44,7 +44,7 @@ def test_where_the_target_is_replaced_its_door_opens_in_the_swap() -> None:
 
 def test_every_phase_of_a_plan_is_known() -> None:
     everything = phases(copy=a_copy(), copy_needed=True, source_deletion=a_deletion(), export=EXPORT, replaces=REPLACES)
-    assert set(everything) <= set(PHASES)
+    assert set(everything) <= set(AWAITED_PHASES)
 
 
 def test_a_resumed_operation_is_expected_to_do_what_is_left() -> None:
