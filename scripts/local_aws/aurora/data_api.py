@@ -21,7 +21,7 @@ def disable_http_endpoint(region: AuroraBackend, parameters: rules.Parameters) -
 
 def _switch(region: AuroraBackend, arn: str, enabled: bool) -> dict[str, Any]:
     """Begin to switch it. The answer has the new state at once, a description when the cluster is `available` again."""
-    cluster = region.clusters.get(region.local_name(arn).removeprefix("cluster:")) if arn.startswith("arn:") else None
+    cluster = region.clusters.get(region.local_name(arn)) if arn.startswith("arn:") else None
     if cluster is None:
         rules.refuse("ResourceNotFoundFault", f"The resource {arn} was not found.")
     if cluster.status != "available":
