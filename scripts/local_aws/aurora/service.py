@@ -53,7 +53,7 @@ from scripts.local_aws.core.faults import Faults
 from scripts.local_aws.iam.gate import Permissions
 from scripts.local_aws.postgres.servers import Servers
 
-__all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations", "EventDelivery", "Quotas"]
+__all__ = ["OPERATIONS", "Aurora", "Durations", "EventDelivery", "Quotas"]
 
 
 class Aurora(World):

@@ -18,9 +18,9 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]  # PyYAML brings no types
 from moto.utilities.utils import get_partition
 
-from scripts.local_aws.cloudformation.intrinsics import Created, Evaluator, TemplateError, text
+from scripts.local_aws.cloudformation.intrinsics import Evaluator, TemplateError, text
 
-__all__ = ["LOCAL_BUCKET", "Created", "Template", "TemplateError", "text"]
+__all__ = ["LOCAL_BUCKET", "Template", "TemplateError"]
 
 LOCAL_BUCKET = "local-directory"
 """A Bucket of this name means that Key is a path on this machine."""
