@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from utils import environment, metrics
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster, Instance
+from utils.contracts.expiry import WhyKept
 from utils.contracts.payloads import Execution
 from utils.contracts.swap import SwapRecord
 from utils.errors import RequestRefused, StepFailed
@@ -139,8 +140,8 @@ class ClusterExpiry:
         self._refuse_if_asked(due.why)
         if due.action is Action.WARN and record is not None and cluster is not None:
             return self._warn(record, cluster, due.expires_at)
-        if due.action is Action.KEEP and cluster is not None:
-            return self._keep(cluster, due)
+        if due.action is Action.KEEP and due.reason is not None and cluster is not None:
+            return self._keep(cluster, due.reason, due.expires_at)
         is_unseen = due.action is Action.FORGET and self._aurora.cluster_with_id(self._entry.resource_id) is None
         if is_unseen and self._is_gone():
             self._state.audit("expiry", "gone", self._named())
@@ -154,16 +155,15 @@ class ClusterExpiry:
         self._state.audit("expiry", "warned", {**self._named(), "expires_at": expires_at})
         return "warned"
 
-    def _keep(self, cluster: Cluster, due: Due) -> Outcome:
+    def _keep(self, cluster: Cluster, why: WhyKept, expires_at: str) -> Outcome:
         """Report once why the cluster is kept. That its deletion was asked for is forgotten."""
         if self._entry.asked_at is not None:
             self._register.withdraw(self._entry.resource_id)
-        if self._entry.reported != due.why:
+        if self._entry.reported != why.clause:
             members = self._aurora.instances_of(cluster.identifier)
-            send(kept(self._entry, cluster, members, due.why, due.expires_at, self._now))
-            self._note_report(due.why)
-            why = one_line(due.why, MAX_SENTENCE)
-            self._state.audit("expiry", "kept", {**self._named(), "why": why})
+            send(kept(self._entry, cluster, members, why, expires_at, self._now))
+            self._note_report(why.clause)
+            self._state.audit("expiry", "kept", {**self._named(), "why": one_line(why.clause, MAX_SENTENCE)})
         return "kept"
 
     def _delete(self, cluster: Cluster, *, switches_protection_off: bool) -> None:

@@ -23,10 +23,10 @@ from utils.aurora_utils.resources import (
     Cluster,
     Instance,
 )
+from utils.contracts.expiry import KeptKind, WhyKept
 from utils.contracts.plan import ReplacedDeletion
 from utils.contracts.swap import SwapRecord
 from utils.foreign_text import one_line
-from utils.messages.expiry import IS_EXTENDED, IS_STOPPED
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.maker import has_given_protection
 from utils.state.operation import OperationRecord
@@ -39,7 +39,7 @@ ASKED_LATELY = dt.timedelta(hours=24)
 # How much of the notice there has to be between a warning that came late and the deletion.
 LEAST_PART_OF_NOTICE = 2
 MAX_TAG_SHOWN = 100
-_NO_LONGER_ALLOWED = "was not created by this stack, whose AllowDeletionOfReplaced is false now"
+_NO_LONGER_ALLOWED = WhyKept("was not created by this stack, whose AllowDeletionOfReplaced is false now")
 
 
 class Action(Enum):
@@ -61,11 +61,16 @@ class Action(Enum):
 
 
 class Due(Struct, frozen=True, kw_only=True):
-    """Which action is due, why a cluster is kept, as a clause about it, and when it expires as far as that is known."""
+    """Which action is due, why a cluster is kept, and when it expires as far as that is known."""
 
     action: Action
-    why: str = ""
+    reason: WhyKept | None = None
     expires_at: str = ""
+
+    @property
+    def why(self) -> str:
+        """Return why the cluster is kept, as a clause about it; nothing where it is not."""
+        return self.reason.clause if self.reason is not None else ""
 
 
 def decide(
@@ -87,27 +92,28 @@ def decide(
     not create.
     """
     if cluster is None:
-        return Due(action=Action.FORGET if entry.deletion_began_at is None else Action.FINISH, why="no longer exists")
+        action = Action.FORGET if entry.deletion_began_at is None else Action.FINISH
+        return Due(action=action, reason=WhyKept("no longer exists"))
     if cluster.is_being_deleted:
         action = Action.NOTHING if entry.deletion_began_at is None else Action.WAIT
-        return Due(action=action, why="is being deleted already")
+        return Due(action=action, reason=WhyKept("is being deleted already"))
     if record is None:
         return _kept("no longer has a record of its operation in the stack's state table")
     if record.is_swapping or cluster.tags.get(ROLE_TAG) == "swapping":
-        return Due(action=Action.NOTHING, why="takes part in a swap at this moment")
-    if why := _why_not_restored(record, cluster) if entry.replaced is None else _why_not_replaced(swap, cluster):
-        return _kept(why)
+        return Due(action=Action.NOTHING, reason=WhyKept("takes part in a swap at this moment"))
+    if other := _why_not_restored(record, cluster) if entry.replaced is None else _why_not_replaced(swap, cluster):
+        return _kept(other)
     recorded = record.cluster_expires_at if entry.replaced is None else entry.replaced.expires_at
     if recorded is None:
         return _kept("is not recorded to expire: its operation ended before it could record that")
     tagged = tagged_expiry(cluster)
     if tagged is None:
-        return _kept(_about_tag(cluster))
+        return _kept(_about_tag(cluster), KeptKind.NO_MOMENT)
     notice = notice_of(entry.hours)
     expires = max(tagged, dt.datetime.fromisoformat(recorded))
     is_extended = tagged > dt.datetime.fromisoformat(recorded)
     if (asked or _was_asked(entry, now)) and is_extended:
-        return _kept(f"{IS_EXTENDED} until {expiry_text(tagged)}")
+        return _kept(f"has been extended by its tag {EXPIRY_TAG} until {expiry_text(tagged)}", KeptKind.EXTENDED)
     why = why_kept(entry, record, cluster, instances)
     if why is None and (deletion := entry.deletion_of_others) is not None:
         why = why_others_stay(deletion, record, cluster, instances) if lets_others_go else _NO_LONGER_ALLOWED
@@ -120,7 +126,7 @@ def decide(
     if now < expires - notice:
         return Due(action=Action.NOTHING, expires_at=text)
     if why is not None:
-        return Due(action=Action.KEEP, why=why, expires_at=text)
+        return Due(action=Action.KEEP, reason=why, expires_at=text)
     if entry.warned_of != text or entry.warned_at is None:
         return Due(action=Action.WARN, expires_at=text)
     warned = dt.datetime.fromisoformat(entry.warned_at)
@@ -129,10 +135,10 @@ def decide(
     return _at_its_end(cluster, why, text)
 
 
-def _at_its_end(cluster: Cluster, why: str | None, text: str) -> Due:
+def _at_its_end(cluster: Cluster, why: WhyKept | None, text: str) -> Due:
     """Return what is due with a cluster whose time is over. `why`: it is kept all the same."""
     if why is not None:
-        return Due(action=Action.KEEP, why=why, expires_at=text)
+        return Due(action=Action.KEEP, reason=why, expires_at=text)
     return Due(action=Action.SWITCH_PROTECTION_OFF if cluster.deletion_protection else Action.DELETE, expires_at=text)
 
 
@@ -146,47 +152,47 @@ def _was_asked(entry: ExpiringCluster, now: dt.datetime) -> bool:
 
 def why_kept(
     entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, instances: Sequence[Instance]
-) -> str | None:
-    """Return why a cluster is kept although it expires, as a clause about it; None where it may be deleted."""
+) -> WhyKept | None:
+    """Return why a cluster is kept although it expires; None where it may be deleted."""
     maker = cluster.tags.get(OPERATION_TAG, "")
     strange = [each.identifier for each in instances if not was_made_by(each, maker)]
     if entry.replaced is not None and not entry.replaced.is_ours and entry.deletion_of_others is None:
-        return "is not recorded as created by this stack, which deletes nothing of others"
+        return WhyKept("is not recorded as created by this stack, which deletes nothing of others")
     if cluster.identifier != entry.cluster_identifier:
-        return f"was renamed from {entry.cluster_identifier} to {cluster.identifier}"
+        return WhyKept(f"was renamed from {entry.cluster_identifier} to {cluster.identifier}")
     if (why := why_protected(cluster, instances)) is not None:
-        return why
+        return WhyKept(why)
     if cluster.deletion_protection and not _had_protection(entry, record):
-        return "has deletion protection, which the pipeline did not give it"
+        return WhyKept("has deletion protection, which the pipeline did not give it", KeptKind.DELETION_PROTECTION)
     if strange and entry.deletion_of_others is None:
-        return f"has instances that the pipeline did not create: {', '.join(strange)}"
+        return WhyKept(f"has instances that the pipeline did not create: {', '.join(strange)}")
     if cluster.global_cluster:
-        return f"belongs to the global database {cluster.global_cluster}"
+        return WhyKept(f"belongs to the global database {cluster.global_cluster}")
     if cluster.replicas:
-        return f"feeds the replicas {', '.join(cluster.replicas)}"
+        return WhyKept(f"feeds the replicas {', '.join(cluster.replicas)}")
     if cluster.is_stopped:
-        return IS_STOPPED
+        return WhyKept("is stopped, and RDS deletes no stopped cluster", KeptKind.STOPPED)
     return None
 
 
 def why_others_stay(
     deletion: ReplacedDeletion, record: OperationRecord, cluster: Cluster, instances: Sequence[Instance]
-) -> str | None:
+) -> WhyKept | None:
     """Return why a cluster that others created is kept although its deletion was asked for; None where it may go.
 
     Who may be in it cannot be seen from outside. So it has to be as the swap has left it, with nobody let in.
     """
     added = [each.identifier for each in instances if each.identifier not in deletion.instance_identifiers]
     if added:
-        return f"has instances that were added since it was replaced: {', '.join(added)}"
+        return WhyKept(f"has instances that were added since it was replaced: {', '.join(added)}")
     untagged = [each.identifier for each in (cluster, *instances) if each.tags.get(REPLACEABLE_TAG) != "true"]
     if untagged:
-        return f"no longer has its owner's tag {REPLACEABLE_TAG} = true on {', '.join(untagged)}"
+        return WhyKept(f"no longer has its owner's tag {REPLACEABLE_TAG} = true on {', '.join(untagged)}")
     if not is_door_shut(cluster, record.door_group_id):
         groups = ", ".join(cluster.security_groups.ids)
-        return f"is in the security groups {groups}, not behind the stack's door alone: somebody may use it"
+        return WhyKept(f"is in the security groups {groups}, not behind the stack's door alone: somebody may use it")
     if cluster.settings.value("data_api"):
-        return "has its Data API on, which its replacement had switched off: somebody may use it"
+        return WhyKept("has its Data API on, which its replacement had switched off: somebody may use it")
     return None
 
 
@@ -243,5 +249,5 @@ def _about_tag(cluster: Cluster) -> str:
     return f"has the tag {EXPIRY_TAG} = {shown!r}, which is no moment in UTC such as 2026-12-04T14:00:00Z"
 
 
-def _kept(why: str) -> Due:
-    return Due(action=Action.KEEP, why=why)
+def _kept(why: str, kind: KeptKind = KeptKind.OTHER) -> Due:
+    return Due(action=Action.KEEP, reason=WhyKept(why, kind))

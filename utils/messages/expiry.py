@@ -43,11 +43,6 @@ def extend_command(cluster_arn: str, moment: str, region: str) -> str:
     )
 
 
-# Why a cluster is kept for now, as a clause about it: reasons that pass by themselves (utils/expiry/due.py).
-IS_STOPPED = "is stopped, and RDS deletes no stopped cluster"
-IS_EXTENDED = f"has been extended by its tag {EXPIRY_TAG}"
-
-
 def keep_command(cluster_arn: str, region: str) -> str:
     """Return the command after which a cluster never expires."""
     return f"aws rds remove-tags-from-resource --resource-name {cluster_arn} --tag-keys {EXPIRY_TAG} --region {region}"

@@ -9,10 +9,11 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 
 from utils.arns import Arn
-from utils.aurora_utils.resources import EXPIRY_TAG, Cluster, Instance
+from utils.aurora_utils.resources import Cluster, Instance
+from utils.contracts.expiry import KeptKind, WhyKept
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.cluster import cost_now
-from utils.messages.expiry import IS_EXTENDED, IS_STOPPED, extend_command, keep_command, later_than, spoken
+from utils.messages.expiry import extend_command, keep_command, later_than, spoken
 from utils.messages.outcome import Message, compose
 from utils.names import name_for
 from utils.state.expiry import ExpiringCluster, expiry_text
@@ -102,7 +103,7 @@ def kept(
     entry: ExpiringCluster,
     cluster: Cluster,
     members: Sequence[Instance],
-    why: str,
+    why: WhyKept,
     expires_at: str,
     now: dt.datetime,
 ) -> Message:
@@ -110,7 +111,7 @@ def kept(
     name, here = cluster.identifier, f"--region {Arn.parse(cluster.arn).region}"
     when = f" at {spoken(expires_at)}" if expires_at else ""
     lines = [
-        f"Cluster {name} was to expire{when} and is NOT deleted: it {one_line(why, MAX_SENTENCE)}.",
+        f"Cluster {name} was to expire{when} and is NOT deleted: it {one_line(why.clause, MAX_SENTENCE)}.",
         "It stays until the reason is gone or somebody deletes it. This is reported once.",
         "",
         *_facts(entry),
@@ -118,8 +119,8 @@ def kept(
         "",
         "Look at it:",
         f"  aws rds describe-db-clusters --db-cluster-identifier {name} {here}",
-        *_if_it_is_to_stay(cluster, why),
-        *_if_it_may_go(entry, cluster, why, now, here),
+        *_if_it_is_to_stay(cluster, why.kind),
+        *_if_it_may_go(entry, cluster, why.kind, now, here),
     ]
     return compose(f"KEPT: {name} was to expire", lines)
 
@@ -128,11 +129,11 @@ def _costs(cluster: Cluster, members: Sequence[Instance]) -> str:
     return f"while it exists, {cost_now(cluster, members)}"
 
 
-def _if_it_is_to_stay(cluster: Cluster, why: str) -> Iterator[str]:
+def _if_it_is_to_stay(cluster: Cluster, kind: KeptKind) -> Iterator[str]:
     """Yield what keeps the cluster for good: a reason that passes does not."""
-    if why == IS_STOPPED:
+    if kind is KeptKind.STOPPED:
         yield "RDS starts a stopped cluster after seven days, and then it is deleted. To keep it for good:"
-    elif why.startswith(IS_EXTENDED):
+    elif kind is KeptKind.EXTENDED:
         yield "It is deleted after that. To keep it for good:"
     else:
         yield "If it is to be kept for good, nothing more is needed."
@@ -140,7 +141,9 @@ def _if_it_is_to_stay(cluster: Cluster, why: str) -> Iterator[str]:
     yield f"  {keep_command(cluster.arn, Arn.parse(cluster.arn).region)}"
 
 
-def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.datetime, here: str) -> Iterator[str]:
+def _if_it_may_go(
+    entry: ExpiringCluster, cluster: Cluster, kind: KeptKind, now: dt.datetime, here: str
+) -> Iterator[str]:
     """Yield who acts where the cluster is not wanted any longer, as far as a command does it."""
     name = cluster.identifier
     protection_off = "--no-deletion-protection --apply-immediately"
@@ -155,14 +158,14 @@ def _if_it_may_go(entry: ExpiringCluster, cluster: Cluster, why: str, now: dt.da
         yield (
             f"  aws rds delete-db-cluster --db-cluster-identifier {name} --final-db-snapshot-identifier {final} {here}"
         )
-    elif why.startswith("has deletion protection"):
+    elif kind is KeptKind.DELETION_PROTECTION:
         yield "If it may be deleted, the person who has switched its deletion protection on switches it off. A later"
         yield "look deletes it, after a warning where there was none:"
         yield unprotected
     elif cluster.is_stopped:
         yield "If it may be deleted, start it. A later look deletes it, after a warning where there was none:"
         yield f"  aws rds start-db-cluster --db-cluster-identifier {name} {here}"
-    elif EXPIRY_TAG in why:
+    elif kind in (KeptKind.EXTENDED, KeptKind.NO_MOMENT):
         moment = expiry_text(now + dt.timedelta(hours=entry.hours))
         yield "To have it expire after all:"
         yield f"  {extend_command(cluster.arn, moment, Arn.parse(cluster.arn).region)}"

@@ -13,12 +13,14 @@ from utils.aurora_utils.resources import (
     EXPIRY_TAG,
     OPERATION_TAG,
     PROTECTED_TAG,
+    ROLE_TAG,
     Cluster,
     Instance,
     read_cluster,
     read_instance,
 )
 from utils.expiry.due import Action, decide, notice_of, tagged_expiry
+from utils.messages.expiry_report import kept
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.operation import iso
 
@@ -167,3 +169,14 @@ def test_a_tags_text_forges_nothing() -> None:
     found = decide(WARNED, RECORD, a_cluster(TagList=tags(expires="x\n\x1b[31mDeleted prod" + "y" * 300)), [], NOW)
     assert found.why.isprintable()
     assert len(found.why) < 300
+
+
+def test_what_a_message_offers_follows_from_the_kind_of_the_reason_and_not_from_its_words() -> None:
+    """A tag's text is anybody's: it may say what another reason says."""
+    for tagged, offered in ((tags(expires=None), True), ([*tags(), {"Key": ROLE_TAG, "Value": EXPIRY_TAG}], False)):
+        cluster = a_cluster(TagList=tagged)
+        found = decide(WARNED, RECORD, cluster, [], EXPIRES)
+        assert found.reason is not None
+        assert EXPIRY_TAG in found.reason.clause
+        text = kept(WARNED, cluster, [], found.reason, found.expires_at, EXPIRES).body
+        assert ("To have it expire after all:" in text) is offered
