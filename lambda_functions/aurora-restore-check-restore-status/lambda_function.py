@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
-from utils.steps.cluster_seen import Action, note_unseen
+from utils.steps.cluster_seen import RestoreAction, note_unseen
 from utils.steps.drill_settings import compare_settings
 from utils.steps.master_password import remember_managed_secret
 from utils.steps.restore import assess
@@ -17,12 +17,12 @@ from utils.steps.wait_keys import wait_fields
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     """Return `done` once the users can be set up, and after that once every instance exists."""
     record, now = work.record(), task.run.now
-    are_requested = task.progress.action == Action.CREATE_INSTANCES.label
+    are_requested = task.progress.action == RestoreAction.CREATE_INSTANCES.label
     aurora = work.aurora()
     due = assess(task.cluster, aurora, record, now, are_requested=are_requested)
     note_unseen(due, work.state, record)
     due = compare_settings(task.cluster, due, aurora, record, work.state)
-    if due.action is Action.SET_UP_USERS and due.cluster is not None:
+    if due.action is RestoreAction.SET_UP_USERS and due.cluster is not None:
         remember_managed_secret(task.cluster, due.cluster, work.state, record)
     before = with_event(task.progress, task.woken, due)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
@@ -31,7 +31,7 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     progress = replace(progress, **wait_fields(aurora.region, task.cluster.identifier, now))
     durations = durations_seen(due, before, record, now)
     announced = announced_ends(due, before, record, now, pace)
-    if progress.answer == "advance" or (due.action is Action.SET_UP_USERS and not record.has_masking):
+    if progress.answer == "advance" or (due.action is RestoreAction.SET_UP_USERS and not record.has_masking):
         return replace(progress, took=durations, announced=announced)
     if durations != record.took:
         work.state.remember(took=durations, announced=announced, expected_end=progress.expected_end)

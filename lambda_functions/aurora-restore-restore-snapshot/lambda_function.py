@@ -6,7 +6,7 @@ from utils import environment
 from utils.common import Work, always, step
 from utils.contracts.payloads import RestoreProgress, RestoreTask
 from utils.preflight.limits import prove_restore_allowed
-from utils.steps.cluster_seen import Action, note_unseen, observe
+from utils.steps.cluster_seen import RestoreAction, note_unseen, observe
 from utils.steps.restore_calls import take_due
 from utils.steps.restore_progress import after_action, note_seen
 from utils.steps.wait_keys import wait_fields
@@ -19,7 +19,7 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
     note_seen(task.after, work.state, record)
     # Instances that RDS has refused with the cluster's first change are asked for again. One that exists all the same
     # is found then.
-    are_requested = task.after is None or task.after.action != Action.MODIFY_CLUSTER.label
+    are_requested = task.after is None or task.after.action != RestoreAction.MODIFY_CLUSTER.label
     observed = observe(task.cluster, aurora, record, task.run.now, are_requested=are_requested)
     if observed.cluster is None and record.cluster_resource_id is None:
         prove_restore_allowed(task.cluster, aurora, task.limits)

@@ -31,7 +31,7 @@ from utils.logins.master import MasterLogin  # noqa: E402
 from utils.postgres.databases import enter_cluster  # noqa: E402
 from utils.postgres.session import Server, session  # noqa: E402
 from utils.postgres.verification.verify import verify_slice  # noqa: E402
-from utils.verification.found import Found, baseline_of  # noqa: E402
+from utils.verification.found import VerificationFound, baseline_of  # noqa: E402
 from utils.verification.policy import VerificationPolicy  # noqa: E402
 from utils.verification.summary import summarised  # noqa: E402
 
@@ -75,9 +75,9 @@ def bare(postgres: Postgres, tables: int, schemas: int) -> int:
     return counted
 
 
-def ours(postgres: Postgres) -> Found:
+def ours(postgres: Postgres) -> VerificationFound:
     """Verify all databases by the built-in checks."""
-    found = Found()
+    found = VerificationFound()
     master = MasterLogin(username=MASTER, password=MASTER_PASSWORD, host=postgres.address, port=postgres.port)
     cluster = enter_cluster(server_of(postgres), master)
     assert verify_slice(cluster, VerificationPolicy(), found, "be4c1234", NOW, lambda: 10_000.0)
@@ -96,7 +96,7 @@ def main() -> None:
         servers = Servers(Path(directory))
         postgres = servers.new(5432)
         create(postgres, asked.tables, asked.schemas, asked.rows)
-        ratios, found = [], Found()
+        ratios, found = [], VerificationFound()
         for number in range(asked.rounds):
             began = time.monotonic()
             rows = bare(postgres, asked.tables, asked.schemas)

@@ -19,7 +19,7 @@ _NO_PROXY = frozenset({"DBProxyNotFoundFault", "DBProxyTargetGroupNotFoundFault"
 _ENDED = frozenset({"DISASSOCIATED", "FAILED"})
 
 
-class Named(Struct, frozen=True, kw_only=True):
+class Dependent(Struct, frozen=True, kw_only=True):
     """Something of AWS's that a cluster is part of. `identifier` is what its API asks for: an ARN, or an id."""
 
     identifier: str
@@ -57,14 +57,14 @@ def _targets_of(proxy: str, region: str) -> Iterator[str]:
             raise
 
 
-def blue_green_deployments_of(cluster: Cluster, region: str) -> list[Named]:
+def blue_green_deployments_of(cluster: Cluster, region: str) -> list[Dependent]:
     """Return the blue/green deployments that the cluster is part of, in any status.
 
     All are looked at: the reference does not say whether the filters `source` and `target` expect names or ARNs.
     """
     paginator = client("rds", region).get_paginator("describe_blue_green_deployments")
     return [
-        Named(identifier=each["BlueGreenDeploymentIdentifier"], name=each.get("BlueGreenDeploymentName", ""))
+        Dependent(identifier=each["BlueGreenDeploymentIdentifier"], name=each.get("BlueGreenDeploymentName", ""))
         for page in paginator.paginate()
         for each in page["BlueGreenDeployments"]
         if cluster.arn in (each.get("Source"), each.get("Target"))
@@ -72,7 +72,7 @@ def blue_green_deployments_of(cluster: Cluster, region: str) -> list[Named]:
     ]
 
 
-def shares_of(cluster: Cluster, region: str) -> list[Named]:
+def shares_of(cluster: Cluster, region: str) -> list[Dependent]:
     """Return the resource shares of AWS RAM that the cluster is in.
 
     Whether RAM knows a cluster that was never shared is not documented: one that it does not know is in no share.
@@ -81,21 +81,21 @@ def shares_of(cluster: Cluster, region: str) -> list[Named]:
     pages = paginator.paginate(associationType="RESOURCE", resourceArn=cluster.arn)
     found = none_when("UnknownResourceException", lambda: list(pages)) or []
     return [
-        Named(identifier=each["resourceShareArn"], name=each.get("resourceShareName", ""))
+        Dependent(identifier=each["resourceShareArn"], name=each.get("resourceShareName", ""))
         for page in found
         for each in page["resourceShareAssociations"]
         if each.get("status") not in _ENDED
     ]
 
 
-def integrations_of(cluster: Cluster, region: str) -> list[Named]:
+def integrations_of(cluster: Cluster, region: str) -> list[Dependent]:
     """Return the zero-ETL integrations that read from the cluster.
 
     All are looked at: the reference names no filter.
     """
     paginator = client("rds", region).get_paginator("describe_integrations")
     return [
-        Named(identifier=each["IntegrationArn"], name=each.get("IntegrationName", ""))
+        Dependent(identifier=each["IntegrationArn"], name=each.get("IntegrationName", ""))
         for page in paginator.paginate()
         for each in page["Integrations"]
         if each.get("SourceArn") == cluster.arn

@@ -63,7 +63,7 @@ class ObservedCluster(Struct, frozen=True, kw_only=True):
         return self.door == "shut" and not self.sessions_left and not self.data_api
 
 
-class Observed(Struct, frozen=True, kw_only=True):
+class SwapObserved(Struct, frozen=True, kw_only=True):
     """Both clusters at one moment, and who has the names that the swap uses."""
 
     old: ObservedCluster

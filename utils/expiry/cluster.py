@@ -24,7 +24,7 @@ from utils.contracts.payloads import Execution
 from utils.contracts.swap import SwapRecord
 from utils.errors import RequestRefused, StepFailed
 from utils.expiry.asked import AskedExpiry, refused
-from utils.expiry.due import Action, Due, decide
+from utils.expiry.due import ExpiryAction, ExpiryDue, decide
 from utils.expiry.final_snapshot import FinalSnapshotOfOthers, delete_with_final_snapshot, prove_snapshot_possible
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.expiry_report import expired, kept, not_deleted, snapshot_lost, warning
@@ -118,13 +118,15 @@ class ClusterExpiry:
         due = self._decide(record, cluster, instances)
         if not due.action.needs_lock:
             return self._without_lock(due, record, cluster)
-        if due.action is Action.FINISH:
+        if due.action is ExpiryAction.FINISH:
             return self._finish(record)
-        if cluster is not None and due.action is not Action.WAIT:
-            self._delete(cluster, switches_protection_off=due.action is Action.SWITCH_PROTECTION_OFF)
+        if cluster is not None and due.action is not ExpiryAction.WAIT:
+            self._delete(cluster, switches_protection_off=due.action is ExpiryAction.SWITCH_PROTECTION_OFF)
         return "waiting"
 
-    def _decide(self, record: OperationRecord | None, cluster: Cluster | None, instances: Sequence[Instance]) -> Due:
+    def _decide(
+        self, record: OperationRecord | None, cluster: Cluster | None, instances: Sequence[Instance]
+    ) -> ExpiryDue:
         asked = self._asked is not None and self._entry.asked_at is None
         allowed = self._lets_others_go
         return decide(
@@ -136,13 +138,13 @@ class ClusterExpiry:
         if self._asked is not None and self._entry.asked_at is None:
             raise refused(self._asked, why)
 
-    def _without_lock(self, due: Due, record: OperationRecord | None, cluster: Cluster | None) -> Outcome:
+    def _without_lock(self, due: ExpiryDue, record: OperationRecord | None, cluster: Cluster | None) -> Outcome:
         self._refuse_if_asked(due.why)
-        if due.action is Action.WARN and record is not None and cluster is not None:
+        if due.action is ExpiryAction.WARN and record is not None and cluster is not None:
             return self._warn(record, cluster, due.expires_at)
-        if due.action is Action.KEEP and due.reason is not None and cluster is not None:
+        if due.action is ExpiryAction.KEEP and due.reason is not None and cluster is not None:
             return self._keep(cluster, due.reason, due.expires_at)
-        is_unseen = due.action is Action.FORGET and self._aurora.cluster_with_id(self._entry.resource_id) is None
+        is_unseen = due.action is ExpiryAction.FORGET and self._aurora.cluster_with_id(self._entry.resource_id) is None
         if is_unseen and self._is_gone():
             self._state.audit("expiry", "gone", self._named())
             self._register.remove(self._entry.resource_id)
@@ -255,7 +257,7 @@ class ClusterExpiry:
     def _note_report(self, what: str) -> None:
         self._register.note(self._entry.resource_id, reported=what, reported_at=iso(self._now))
 
-    def _log(self, due: Due) -> None:
+    def _log(self, due: ExpiryDue) -> None:
         """Write what the stack's dashboard lists: a line for each cluster and look."""
         shown = {
             "cluster": self._entry.cluster_identifier,

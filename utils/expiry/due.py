@@ -42,7 +42,7 @@ MAX_TAG_SHOWN = 100
 _NO_LONGER_ALLOWED = WhyKept("was not created by this stack, whose AllowDeletionOfReplaced is false now")
 
 
-class Action(Enum):
+class ExpiryAction(Enum):
     """What can be due with a cluster. What changes something in RDS or its secrets needs the target's lock."""
 
     NOTHING = "nothing"
@@ -57,13 +57,13 @@ class Action(Enum):
     @property
     def needs_lock(self) -> bool:
         """Return whether it changes what exists of the target."""
-        return self in (Action.SWITCH_PROTECTION_OFF, Action.DELETE, Action.WAIT, Action.FINISH)
+        return self in (ExpiryAction.SWITCH_PROTECTION_OFF, ExpiryAction.DELETE, ExpiryAction.WAIT, ExpiryAction.FINISH)
 
 
-class Due(Struct, frozen=True, kw_only=True):
+class ExpiryDue(Struct, frozen=True, kw_only=True):
     """Which action is due, why a cluster is kept, and when it expires as far as that is known."""
 
-    action: Action
+    action: ExpiryAction
     reason: WhyKept | None = None
     expires_at: str = ""
 
@@ -83,7 +83,7 @@ def decide(
     *,
     asked: bool = False,
     lets_others_go: bool = False,
-) -> Due:
+) -> ExpiryDue:
     """Return what is due with a registered cluster. `cluster` is the one with its resource id, under any name.
 
     `swap` is what the operation has recorded of its swap, where it has replaced the cluster. `asked`: a person asks for
@@ -92,15 +92,15 @@ def decide(
     not create.
     """
     if cluster is None:
-        action = Action.FORGET if entry.deletion_began_at is None else Action.FINISH
-        return Due(action=action, reason=WhyKept("no longer exists"))
+        action = ExpiryAction.FORGET if entry.deletion_began_at is None else ExpiryAction.FINISH
+        return ExpiryDue(action=action, reason=WhyKept("no longer exists"))
     if cluster.is_being_deleted:
-        action = Action.NOTHING if entry.deletion_began_at is None else Action.WAIT
-        return Due(action=action, reason=WhyKept("is being deleted already"))
+        action = ExpiryAction.NOTHING if entry.deletion_began_at is None else ExpiryAction.WAIT
+        return ExpiryDue(action=action, reason=WhyKept("is being deleted already"))
     if record is None:
         return _kept("no longer has a record of its operation in the stack's state table")
     if record.is_swapping or cluster.tags.get(ROLE_TAG) == "swapping":
-        return Due(action=Action.NOTHING, reason=WhyKept("takes part in a swap at this moment"))
+        return ExpiryDue(action=ExpiryAction.NOTHING, reason=WhyKept("takes part in a swap at this moment"))
     if other := _why_not_restored(record, cluster) if entry.replaced is None else _why_not_replaced(swap, cluster):
         return _kept(other)
     recorded = record.cluster_expires_at if entry.replaced is None else entry.replaced.expires_at
@@ -124,22 +124,25 @@ def decide(
         expires = min(expires, dt.datetime.fromisoformat(entry.superseded_at) + notice / LEAST_PART_OF_NOTICE)
     text = expiry_text(expires)
     if now < expires - notice:
-        return Due(action=Action.NOTHING, expires_at=text)
+        return ExpiryDue(action=ExpiryAction.NOTHING, expires_at=text)
     if why is not None:
-        return Due(action=Action.KEEP, reason=why, expires_at=text)
+        return ExpiryDue(action=ExpiryAction.KEEP, reason=why, expires_at=text)
     if entry.warned_of != text or entry.warned_at is None:
-        return Due(action=Action.WARN, expires_at=text)
+        return ExpiryDue(action=ExpiryAction.WARN, expires_at=text)
     warned = dt.datetime.fromisoformat(entry.warned_at)
     if now < max(expires, warned + notice / LEAST_PART_OF_NOTICE):
-        return Due(action=Action.NOTHING, expires_at=text)
+        return ExpiryDue(action=ExpiryAction.NOTHING, expires_at=text)
     return _at_its_end(cluster, why, text)
 
 
-def _at_its_end(cluster: Cluster, why: WhyKept | None, text: str) -> Due:
+def _at_its_end(cluster: Cluster, why: WhyKept | None, text: str) -> ExpiryDue:
     """Return what is due with a cluster whose time is over. `why`: it is kept all the same."""
     if why is not None:
-        return Due(action=Action.KEEP, reason=why, expires_at=text)
-    return Due(action=Action.SWITCH_PROTECTION_OFF if cluster.deletion_protection else Action.DELETE, expires_at=text)
+        return ExpiryDue(action=ExpiryAction.KEEP, reason=why, expires_at=text)
+    return ExpiryDue(
+        action=ExpiryAction.SWITCH_PROTECTION_OFF if cluster.deletion_protection else ExpiryAction.DELETE,
+        expires_at=text,
+    )
 
 
 def _was_asked(entry: ExpiringCluster, now: dt.datetime) -> bool:
@@ -249,5 +252,5 @@ def _about_tag(cluster: Cluster) -> str:
     return f"has the tag {EXPIRY_TAG} = {shown!r}, which is no moment in UTC such as 2026-12-04T14:00:00Z"
 
 
-def _kept(why: str, kind: KeptKind = KeptKind.OTHER) -> Due:
-    return Due(action=Action.KEEP, reason=WhyKept(why, kind))
+def _kept(why: str, kind: KeptKind = KeptKind.OTHER) -> ExpiryDue:
+    return ExpiryDue(action=ExpiryAction.KEEP, reason=WhyKept(why, kind))

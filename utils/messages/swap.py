@@ -153,7 +153,7 @@ def fence_sentences(now: ReplacedNow | None) -> Iterator[str]:
         )
 
 
-# By the action of the decision table (utils/steps/swap.py, Action) or the errand (swap_step.py, ErrandKind).
+# By the action of the decision table (utils/steps/swap.py, SwapAction) or the errand (swap_step.py, ErrandKind).
 _DOINGS = {
     "look-again": "a second look at both clusters",
     "wait": "what AWS is doing with the clusters",

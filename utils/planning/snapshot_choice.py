@@ -24,7 +24,7 @@ from utils.request.fields import RestoreRequest
 OTHERS_SHOWN = 3
 
 
-class Found(NamedTuple):
+class ChosenSnapshot(NamedTuple):
     """The snapshot that the request means, why it was chosen, and the next candidates.
 
     `notes`: what was passed over, and of which cluster of that name it is. `living`: the cluster that has the name of
@@ -38,7 +38,7 @@ class Found(NamedTuple):
     living: Cluster | None
 
 
-def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
+def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> ChosenSnapshot:
     """Return the snapshot that the request means, or raise RequestRefused if there is none."""
     if request.snapshot_identifier is not None:
         named = source.snapshot(snapshot_name(request.snapshot_identifier).lower())
@@ -51,7 +51,7 @@ def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> 
             )
         living = _living_cluster(source, named.cluster_identifier)
         notes = [_is_of_another(named, living)] if living and named.is_of(living) is False else []
-        return Found(named, "named in the request", [], notes, living)
+        return ChosenSnapshot(named, "named in the request", [], notes, living)
     return _newest(request, source, now)
 
 
@@ -97,7 +97,7 @@ def _not_shared(source: Source) -> str:
     )
 
 
-def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
+def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> ChosenSnapshot:
     """Return the newest snapshot of the cluster that has the name today, and of no earlier one.
 
     Without such a cluster it is the newest of any that had the name.
@@ -132,7 +132,7 @@ def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
 
 def _of_day_or_latest(
     request: RestoreRequest, candidates: list[Snapshot], cluster: str, listing: str, now: dt.datetime
-) -> Found:
+) -> ChosenSnapshot:
     if request.snapshot_date is None:
         return _first(candidates, f"the latest of {len(candidates)} available", now)
     of_that_day = [each for each in candidates if _is_of_day(each, request.snapshot_date)]
@@ -145,13 +145,13 @@ def _of_day_or_latest(
     return _first(of_that_day, f"the last of {len(of_that_day)} available on {request.snapshot_date}", now)
 
 
-def _first(candidates: list[Snapshot], why: str, now: dt.datetime) -> Found:
+def _first(candidates: list[Snapshot], why: str, now: dt.datetime) -> ChosenSnapshot:
     others = [
         f"{each.identifier}, {age:.1f} hours old"
         for each in candidates[1 : 1 + OTHERS_SHOWN]
         if (age := each.age_hours(now)) is not None
     ]
-    return Found(candidates[0], why, others, [], None)
+    return ChosenSnapshot(candidates[0], why, others, [], None)
 
 
 def _notes(request: RestoreRequest, chosen: Snapshot, listed: list[Snapshot], living: Cluster | None) -> Iterator[str]:

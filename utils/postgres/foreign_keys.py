@@ -26,7 +26,7 @@ FOREIGN_KEYS = sql.SQL("""
 """)
 
 
-class ForeignKey(NamedTuple):
+class ForeignKeyConditions(NamedTuple):
     """A foreign key, with its tables and its conditions as PostgreSQL writes them.
 
     A table counts alone, without those that inherit from it, unless it is partitioned.

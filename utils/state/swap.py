@@ -33,7 +33,7 @@ class Within(Struct, frozen=True, kw_only=True):
     certificates_of: list[str] = []
 
 
-class Named(Struct, frozen=True):
+class NameSeen(Struct, frozen=True):
     """The name under which a cluster was last seen, and since when it has had that."""
 
     name: str
@@ -60,7 +60,7 @@ class StoredSwap(Struct, frozen=True, kw_only=True):
     attempt: str = ""
     record: SwapRecord
     within: dict[Side, Within] = {}
-    named: dict[Side, Named] = {}
+    named: dict[Side, NameSeen] = {}
     restarted: dict[Side, Restart] = {}
     restarting_since: dict[Side, dt.datetime] = {}
     new_was_open: bool = False

@@ -24,7 +24,7 @@ from utils.steps.differences import unsafe_differences
 PATIENCE = dt.timedelta(minutes=15)
 
 
-class Action(Enum):
+class RestoreAction(Enum):
     """What is due next. What AWS works on for minutes after it is the phase of the same name."""
 
     CREATE_CLUSTER = "create-cluster"
@@ -46,7 +46,7 @@ class Action(Enum):
         return self.value
 
 
-class Observed(Struct, frozen=True, kw_only=True):
+class ClusterSeen(Struct, frozen=True, kw_only=True):
     """What exists of the plan's cluster at one moment, as RDS describes it, and what its events say has failed."""
 
     region: str
@@ -55,14 +55,14 @@ class Observed(Struct, frozen=True, kw_only=True):
     failures: list[str] = []
 
 
-class Due(Struct, frozen=True, kw_only=True):
+class RestoreDue(Struct, frozen=True, kw_only=True):
     """Which action is due, and what is being waited for, in words for a person.
 
     `creating`: the instances that are waited for, if it is these alone. `unseen` is what is there by the record and RDS
     did not show: it is looked for again a minute later.
     """
 
-    action: Action
+    action: RestoreAction
     waiting_for: str
     cluster: Cluster | None = None
     instances: list[Instance] = []
@@ -74,7 +74,7 @@ class Due(Struct, frozen=True, kw_only=True):
 
 def observe(
     plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime, *, are_requested: bool = True
-) -> Observed:
+) -> ClusterSeen:
     """Ask RDS what exists under the plan's name. Before a cluster counts as gone, ask for its resource id as well.
 
     Instances are not looked for before they can have been requested. A cluster lists its members, so that one that
@@ -84,18 +84,18 @@ def observe(
     if cluster is None and known is not None and is_gone(record, known, now):
         cluster = aurora.cluster_with_id(known)
     if cluster is None or cluster.is_being_created:
-        return Observed(region=aurora.region, cluster=cluster)
+        return ClusterSeen(region=aurora.region, cluster=cluster)
     may_exist = are_requested and record.password_reset_at is not None and cluster.is_available
     instances = aurora.instances_of(plan.identifier) if cluster.member_identifiers or may_exist else []
-    return Observed(region=aurora.region, cluster=cluster, instances=instances)
+    return ClusterSeen(region=aurora.region, cluster=cluster, instances=instances)
 
 
-def wait(cluster: Cluster, waiting_for: str) -> Due:
+def wait(cluster: Cluster, waiting_for: str) -> RestoreDue:
     """Return that no action is due, and what is waited for."""
-    return Due(action=Action.WAIT, waiting_for=waiting_for, cluster=cluster)
+    return RestoreDue(action=RestoreAction.WAIT, waiting_for=waiting_for, cluster=cluster)
 
 
-def unseen_cluster(plan: ClusterPlan, resource_id: str, record: OperationRecord, now: dt.datetime) -> Due:
+def unseen_cluster(plan: ClusterPlan, resource_id: str, record: OperationRecord, now: dt.datetime) -> RestoreDue:
     """Return the wait for a second look at a cluster that RDS does not show. Raises StepFailed once it is gone."""
     name = f"{plan.identifier} ({resource_id})"
     if is_gone(record, resource_id, now):
@@ -104,7 +104,9 @@ def unseen_cluster(plan: ClusterPlan, resource_id: str, record: OperationRecord,
             f"name since {record.unseen[resource_id]}. Find out who deleted it (CloudTrail, DeleteDBCluster), then "
             "start a new operation."
         )
-    return Due(action=Action.WAIT, waiting_for=f"cluster {name}, which RDS does not show", unseen=[resource_id])
+    return RestoreDue(
+        action=RestoreAction.WAIT, waiting_for=f"cluster {name}, which RDS does not show", unseen=[resource_id]
+    )
 
 
 def refuse_renamed(plan: ClusterPlan, cluster: Cluster, region: str) -> None:
@@ -126,7 +128,7 @@ def refuse_renamed(plan: ClusterPlan, cluster: Cluster, region: str) -> None:
         )
 
 
-def note_unseen(due: Due, state: OperationState, record: OperationRecord) -> None:
+def note_unseen(due: RestoreDue, state: OperationState, record: OperationRecord) -> None:
     """Note what this look has missed, and that it has shown what an earlier one had missed."""
     shown = [each for each in record.unseen if each not in due.unseen] if due.cluster is not None else []
     note_looks(state, record, missed=due.unseen, shown=shown)
@@ -145,7 +147,7 @@ def without_capacity(what: str, then: str, *, is_drill: bool) -> StepFailed | Ca
     return CapacityShortage(f"{what}What exists is kept. {then}")
 
 
-def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, record: OperationRecord) -> None:
+def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: ClusterSeen, record: OperationRecord) -> None:
     """Raise StepFailed or CapacityShortage for what can never become usable, or is not safe to be used."""
     said = (
         f"RDS reports: {one_line('; '.join(each.rstrip('.') for each in observed.failures), MAX_SENTENCE)}. "
@@ -184,7 +186,7 @@ def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, recor
         )
 
 
-def until_up(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Due | None:
+def until_up(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> RestoreDue | None:
     """Return what is waited for until the cluster is available and all its instances are created; None once they are.
 
     What RDS configures right after their creation does not keep the door from opening.
@@ -207,7 +209,7 @@ def managed_secret(cluster: Cluster, record: OperationRecord) -> MasterSecret | 
 
 def until_settled(
     cluster: Cluster, instances: list[Instance], told: list[str], since: str | None, now: dt.datetime
-) -> Due | None:
+) -> RestoreDue | None:
     """Return the wait for instances that RDS still configures; None where that is over, or nothing differs.
 
     Right after their creation RDS still configures instances. That is waited for only where something differs, and

@@ -24,9 +24,9 @@ from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.unseen import is_gone
 from utils.steps.cluster_seen import (
-    Action,
-    Due,
-    Observed,
+    ClusterSeen,
+    RestoreAction,
+    RestoreDue,
     is_recent,
     note_unseen,
     observe,
@@ -48,11 +48,11 @@ DEADLINE = dt.timedelta(hours=4)
 
 def due_opening(
     plan: ClusterPlan,
-    observed: Observed,
+    observed: ClusterSeen,
     record: OperationRecord,
     now: dt.datetime,
     expires_after_hours: int | None = None,
-) -> Due:
+) -> RestoreDue:
     """Decide what is due once the users are set up. Calls nothing. Raises StepFailed for what must not be opened."""
     cluster = observed.cluster
     if record.users_ready_at is None:
@@ -82,11 +82,15 @@ def due_opening(
         or _until_open(plan, cluster, observed.instances, record)
         or _until_expiry(cluster, record, expires_after_hours)
         or _until_data_api(plan, cluster, record, now)
-        or Due(action=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances)
+        or RestoreDue(
+            action=RestoreAction.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances
+        )
     )
 
 
-def _until_open(plan: ClusterPlan, cluster: Cluster, instances: list[Instance], record: OperationRecord) -> Due | None:
+def _until_open(
+    plan: ClusterPlan, cluster: Cluster, instances: list[Instance], record: OperationRecord
+) -> RestoreDue | None:
     """Return the opening that is due, or what it waits for; None once the cluster is open.
 
     Who has been let in once it is open is its owner's to say: it is not opened a second time.
@@ -104,10 +108,10 @@ def _until_open(plan: ClusterPlan, cluster: Cluster, instances: list[Instance], 
     ]
     if unsettled:
         return wait(cluster, f"the security groups of {', '.join(unsettled)}")
-    return Due(action=Action.RECORD_OPEN_DOOR, waiting_for="the door", cluster=cluster)
+    return RestoreDue(action=RestoreAction.RECORD_OPEN_DOOR, waiting_for="the door", cluster=cluster)
 
 
-def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[Instance]) -> Due | None:
+def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[Instance]) -> RestoreDue | None:
     """Return the change that takes the door's group away, or what it waits for; None where neither is due.
 
     The pipeline was let into an open cluster again, to set up users once more. A cluster that is in the door's group
@@ -122,18 +126,22 @@ def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[In
     return wait(cluster, f"security group {door} to leave {', '.join(still_in)}") if others and still_in else None
 
 
-def _until_expiry(cluster: Cluster, record: OperationRecord, expires_after_hours: int | None) -> Due | None:
+def _until_expiry(cluster: Cluster, record: OperationRecord, expires_after_hours: int | None) -> RestoreDue | None:
     """Return that the cluster's expiry is to be set; None where it is, or the cluster never expires."""
     if not expires_after_hours or record.cluster_expires_at is not None:
         return None
-    return Due(action=Action.SET_EXPIRY, waiting_for="the expiry", cluster=cluster)
+    return RestoreDue(action=RestoreAction.SET_EXPIRY, waiting_for="the expiry", cluster=cluster)
 
 
-def _due_groups(cluster: Cluster, groups: list[str]) -> Due:
-    return Due(action=Action.OPEN_DOOR, waiting_for=f"security groups {', '.join(groups)}", cluster=cluster)
+def _due_groups(cluster: Cluster, groups: list[str]) -> RestoreDue:
+    return RestoreDue(
+        action=RestoreAction.OPEN_DOOR, waiting_for=f"security groups {', '.join(groups)}", cluster=cluster
+    )
 
 
-def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Due | None:
+def _until_data_api(
+    plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime
+) -> RestoreDue | None:
     """Return the call that switches the Data API on, or the wait for it; None when neither is due.
 
     It is requested once. If it does not show even then, that is reported at the end.
@@ -141,7 +149,7 @@ def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord
     if not plan.data_api or cluster.settings.value("data_api"):
         return None
     if record.data_api_enabled_at is None:
-        return Due(action=Action.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)
+        return RestoreDue(action=RestoreAction.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)
     return wait(cluster, "the Data API") if is_recent(record.data_api_enabled_at, now) else None
 
 
@@ -151,7 +159,7 @@ def advance(
     state: OperationState,
     record: OperationRecord,
     expires_after_hours: int | None = None,
-) -> tuple[Due, OperationRecord]:
+) -> tuple[RestoreDue, OperationRecord]:
     """Take what is due. Return what there is to wait for, and the record with what was recorded on the way.
 
     What there is to wait for is NOTHING once it is open and as planned.
@@ -161,29 +169,29 @@ def advance(
     observed, now = observe(plan, aurora, record, state.now), state.now
     due = due_opening(plan, observed, record, now, expires_after_hours)
     note_unseen(due, state, record)
-    if due.action is Action.RECORD_OPEN_DOOR:
+    if due.action is RestoreAction.RECORD_OPEN_DOOR:
         state.audit("door", "open", _groups(plan))
         durations = took(record, now, {"open-door": record.door_opening_at})
         state.remember(door_open_at=iso(now), took=durations)
         record = replace(record, door_open_at=iso(now), took=durations)
         due = due_opening(plan, observed, record, now, expires_after_hours)
-    if due.action is Action.SET_EXPIRY and due.cluster is not None and expires_after_hours:
+    if due.action is RestoreAction.SET_EXPIRY and due.cluster is not None and expires_after_hours:
         record = _set_expiry(due.cluster, expires_after_hours, aurora, state, record)
         due = due_opening(plan, observed, record, now, expires_after_hours)
     try:
-        if due.action is Action.OPEN_DOOR and due.cluster is not None:
+        if due.action is RestoreAction.OPEN_DOOR and due.cluster is not None:
             _open(plan, due.cluster, aurora, state, record)
-        elif due.action is Action.ENABLE_DATA_API and due.cluster is not None:
+        elif due.action is RestoreAction.ENABLE_DATA_API and due.cluster is not None:
             aurora.enable_data_api(due.cluster)
             state.remember(data_api_enabled_at=iso(now))
     except ClusterBusy as busy:
         return replace(due, waiting_for=one_line(str(busy), MAX_SENTENCE)), record
-    if due.action is Action.NOTHING and due.cluster is not None:
+    if due.action is RestoreAction.NOTHING and due.cluster is not None:
         return _report(plan, due, due.cluster, aurora, state, record)
     return due, record
 
 
-def _until_members(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) -> Due | None:
+def _until_members(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) -> RestoreDue | None:
     """Return the wait for the members' groups after the call that opens; None where there is more to be seen than that.
 
     The members follow their cluster, which is looked at again before the door counts as open.
@@ -198,7 +206,7 @@ def _until_members(plan: ClusterPlan, aurora: AuroraReader, record: OperationRec
     if not all(each.is_up and each.security_groups.are_to_be(wanted) for each in members):
         return None
     groups = ", ".join(f"{each.identifier} ({', '.join(each.security_groups.unsettled)})" for each in unsettled)
-    return Due(action=Action.WAIT, waiting_for=f"the security groups of {groups}")
+    return RestoreDue(action=RestoreAction.WAIT, waiting_for=f"the security groups of {groups}")
 
 
 def _set_expiry(
@@ -227,12 +235,12 @@ def _set_expiry(
 
 def _report(
     plan: ClusterPlan,
-    due: Due,
+    due: RestoreDue,
     cluster: Cluster,
     aurora: AuroraReader,
     state: OperationState,
     record: OperationRecord,
-) -> tuple[Due, OperationRecord]:
+) -> tuple[RestoreDue, OperationRecord]:
     """Record where RDS reports other settings than were asked for, and which changes its events call failed."""
     told = differences(plan, cluster, due.instances, aurora.region, record.recorded_door)
     if (not_yet := until_settled(cluster, due.instances, told, record.door_open_at, state.now)) is not None:
@@ -264,13 +272,13 @@ def _groups(plan: ClusterPlan) -> dict[str, object]:
 
 def after_opening(
     plan: ClusterPlan,
-    due: Due,
+    due: RestoreDue,
     record: OperationRecord,
     now: dt.datetime,
     pace: Pace,
 ) -> Opening:
     """Return what Open Cluster answers. Raises StepFailed once the deadline has passed."""
-    if due.action is Action.NOTHING:
+    if due.action is RestoreAction.NOTHING:
         return Opening(
             answer="done",
             waiting_for="",
@@ -295,15 +303,15 @@ def after_opening(
     )
 
 
-def _working_on(action: Action, record: OperationRecord, now: dt.datetime) -> tuple[str, dt.datetime]:
+def _working_on(action: RestoreAction, record: OperationRecord, now: dt.datetime) -> tuple[str, dt.datetime]:
     """Return what AWS works on, and since when: what this call has requested, or what the record says was requested."""
-    if action in (Action.OPEN_DOOR, Action.ENABLE_DATA_API):
+    if action in (RestoreAction.OPEN_DOOR, RestoreAction.ENABLE_DATA_API):
         return action.label, now
     requested = {
-        Action.ENABLE_DATA_API.label: record.data_api_enabled_at,
-        Action.OPEN_DOOR.label: record.door_opening_at if record.door_open_at is None else None,
+        RestoreAction.ENABLE_DATA_API.label: record.data_api_enabled_at,
+        RestoreAction.OPEN_DOOR.label: record.door_opening_at if record.door_open_at is None else None,
     }
     for phase, moment in requested.items():
         if (since := record.seen(moment)) is not None:
             return phase, since
-    return Action.WAIT.label, record.entered("open-cluster")
+    return RestoreAction.WAIT.label, record.entered("open-cluster")

@@ -20,9 +20,9 @@ from utils.contracts.plan import ClusterPlan
 from utils.errors import StepFailed
 from utils.state.operation import OperationRecord
 from utils.steps.cluster_seen import (
-    Action,
-    Due,
-    Observed,
+    ClusterSeen,
+    RestoreAction,
+    RestoreDue,
     is_recent,
     managed_secret,
     observe,
@@ -37,7 +37,7 @@ from utils.steps.differences import writer_differs
 
 def assess(
     plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime, *, are_requested: bool = True
-) -> Due:
+) -> RestoreDue:
     """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable.
 
     `are_requested`: RDS has taken the request for the instances, which are looked at first then. Nothing is let in
@@ -55,7 +55,7 @@ def assess(
     return due_action(plan, observed, record, now)
 
 
-def _until_instances(plan: ClusterPlan, found: list[Instance], record: OperationRecord) -> Due | None:
+def _until_instances(plan: ClusterPlan, found: list[Instance], record: OperationRecord) -> RestoreDue | None:
     """Return the wait for instances that are all being created; None where there is more to be seen than that.
 
     Until the users are set up one of them is enough, and all of them afterwards.
@@ -67,10 +67,10 @@ def _until_instances(plan: ClusterPlan, found: list[Instance], record: Operation
     if not enough or not creating or (record.users is None and len(creating) < len(planned)):
         return None
     busy = ", ".join(f"instance {each.identifier} ({each.status})" for each in creating)
-    return Due(action=Action.WAIT, waiting_for=busy, creating=[each.identifier for each in creating])
+    return RestoreDue(action=RestoreAction.WAIT, waiting_for=busy, creating=[each.identifier for each in creating])
 
 
-def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Due:
+def due_action(plan: ClusterPlan, observed: ClusterSeen, record: OperationRecord, now: dt.datetime) -> RestoreDue:
     """Decide what is due from what exists and what was asked for already, until the door may open. Calls nothing.
 
     The order is that of AWS's own CloudFormation handler: the cluster; one change of it while it has no instance, which
@@ -82,14 +82,16 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
     if cluster is None:
         if record.cluster_resource_id is not None:
             return unseen_cluster(plan, record.cluster_resource_id, record, now)
-        return Due(action=Action.CREATE_CLUSTER, waiting_for="the cluster")
+        return RestoreDue(action=RestoreAction.CREATE_CLUSTER, waiting_for="the cluster")
     prove_own_cluster(cluster, record)
     refuse_renamed(plan, cluster, observed.region)
     refuse_broken(plan, cluster, observed, record)
     if record.password_reset_at is None:
         if not cluster.is_available:
             return wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
-        return Due(action=Action.MODIFY_CLUSTER, waiting_for="the cluster's own settings", cluster=cluster)
+        return RestoreDue(
+            action=RestoreAction.MODIFY_CLUSTER, waiting_for="the cluster's own settings", cluster=cluster
+        )
     instances = {each.identifier: each for each in observed.instances}
     missing = [each for each in plan.instances if each.identifier not in instances]
     if missing:
@@ -97,21 +99,25 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
         if not cluster.is_available:
             # They were requested right after the change, and RDS has refused that while it modifies the cluster.
             return wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
-        return Due(action=Action.CREATE_INSTANCES, waiting_for=names, cluster=cluster, missing_instances=missing)
+        return RestoreDue(
+            action=RestoreAction.CREATE_INSTANCES, waiting_for=names, cluster=cluster, missing_instances=missing
+        )
     not_up = until_up(plan, cluster, instances)
     if record.users is None:
         return (
             _until_led(plan, cluster, instances, record, now)
             or _until_login(plan, cluster, record)
             or _until_admitted(plan, cluster, instances, record, observed.region)
-            or Due(action=Action.SET_UP_USERS, waiting_for="the users", cluster=cluster, all_up=not_up is None)
+            or RestoreDue(
+                action=RestoreAction.SET_UP_USERS, waiting_for="the users", cluster=cluster, all_up=not_up is None
+            )
         )
-    return not_up or Due(
-        action=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances, all_up=True
+    return not_up or RestoreDue(
+        action=RestoreAction.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances, all_up=True
     )
 
 
-def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -> Due | None:
+def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -> RestoreDue | None:
     """Return what is waited for until a master password of the restored cluster's own is in force.
 
     It is kept by the keeper that the plan names. Production's no longer opens the cluster then.
@@ -133,7 +139,7 @@ def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -
 
 def _until_led(
     plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord, now: dt.datetime
-) -> Due | None:
+) -> RestoreDue | None:
     """Return the wait for a writer that is usable, or the change of the writer; None where the right instance leads.
 
     The instance that is ready first becomes the writer. It is changed once, and only where that matters.
@@ -151,13 +157,13 @@ def _until_led(
         return None
     waiting_for = f"{plan.instances[0].identifier} as the writer (it is {cluster.writer_identifier})"
     if record.writer_changed_at is None:
-        return Due(action=Action.CHANGE_WRITER, waiting_for=waiting_for, cluster=cluster)
+        return RestoreDue(action=RestoreAction.CHANGE_WRITER, waiting_for=waiting_for, cluster=cluster)
     return wait(cluster, waiting_for) if is_recent(record.writer_changed_at, now) else None
 
 
 def _until_admitted(
     plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord, region: str
-) -> Due | None:
+) -> RestoreDue | None:
     """Return what lets the pipeline in again, for users that are set up once more; None where that is not due.
 
     The cluster's door has been opened since. The pipeline is let in beside everybody who is in already: people may rely
@@ -169,7 +175,7 @@ def _until_admitted(
     door = plan.door_security_group_id
     if door not in cluster.security_groups.ids:
         _refuse_without_room(plan, cluster, region)
-        return Due(action=Action.ADMIT_PIPELINE, waiting_for=f"security group {door}", cluster=cluster)
+        return RestoreDue(action=RestoreAction.ADMIT_PIPELINE, waiting_for=f"security group {door}", cluster=cluster)
     members: list[Cluster | Instance] = [cluster, *instances.values()]
     unsettled = [each.identifier for each in members if not admits_pipeline(each, door)]
     return wait(cluster, f"security group {door} of {', '.join(unsettled)}") if unsettled else None

@@ -17,7 +17,7 @@ from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.secret_choice import refuse_without_secrets
 from utils.state.operation import OperationRecord, OperationState, iso
-from utils.steps.cluster_seen import Action, Due, Observed
+from utils.steps.cluster_seen import ClusterSeen, RestoreAction, RestoreDue
 from utils.steps.master_password import hand_over_master_password, reset_master_password
 from utils.steps.restore import due_action
 from utils.steps.restore_progress import Refusal
@@ -30,8 +30,8 @@ NOT_TO_BE_HAD_HERE = frozenset(
 
 
 def take_due(
-    plan: ClusterPlan, observed: Observed, aurora: Aurora, state: OperationState, record: OperationRecord
-) -> tuple[Due, Refusal | None]:
+    plan: ClusterPlan, observed: ClusterSeen, aurora: Aurora, state: OperationState, record: OperationRecord
+) -> tuple[RestoreDue, Refusal | None]:
     """Take the action that is due. Return what is waited for then, and why RDS does not take the action for now.
 
     The instances are requested right after the cluster's first change, without waiting for its end: RDS may accept
@@ -42,24 +42,26 @@ def take_due(
         # The call that created it died before it could write this down; every later proof needs it.
         remember_cluster(due.cluster, state)
     refusal = take(due, plan, aurora, state, record)
-    if due.action is not Action.MODIFY_CLUSTER or refusal is not None:
+    if due.action is not RestoreAction.MODIFY_CLUSTER or refusal is not None:
         return due, refusal
     following = due_action(plan, observed, replace(record, password_reset_at=iso(state.now)), state.now)
-    if following.action is not Action.CREATE_INSTANCES:
+    if following.action is not RestoreAction.CREATE_INSTANCES:
         return due, None
     refusal = take(following, plan, aurora, state, record)
     return (due, None) if refusal is not None and not refusal.shortage else (following, refusal)
 
 
-def take(due: Due, plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord) -> Refusal | None:
+def take(
+    due: RestoreDue, plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
+) -> Refusal | None:
     """Take the action that is due. Return why RDS does not take it for now; None if it does, or nothing is due."""
     lacking: str | None = None
     try:
-        if due.action is Action.CREATE_CLUSTER:
+        if due.action is RestoreAction.CREATE_CLUSTER:
             _refuse_another_door(plan)
             refuse_without_secrets(record)
             remember_cluster(_ask_for_cluster(plan, aurora, state, record), state)
-        elif due.action is Action.CREATE_INSTANCES and due.cluster is not None:
+        elif due.action is RestoreAction.CREATE_INSTANCES and due.cluster is not None:
             lacking = _create_instances(due, plan, due.cluster, aurora, record)
         elif due.cluster is not None:
             _change(due.action, plan, due.cluster, aurora, state, record)
@@ -104,17 +106,22 @@ def remember_cluster(cluster: Cluster, state: OperationState) -> None:
 
 
 def _change(
-    action: Action, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
+    action: RestoreAction,
+    plan: ClusterPlan,
+    cluster: Cluster,
+    aurora: Aurora,
+    state: OperationState,
+    record: OperationRecord,
 ) -> None:
-    if action is Action.MODIFY_CLUSTER and plan.master_login == "rds_managed":
+    if action is RestoreAction.MODIFY_CLUSTER and plan.master_login == "rds_managed":
         hand_over_master_password(plan, cluster, aurora, state, record)
-    elif action is Action.MODIFY_CLUSTER:
+    elif action is RestoreAction.MODIFY_CLUSTER:
         reset_master_password(plan, cluster, aurora, state, record)
-    elif action is Action.CHANGE_WRITER:
+    elif action is RestoreAction.CHANGE_WRITER:
         # Asked for twice it is refused as busy: the instance leads by then, or is about to.
         aurora.change_writer(cluster, plan.instances[0].identifier)
         state.remember(writer_changed_at=iso(state.now))
-    elif action is Action.ADMIT_PIPELINE:
+    elif action is RestoreAction.ADMIT_PIPELINE:
         _refuse_another_door(plan)
         aurora.change_security_groups(
             plan, [*beside_the_door(cluster, plan.door_security_group_id), plan.door_security_group_id]
@@ -122,7 +129,7 @@ def _change(
 
 
 def _create_instances(
-    due: Due, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, record: OperationRecord
+    due: RestoreDue, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, record: OperationRecord
 ) -> str | None:
     """Create all that are missing. One for which there is no capacity does not keep the others from being created."""
     without_capacity: dict[tuple[str, str | None], str] = {}

@@ -12,7 +12,7 @@ from utils.contracts.payloads import Answer, RestoreProgress
 from utils.errors import StepFailed
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS
-from utils.steps.cluster_seen import Action, Due, without_capacity
+from utils.steps.cluster_seen import RestoreAction, RestoreDue, without_capacity
 from utils.steps.pace import Pace, announcement, reported_failure, since_seen, took
 
 # In units: capacity comes back when somebody else gives some up, which is nothing to ask about every minute.
@@ -27,7 +27,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
 
 
 def after_action(
-    due: Due, record: OperationRecord, now: dt.datetime, pace: Pace, refusal: Refusal | None = None
+    due: RestoreDue, record: OperationRecord, now: dt.datetime, pace: Pace, refusal: Refusal | None = None
 ) -> RestoreProgress:
     """Return what Restore Snapshot hands to the wait after it. What was refused for now is due again then."""
     phase, since = _working_on(due.action, record, now, refusal)
@@ -47,7 +47,7 @@ def after_action(
 
 
 def pause_of(
-    due: Due,
+    due: RestoreDue,
     pace: Pace,
     phase: str,
     since: dt.datetime,
@@ -59,7 +59,7 @@ def pause_of(
 
 
 def _working_on(
-    action: Action, record: OperationRecord, now: dt.datetime, refusal: Refusal | None
+    action: RestoreAction, record: OperationRecord, now: dt.datetime, refusal: Refusal | None
 ) -> tuple[str, dt.datetime]:
     """Return what AWS works on after an action, and since when.
 
@@ -67,14 +67,14 @@ def _working_on(
     were requested by an earlier call, soon after that password.
     """
     if refusal is None:
-        asked = record.seen(record.password_reset_at) if action is Action.WAIT else None
-        return (Action.CREATE_INSTANCES.label, asked) if asked else (action.label, now)
-    if action is not Action.CREATE_INSTANCES or refusal.shortage:
-        return Action.WAIT.label, now
-    return Action.MODIFY_CLUSTER.label, record.seen(record.password_reset_at) or now
+        asked = record.seen(record.password_reset_at) if action is RestoreAction.WAIT else None
+        return (RestoreAction.CREATE_INSTANCES.label, asked) if asked else (action.label, now)
+    if action is not RestoreAction.CREATE_INSTANCES or refusal.shortage:
+        return RestoreAction.WAIT.label, now
+    return RestoreAction.MODIFY_CLUSTER.label, record.seen(record.password_reset_at) or now
 
 
-def with_event(before: RestoreProgress, woken: Any, due: Due) -> RestoreProgress:
+def with_event(before: RestoreProgress, woken: Any, due: RestoreDue) -> RestoreProgress:
     """Return the progress with the event of RDS that has ended the wait, if it announces what is waited for.
 
     A failure may show in a status later than in an event. It is remembered apart from what announces an end.
@@ -89,7 +89,9 @@ def _last_heard(before: RestoreProgress) -> dt.datetime | None:
     return max((each for each in (before.event_at, before.failure_at) if each is not None), default=None)
 
 
-def durations_seen(due: Due, before: RestoreProgress, record: OperationRecord, now: dt.datetime) -> dict[str, float]:
+def durations_seen(
+    due: RestoreDue, before: RestoreProgress, record: OperationRecord, now: dt.datetime
+) -> dict[str, float]:
     """Return how long phases took, with the one that has ended: unless it is waited for, or has to be repeated.
 
     That readers exist, which is the last that is waited for, says nothing new: the writer has been there since.
@@ -101,7 +103,7 @@ def durations_seen(due: Due, before: RestoreProgress, record: OperationRecord, n
 
 
 def announced_ends(
-    due: Due, before: RestoreProgress, record: OperationRecord, now: dt.datetime, pace: Pace
+    due: RestoreDue, before: RestoreProgress, record: OperationRecord, now: dt.datetime, pace: Pace
 ) -> list[str]:
     """Return the phases whose end an event of RDS has announced, with the one that has ended."""
     if _goes_on(due, before):
@@ -109,8 +111,8 @@ def announced_ends(
     return pace.announced_with(before.action, before.event_at, now, record.announced)
 
 
-def _goes_on(due: Due, before: RestoreProgress) -> bool:
-    return due.action in (Action.WAIT, Action.NOTHING) or due.action.label == before.action
+def _goes_on(due: RestoreDue, before: RestoreProgress) -> bool:
+    return due.action in (RestoreAction.WAIT, RestoreAction.NOTHING) or due.action.label == before.action
 
 
 def note_seen(look: RestoreProgress | None, state: OperationState, record: OperationRecord) -> None:
@@ -120,7 +122,7 @@ def note_seen(look: RestoreProgress | None, state: OperationState, record: Opera
 
 
 def after_check(
-    due: Due,
+    due: RestoreDue,
     before: RestoreProgress,
     now: dt.datetime,
     pace: Pace,
@@ -134,7 +136,11 @@ def after_check(
     Once the deadline has passed it raises CapacityShortage where AWS lacked capacity on the way (`shortage`), even if
     there is some again, and StepFailed otherwise. In a drill it is always StepFailed, after which nothing is kept.
     """
-    answers: dict[Action, Answer] = {Action.SET_UP_USERS: "done", Action.NOTHING: "done", Action.WAIT: "wait"}
+    answers: dict[RestoreAction, Answer] = {
+        RestoreAction.SET_UP_USERS: "done",
+        RestoreAction.NOTHING: "done",
+        RestoreAction.WAIT: "wait",
+    }
     answer = answers.get(due.action, "advance")
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
         if shortage:

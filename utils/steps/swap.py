@@ -21,7 +21,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from utils.contracts.swap import End, FirstLook, Observed, ObservedCluster, RecordedCluster, Side, SwapRecord
+from utils.contracts.swap import End, FirstLook, ObservedCluster, RecordedCluster, Side, SwapObserved, SwapRecord
 from utils.state.unseen import APART
 
 OTHER: Mapping[Side, Side] = {"old": "new", "new": "old"}
@@ -33,7 +33,7 @@ POLL_SECONDS = 5
 TRIES_OF_A_PROOF = 2
 
 
-class Action(Enum):
+class SwapAction(Enum):
     """What a step has to do. The first three call nothing; the next three write the record and nothing else."""
 
     LOOK_AGAIN = "look-again"
@@ -59,7 +59,7 @@ class Action(Enum):
 
 
 # What a swap ends without, and reports, once it cannot turn back.
-DISPENSABLE = frozenset({Action.MOVE_LABEL.value, Action.SET_ROLES.value})
+DISPENSABLE = frozenset({SwapAction.MOVE_LABEL.value, SwapAction.SET_ROLES.value})
 
 Reason = Literal[
     "nothing-left", "stranger", "no-free-name", "time-is-up", "refused", "broken", "stale-certificate", "not-proven",
@@ -67,10 +67,10 @@ Reason = Literal[
 ]  # fmt: skip
 
 
-class Due(Struct, frozen=True, kw_only=True):
+class SwapDue(Struct, frozen=True, kw_only=True):
     """The action that is due: of which cluster, by which name it is called, and what is recorded before the call."""
 
-    action: Action
+    action: SwapAction
     record: SwapRecord
     side: Side | None = None
     name: str = ""
@@ -84,7 +84,7 @@ class Due(Struct, frozen=True, kw_only=True):
 class Parts:
     """What the rows ask: both clusters as observed, by the parts that they play."""
 
-    def __init__(self, observed: Observed, recorded: SwapRecord, now: dt.datetime) -> None:
+    def __init__(self, observed: SwapObserved, recorded: SwapRecord, now: dt.datetime) -> None:
         self.observed, self.recorded, self.now = observed, recorded, now
         self.winning: Side = "new" if recorded.end == "forward" else "old"
         self.losing: Side = "old" if recorded.end == "forward" else "new"
@@ -149,19 +149,19 @@ class Parts:
         first = self.recorded.first_look
         return first is not None and shown in first.shown and self.now - first.at >= APART
 
-    def look_again(self, *shown: str) -> Due:
+    def look_again(self, *shown: str) -> SwapDue:
         """Return a second look at what this one has shown."""
         first = self.recorded.first_look
         seen = first if first is not None and first.shown == shown else FirstLook(shown, self.now)
-        return Due(
-            action=Action.LOOK_AGAIN,
+        return SwapDue(
+            action=SwapAction.LOOK_AGAIN,
             record=replace(self.recorded, first_look=seen),
             wait_seconds=round(APART.total_seconds()),
         )
 
-    def do(self, action: Action, side: Side, *, new_name: str = "", setting: str = "") -> Due:
+    def do(self, action: SwapAction, side: Side, *, new_name: str = "", setting: str = "") -> SwapDue:
         """Return an action on one of the clusters, under the name that it has now."""
-        return Due(
+        return SwapDue(
             action=action,
             side=side,
             name=self.observed.of(side).identifier,
@@ -170,9 +170,9 @@ class Parts:
             record=self.without_doubts(),
         )
 
-    def wait(self) -> Due:
+    def wait(self) -> SwapDue:
         """Return that AWS is at work."""
-        return Due(action=Action.WAIT, record=self.without_doubts(), wait_seconds=POLL_SECONDS)
+        return SwapDue(action=SwapAction.WAIT, record=self.without_doubts(), wait_seconds=POLL_SECONDS)
 
     def without_doubts(self) -> SwapRecord:
         """Return the record without the first look, which this one does not confirm; a stranger stays known."""
@@ -180,14 +180,14 @@ class Parts:
         keeps = first is not None and "stranger" in first.shown and self.stranger_has_live_name
         return replace(self.recorded, first_look=first if keeps else None)
 
-    def give_up(self, reason: Reason) -> Due:
+    def give_up(self, reason: Reason) -> SwapDue:
         """Return the turn back where nothing is lost by it, and else the failure."""
         if not self.can_turn_back:
-            return Due(action=Action.FAIL, record=self.without_doubts(), reason=reason)
-        return Due(action=Action.TURN_BACK, record=turned_back(self.without_doubts(), self.now), reason=reason)
+            return SwapDue(action=SwapAction.FAIL, record=self.without_doubts(), reason=reason)
+        return SwapDue(action=SwapAction.TURN_BACK, record=turned_back(self.without_doubts(), self.now), reason=reason)
 
 
-def due(observed: Observed, recorded: SwapRecord, now: dt.datetime) -> Due:
+def due(observed: SwapObserved, recorded: SwapRecord, now: dt.datetime) -> SwapDue:
     """Return the action that is due: that of the first row of the table that applies."""
     parts = Parts(observed, recorded, now)
     for row in TABLE:
@@ -218,13 +218,13 @@ def proved(recorded: SwapRecord, side: Side, *, reached: bool) -> SwapRecord:
     return replace(recorded, failed_proofs=recorded.failed_proofs + 1)
 
 
-def refusal_noted(recorded: SwapRecord, found: Due) -> SwapRecord:
+def refusal_noted(recorded: SwapRecord, found: SwapDue) -> SwapRecord:
     """Return the record after AWS has refused an action for good, such as without a permission."""
     what = found.setting or found.action.value
     return replace(recorded, refused=tuple(dict.fromkeys((*recorded.refused, what))))
 
 
-def unseen(s: Parts) -> Due | None:
+def unseen(s: Parts) -> SwapDue | None:
     """Look again for a cluster that is not seen and not certainly gone."""
     missed: list[Side] = [side for side in OTHER if not s.observed.of(side).is_seen]
     if all(s.is_gone(side) for side in missed):
@@ -232,14 +232,14 @@ def unseen(s: Parts) -> Due | None:
     return s.give_up("time-is-up") if s.time_is_up else s.look_again(*missed)
 
 
-def nothing_left(s: Parts) -> Due | None:
+def nothing_left(s: Parts) -> SwapDue | None:
     """Fail where both clusters are gone."""
     if s.is_gone("old") and s.is_gone("new"):
         return s.give_up("nothing-left")
     return None
 
 
-def one_gone(s: Parts) -> Due | None:
+def one_gone(s: Parts) -> SwapDue | None:
     """Choose the end that is left where one of the clusters is gone."""
     for side, end in END_WITHOUT.items():
         if s.is_gone(side) and (s.recorded.end != end or side not in s.recorded.gone):
@@ -247,24 +247,24 @@ def one_gone(s: Parts) -> Due | None:
             record = replace(s.without_doubts(), end=end, gone=gone)
             if s.recorded.end != end:
                 record = replace(record, turned_at=s.now, proven=None, failed_proofs=0, refused=())
-            return Due(action=Action.CHOOSE_END, record=record)
+            return SwapDue(action=SwapAction.CHOOSE_END, record=record)
     return None
 
 
-def time_is_up(s: Parts) -> Due | None:
+def time_is_up(s: Parts) -> SwapDue | None:
     """Give up where it takes too long until the winner is in service."""
     return s.give_up("time-is-up") if s.time_is_up else None
 
 
-def refused(s: Parts) -> Due | None:
+def refused(s: Parts) -> SwapDue | None:
     """Give up where AWS refuses for good what the swap cannot do without."""
-    needed = set(s.recorded.refused) & {each.value for each in Action}
+    needed = set(s.recorded.refused) & {each.value for each in SwapAction}
     if not s.can_turn_back:
         needed -= DISPENSABLE
     return s.give_up("refused") if needed else None
 
 
-def busy(s: Parts) -> Due | None:
+def busy(s: Parts) -> SwapDue | None:
     """Wait until both clusters have left a status that passes.
 
     A single member may stay busy for hours. It is waited for only while the swap can still turn back: clients are
@@ -274,7 +274,7 @@ def busy(s: Parts) -> Due | None:
     return s.wait() if any(each.is_seen and each.status in passing for each in (s.winner, s.loser)) else None
 
 
-def broken(s: Parts) -> Due | None:
+def broken(s: Parts) -> SwapDue | None:
     """Give up where a cluster that is needed will not become available."""
     if s.winner.status == "broken":
         return s.give_up("broken")
@@ -283,16 +283,16 @@ def broken(s: Parts) -> Due | None:
     return None
 
 
-def stopped(s: Parts) -> Due | None:
+def stopped(s: Parts) -> SwapDue | None:
     """Start a cluster that has to be changed: RDS changes none that is stopped."""
     if s.winner.status == "stopped":
-        return s.do(Action.START, s.winning)
+        return s.do(SwapAction.START, s.winning)
     if s.loser.status == "stopped" and (s.loser_has_name or s.loser_may_still_write):
-        return s.do(Action.START, s.losing)
+        return s.do(SwapAction.START, s.losing)
     return None
 
 
-def stranger(s: Parts) -> Due | None:
+def stranger(s: Parts) -> SwapDue | None:
     """Leave one of the two clusters open, and fail, where another cluster has the live name."""
     if not s.stranger_has_live_name:
         return None
@@ -301,52 +301,52 @@ def stranger(s: Parts) -> Due | None:
     return s.give_up("stranger") if s.can_turn_back else _fail_with_one_open(s, "stranger")
 
 
-def due_to_expire(s: Parts) -> Due | None:
+def due_to_expire(s: Parts) -> SwapDue | None:
     """Take the winner out of the expiry's reach before names move."""
-    return s.do(Action.TAG_AS_SWAPPING, s.winning) if s.winner.role == "previous" else None
+    return s.do(SwapAction.TAG_AS_SWAPPING, s.winning) if s.winner.role == "previous" else None
 
 
-def data_api_on(s: Parts) -> Due | None:
+def data_api_on(s: Parts) -> SwapDue | None:
     """Disable the loser's Data API, which no security group stops."""
     if not s.loser.is_seen or not s.loser.data_api:
         return None
-    return _with_fence_recorded(s, s.do(Action.DISABLE_DATA_API, s.losing))
+    return _with_fence_recorded(s, s.do(SwapAction.DISABLE_DATA_API, s.losing))
 
 
-def door_open(s: Parts) -> Due | None:
+def door_open(s: Parts) -> SwapDue | None:
     """Shut the loser's door."""
     if not s.loser.is_seen or s.loser.door == "shut":
         return None
     if s.loser.door == "shutting":
         return s.wait()
-    return _with_fence_recorded(s, s.do(Action.SHUT_DOOR, s.losing))
+    return _with_fence_recorded(s, s.do(SwapAction.SHUT_DOOR, s.losing))
 
 
-def sessions_left(s: Parts) -> Due | None:
+def sessions_left(s: Parts) -> SwapDue | None:
     """End the loser's sessions, which outlive a change of the groups: by our login, else by a restart."""
     if not s.loser.is_seen or not s.loser.sessions_left:
         return None
-    return s.do(Action.END_SESSIONS if s.loser.has_login else Action.REBOOT_MEMBERS, s.losing)
+    return s.do(SwapAction.END_SESSIONS if s.loser.has_login else SwapAction.REBOOT_MEMBERS, s.losing)
 
 
-def loser_has_live_name(s: Parts) -> Due | None:
+def loser_has_live_name(s: Parts) -> SwapDue | None:
     """Rename the loser to the first free one of its names."""
     if not s.loser_has_name:
         return None
     for name in s.recorded.of(s.losing).other_names:
         if name not in s.observed.holders:
-            return s.do(Action.RENAME, s.losing, new_name=name)
+            return s.do(SwapAction.RENAME, s.losing, new_name=name)
     return s.give_up("no-free-name") if s.can_turn_back else _fail_with_one_open(s, "no-free-name")
 
 
-def winner_lacks_live_name(s: Parts) -> Due | None:
+def winner_lacks_live_name(s: Parts) -> SwapDue | None:
     """Rename the winner to the live name."""
     if s.winner.identifier == s.recorded.live_name:
         return None
-    return s.do(Action.RENAME, s.winning, new_name=s.recorded.live_name)
+    return s.do(SwapAction.RENAME, s.winning, new_name=s.recorded.live_name)
 
 
-def stale_certificate(s: Parts) -> Due | None:
+def stale_certificate(s: Parts) -> SwapDue | None:
     """Restart the winner's members, whose certificates have the name of their last restart.
 
     AWS names stopping and starting as the cure (Amazon Aurora User Guide, "Modifying an Amazon Aurora DB cluster"); the
@@ -356,38 +356,38 @@ def stale_certificate(s: Parts) -> Due | None:
     if s.winner.certificate_has_live_name:
         return None
     if s.winner.restarted == "none" and s.recorded.restart_that_renews != "stopped-and-started":
-        return s.do(Action.REBOOT_MEMBERS, s.winning)
+        return s.do(SwapAction.REBOOT_MEMBERS, s.winning)
     if s.winner.restarted != "stopped-and-started":
-        return s.do(Action.STOP, s.winning)
+        return s.do(SwapAction.STOP, s.winning)
     return s.give_up("stale-certificate") if _must_be_proven(s) else None
 
 
-def not_proven(s: Parts) -> Due | None:
+def not_proven(s: Parts) -> SwapDue | None:
     """Prove that the live name leads to the winner. What fails is reported where it cannot be undone."""
     if s.recorded.proven == s.winning:
         return None
     if s.recorded.failed_proofs < TRIES_OF_A_PROOF:
-        return s.do(Action.PROVE, s.winning)
+        return s.do(SwapAction.PROVE, s.winning)
     return s.give_up("not-proven") if _must_be_proven(s) else None
 
 
-def label_on_loser(s: Parts) -> Due | None:
+def label_on_loser(s: Parts) -> SwapDue | None:
     """Make the winner's version of the admin secret the current one, unless a person has put one since."""
-    if s.observed.current_version != s.losing or Action.MOVE_LABEL.value in s.recorded.refused:
+    if s.observed.current_version != s.losing or SwapAction.MOVE_LABEL.value in s.recorded.refused:
         return None
-    return s.do(Action.MOVE_LABEL, s.winning)
+    return s.do(SwapAction.MOVE_LABEL, s.winning)
 
 
-def wrong_roles(s: Parts) -> Due | None:
+def wrong_roles(s: Parts) -> SwapDue | None:
     """Tag both clusters with the role that they have now."""
     beside = s.recorded.of(s.losing).role_beside
     right = s.winner.role == "live" and (not s.loser.is_seen or s.loser.role == beside)
-    if right or Action.SET_ROLES.value in s.recorded.refused:
+    if right or SwapAction.SET_ROLES.value in s.recorded.refused:
         return None
-    return s.do(Action.SET_ROLES, s.winning)
+    return s.do(SwapAction.SET_ROLES, s.winning)
 
 
-def winner_shut(s: Parts) -> Due | None:
+def winner_shut(s: Parts) -> SwapDue | None:
     """Open the winner's door: new's only once it is recorded that it may have been opened.
 
     One that a late call has opened for others, which was meant for the other cluster, is opened for its own.
@@ -397,25 +397,25 @@ def winner_shut(s: Parts) -> Due | None:
     if s.winner.door == "opening":
         return s.wait()
     if s.winning == "new" and s.recorded.committed_at is None:
-        return Due(action=Action.COMMIT, side="new", record=replace(s.without_doubts(), committed_at=s.now))
+        return SwapDue(action=SwapAction.COMMIT, side="new", record=replace(s.without_doubts(), committed_at=s.now))
     if not s.recorded.of(s.winning).security_group_ids:
         return s.give_up("groups-unknown")
-    return s.do(Action.OPEN_DOOR, s.winning)
+    return s.do(SwapAction.OPEN_DOOR, s.winning)
 
 
-def settings_missing(s: Parts) -> Due | None:
+def settings_missing(s: Parts) -> SwapDue | None:
     """Restore the winner's settings, one after the other. What AWS refuses is reported."""
     for setting in s.winner.missing_settings:
         if setting not in s.recorded.refused:
-            return s.do(Action.RESTORE_SETTING, s.winning, setting=setting)
+            return s.do(SwapAction.RESTORE_SETTING, s.winning, setting=setting)
     return None
 
 
-def nothing_due(s: Parts) -> Due:
+def nothing_due(s: Parts) -> SwapDue:
     """Finish once two looks agree that nothing is due."""
     if not s.is_confirmed("settled"):
         return s.look_again("settled")
-    return Due(action=Action.DONE, record=s.without_doubts())
+    return SwapDue(action=SwapAction.DONE, record=s.without_doubts())
 
 
 def _must_be_proven(s: Parts) -> bool:
@@ -423,7 +423,7 @@ def _must_be_proven(s: Parts) -> bool:
     return s.winning == "new" and s.recorded.committed_at is None
 
 
-def _with_fence_recorded(s: Parts, found: Due) -> Due:
+def _with_fence_recorded(s: Parts, found: SwapDue) -> SwapDue:
     """Add when clients were first locked out, and the groups that the loser's door is opened with again."""
     loser = s.recorded.of(s.losing)
     groups = loser.security_group_ids or s.loser.security_group_ids
@@ -435,7 +435,7 @@ def _with_cluster(record: SwapRecord, side: Side, cluster: RecordedCluster) -> S
     return replace(record, old=cluster) if side == "old" else replace(record, new=cluster)
 
 
-def _fail_with_one_open(s: Parts, reason: Reason) -> Due:
+def _fail_with_one_open(s: Parts, reason: Reason) -> SwapDue:
     """Return what is due before a swap fails for which nobody can have the live name.
 
     The loser is fenced, and the winner opened under the name that it has. New stays shut where it was never opened: it
@@ -443,11 +443,11 @@ def _fail_with_one_open(s: Parts, reason: Reason) -> Due:
     """
     fence = data_api_on(s) or door_open(s) or sessions_left(s)
     opening = None if _must_be_proven(s) else winner_shut(s)
-    return fence or opening or Due(action=Action.FAIL, record=s.without_doubts(), reason=reason)
+    return fence or opening or SwapDue(action=SwapAction.FAIL, record=s.without_doubts(), reason=reason)
 
 
 # The decision table: the first row that applies is due, and every row is looked at again after it.
-TABLE: tuple[Callable[[Parts], Due | None], ...] = (
+TABLE: tuple[Callable[[Parts], SwapDue | None], ...] = (
     # What exists, and which end is left.
     unseen,
     nothing_left,

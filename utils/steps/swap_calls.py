@@ -16,27 +16,27 @@ from utils.logins.master import AdminSecret
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced, expiry_text
 from utils.state.operation import OperationState, iso
 from utils.state.swap import StoredSwap, Within
-from utils.steps.swap import OTHER, Action, Due
+from utils.steps.swap import OTHER, SwapAction, SwapDue
 from utils.steps.swap_observed import DATA_API, Seen, View
 
 # In place of the moment at which it was to expire: a function that may take tags away could lift a protection.
 NEVER = "never"
-_RESTARTING = frozenset({Action.REBOOT_MEMBERS, Action.START})
+_RESTARTING = frozenset({SwapAction.REBOOT_MEMBERS, SwapAction.START})
 
 
-def before_call(swap: StoredSwap, found: Due, now: dt.datetime) -> StoredSwap:
+def before_call(swap: StoredSwap, found: SwapDue, now: dt.datetime) -> StoredSwap:
     """Return what is written down before the call: the record, and what the call makes untrue or begins."""
     swap = replace(swap, record=found.record)
     side = found.side
-    if side is None or found.action not in {*_RESTARTING, Action.RENAME}:
+    if side is None or found.action not in {*_RESTARTING, SwapAction.RENAME}:
         return swap
     # A certificate has the names of the last restart, and is looked at again after a rename as well.
     within = replace(swap.within.get(side, Within()), has_live_name=None, certificates_of=[])
     swap = replace(swap, within={**swap.within, side: within})
-    if found.action is Action.RENAME:
+    if found.action is SwapAction.RENAME:
         since = {each: moment for each, moment in swap.restarting_since.items() if each != side}
         return replace(swap, restarted={**swap.restarted, side: "none"}, restarting_since=since)
-    kind = "rebooted" if found.action is Action.REBOOT_MEMBERS else "stopped-and-started"
+    kind = "rebooted" if found.action is SwapAction.REBOOT_MEMBERS else "stopped-and-started"
     return replace(
         swap,
         restarted={**swap.restarted, side: kind},
@@ -53,7 +53,7 @@ class Calls:
         self._aurora, self._admin, self._state = aurora, admin, state
         self._replaces, self._door = replaces, door_group
 
-    def make(self, found: Due, swap: StoredSwap, view: View) -> None:
+    def make(self, found: SwapDue, swap: StoredSwap, view: View) -> None:
         """Make the call of an action on one of the clusters. Raises ClusterBusy, and what AWS answers."""
         side = found.side
         cluster = view.of(side).cluster if side is not None else None
@@ -66,33 +66,35 @@ class Calls:
                 "swap", "misdirected", {"action": found.action.value, "meant": cluster.resource_id, "found": answered}
             )
 
-    def _make(self, found: Due, side: Side, seen: Seen, cluster: Cluster, swap: StoredSwap, view: View) -> str | None:
+    def _make(
+        self, found: SwapDue, side: Side, seen: Seen, cluster: Cluster, swap: StoredSwap, view: View
+    ) -> str | None:
         aurora, recorded = self._aurora, swap.record.of(side)
         answered: str | None = None
-        if found.action is Action.RENAME:
+        if found.action is SwapAction.RENAME:
             answered = aurora.rename(found.name, found.new_name)
-        elif found.action is Action.SHUT_DOOR:
+        elif found.action is SwapAction.SHUT_DOOR:
             answered = aurora.put_into_groups(found.name, [self._door])
-        elif found.action is Action.OPEN_DOOR:
+        elif found.action is SwapAction.OPEN_DOOR:
             answered = aurora.put_into_groups(found.name, recorded.security_group_ids)
-        elif found.action is Action.REBOOT_MEMBERS:
+        elif found.action is SwapAction.REBOOT_MEMBERS:
             for member in seen.members:
                 # All were available a moment ago: a busy one is being restarted by a call whose answer was lost.
                 with suppress(ClusterBusy):
                     aurora.reboot_instance(member)
-        elif found.action is Action.STOP:
+        elif found.action is SwapAction.STOP:
             answered = aurora.stop_cluster(found.name)
-        elif found.action is Action.START:
+        elif found.action is SwapAction.START:
             answered = aurora.start_cluster(found.name)
-        elif found.action is Action.DISABLE_DATA_API:
+        elif found.action is SwapAction.DISABLE_DATA_API:
             aurora.disable_data_api(cluster)
-        elif found.action is Action.TAG_AS_SWAPPING:
+        elif found.action is SwapAction.TAG_AS_SWAPPING:
             aurora.mark_role(cluster, "swapping")
-        elif found.action is Action.MOVE_LABEL:
+        elif found.action is SwapAction.MOVE_LABEL:
             self._move_label(cluster, view.of(OTHER[side]).cluster, side)
-        elif found.action is Action.SET_ROLES:
+        elif found.action is SwapAction.SET_ROLES:
             self._set_roles(cluster, view.of(OTHER[side]).cluster, swap, side)
-        elif found.action is Action.RESTORE_SETTING and found.setting == DATA_API:
+        elif found.action is SwapAction.RESTORE_SETTING and found.setting == DATA_API:
             aurora.enable_data_api(cluster)
         return answered
 

@@ -13,9 +13,9 @@ from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.door import door_of
 from utils.aurora_utils.resources import ROLE_TAG, Cluster, Instance
 from utils.contracts.payloads import SwapTask
-from utils.contracts.swap import Door, Observed, ObservedCluster, Role, Side, Status, VersionOwner
+from utils.contracts.swap import Door, ObservedCluster, Role, Side, Status, SwapObserved, VersionOwner
 from utils.logins.master import AdminSecret
-from utils.state.swap import Named, StoredSwap, Within
+from utils.state.swap import NameSeen, StoredSwap, Within
 
 SIDES: tuple[Side, Side] = ("old", "new")
 DATA_API = "data-api"
@@ -89,10 +89,12 @@ def wanted_by(task: SwapTask, restored_resource_id: str) -> Mapping[Side, Wanted
 
 def observed(
     view: View, swap: StoredSwap, wanted: Mapping[Side, Wanted], door_group: str, current_version: VersionOwner
-) -> Observed:
+) -> SwapObserved:
     """Return what the decision table asks of both."""
     described = {side: _described(side, view.of(side), swap, wanted[side], door_group) for side in SIDES}
-    return Observed(old=described["old"], new=described["new"], holders=view.holders, current_version=current_version)
+    return SwapObserved(
+        old=described["old"], new=described["new"], holders=view.holders, current_version=current_version
+    )
 
 
 def with_names(swap: StoredSwap, view: View, now: dt.datetime) -> StoredSwap:
@@ -100,7 +102,7 @@ def with_names(swap: StoredSwap, view: View, now: dt.datetime) -> StoredSwap:
     for side in SIDES:
         cluster, named = view.of(side).cluster, swap.named.get(side)
         if cluster is not None and (named is None or named.name != cluster.identifier):
-            swap = replace(swap, named={**swap.named, side: Named(cluster.identifier, now)})
+            swap = replace(swap, named={**swap.named, side: NameSeen(cluster.identifier, now)})
     return swap
 
 

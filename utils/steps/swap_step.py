@@ -31,7 +31,7 @@ from utils.names import fingerprint
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import Asked, StoredSwap, Within, keep_swap
 from utils.steps.pace import Pace, took
-from utils.steps.swap import POLL_SECONDS, Action, Due, due, refusal_noted
+from utils.steps.swap import POLL_SECONDS, SwapAction, SwapDue, due, refusal_noted
 from utils.steps.swap_begin import begin_or_continue
 from utils.steps.swap_calls import Calls, before_call
 from utils.steps.swap_observed import SIDES, View, look, observed, wanted_by, with_names, without_outdated
@@ -47,12 +47,12 @@ RESTART_POLL_SECONDS = 15
 # After a call that AWS works on for about so long at least. Nothing public says how long a rename takes: this is not
 # verified, and a look that is too early costs a look.
 FIRST_LOOK_SECONDS = {
-    Action.RENAME: 30,
-    Action.SHUT_DOOR: 10,
-    Action.OPEN_DOOR: 10,
-    Action.REBOOT_MEMBERS: 10,
-    Action.STOP: 60,
-    Action.START: 60,
+    SwapAction.RENAME: 30,
+    SwapAction.SHUT_DOOR: 10,
+    SwapAction.OPEN_DOOR: 10,
+    SwapAction.REBOOT_MEMBERS: 10,
+    SwapAction.STOP: 60,
+    SwapAction.START: 60,
 }
 # Between two actions: each is decided from what exists then.
 NEXT_SECONDS = 1
@@ -77,16 +77,16 @@ _LOOK_AGAIN = frozenset(
 # What comes after the certificates in the decision table, and what a restart that is under way is waited for before.
 _AFTER_THE_CERTIFICATES = frozenset(
     {
-        Action.PROVE,
-        Action.MOVE_LABEL,
-        Action.COMMIT,
-        Action.OPEN_DOOR,
-        Action.SET_ROLES,
-        Action.RESTORE_SETTING,
-        Action.DONE,
+        SwapAction.PROVE,
+        SwapAction.MOVE_LABEL,
+        SwapAction.COMMIT,
+        SwapAction.OPEN_DOOR,
+        SwapAction.SET_ROLES,
+        SwapAction.RESTORE_SETTING,
+        SwapAction.DONE,
     }
 )
-_AFTER_A_RESTART = _AFTER_THE_CERTIFICATES | {Action.REBOOT_MEMBERS}
+_AFTER_A_RESTART = _AFTER_THE_CERTIFICATES | {SwapAction.REBOOT_MEMBERS}
 
 
 class SwapStep:
@@ -121,31 +121,31 @@ class SwapStep:
         found = due(known, self._swap.record, self._state.now)
         if (unknown := self._still_unknown(found, view)) is not None:
             return unknown
-        if found.action in (Action.LOOK_AGAIN, Action.WAIT):
+        if found.action in (SwapAction.LOOK_AGAIN, SwapAction.WAIT):
             self._keep(replace(self._swap, record=found.record))
             return _waits(found)
-        if found.action is Action.FAIL:
+        if found.action is SwapAction.FAIL:
             self._keep(replace(self._swap, record=found.record))
             if found.reason == "nothing-left":
                 # There is nothing to be finished, so the target is free for another operation.
                 self._state.remember(swap_end="back")
             raise StepFailed(failed(found.reason, self._swap.record, view.holders))
-        if found.action is Action.DONE:
+        if found.action is SwapAction.DONE:
             return self._end(found)
-        if found.action in (Action.END_SESSIONS, Action.PROVE) and found.side is not None:
+        if found.action in (SwapAction.END_SESSIONS, SwapAction.PROVE) and found.side is not None:
             self._keep(replace(self._swap, record=found.record))
-            return self._errand("prove" if found.action is Action.PROVE else "end-sessions", found.side, view)
+            return self._errand("prove" if found.action is SwapAction.PROVE else "end-sessions", found.side, view)
         return self._act(found, view)
 
-    def _act(self, found: Due, view: View) -> SwapProgress:
+    def _act(self, found: SwapDue, view: View) -> SwapProgress:
         """Write down what is due, and make its call."""
         because = self._swap.turned_because
-        if found.action is Action.COMMIT:
+        if found.action is SwapAction.COMMIT:
             # First: from here on the new cluster may be open, and is never cleaned up.
             self._state.remember(door_opening_at=iso(self._state.now))
-        if found.action is Action.TURN_BACK and found.reason is not None:
+        if found.action is SwapAction.TURN_BACK and found.reason is not None:
             because = because or why(found.reason)
-        if found.action is Action.CHOOSE_END and found.record.end == "back":
+        if found.action is SwapAction.CHOOSE_END and found.record.end == "back":
             because = because or why("new-deleted")
         self._keep(before_call(replace(self._swap, turned_because=because), found, self._state.now))
         self._state.audit("swap", found.action.value, _details(found))
@@ -165,7 +165,7 @@ class SwapStep:
                 return _progress(waiting_for(found), POLL_SECONDS)
         return _progress(waiting_for(found), FIRST_LOOK_SECONDS.get(found.action, NEXT_SECONDS))
 
-    def _end(self, found: Due) -> SwapProgress:
+    def _end(self, found: SwapDue) -> SwapProgress:
         """Record how the swap has ended. One that was turned back fails the step, unless that only finishes it."""
         end, because = found.record.end, self._swap.turned_because
         self._keep(replace(self._swap, record=found.record))
@@ -205,7 +205,7 @@ class SwapStep:
             others = {each: moment for each, moment in swap.restarting_since.items() if each != side}
             self._keep(replace(swap, restarting_since=others))
 
-    def _still_unknown(self, found: Due, view: View) -> SwapProgress | None:
+    def _still_unknown(self, found: SwapDue, view: View) -> SwapProgress | None:
         """Return what has to be known before an action that builds on it; None where nothing is missing.
 
         What ends the swap, such as its time, comes first: nothing here is waited for without an end.
@@ -271,7 +271,7 @@ def with_expected_end(progress: SwapProgress, record: OperationRecord, pace: Pac
     return replace(progress, expected_end=pace.expected_end(SWAP, began, now))
 
 
-def _waits(found: Due) -> SwapProgress:
+def _waits(found: SwapDue) -> SwapProgress:
     return _progress(waiting_for(found), found.wait_seconds)
 
 
@@ -279,12 +279,12 @@ def _progress(what: str, seconds: int) -> SwapProgress:
     return SwapProgress(answer="wait", waiting_for=what, wait_seconds=seconds)
 
 
-def waiting_for(found: Due) -> str:
+def waiting_for(found: SwapDue) -> str:
     """Return what the swap waits for, or does, in words for a person."""
     return doing(found.action.value, found.name, found.new_name)
 
 
-def _details(found: Due) -> dict[str, str]:
+def _details(found: SwapDue) -> dict[str, str]:
     """Return what the audit trail has of an action. A name says who is meant at that moment alone, an id always."""
     ids = {"old": found.record.old.resource_id, "new": found.record.new.resource_id}
     about = {"name": found.name, "new_name": found.new_name, "setting": found.setting, "reason": found.reason or ""}

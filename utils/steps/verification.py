@@ -32,7 +32,7 @@ from utils.state.verification import keep_baseline, keep_progress, keep_verifica
 from utils.steps.pace import Pace, took
 from utils.steps.slices import DEADLINE, PAUSE_SECONDS, time_left
 from utils.verification.comparison import compared
-from utils.verification.found import Baseline, Found, baseline_of
+from utils.verification.found import Baseline, VerificationFound, baseline_of
 from utils.verification.policy import VerificationPolicy
 from utils.verification.reading import read_verification_policy
 from utils.verification.summary import finding_lines, summarised
@@ -124,7 +124,7 @@ def _source(task: VerifyTask, ca_bundle: str, now: dt.datetime) -> LiveSource | 
     )
 
 
-def _is_unsure(seen: SourceSeen | None, found: Found) -> bool:
+def _is_unsure(seen: SourceSeen | None, found: VerificationFound) -> bool:
     """Return whether RDS does not show the source, and no look long enough ago has missed it. That is noted."""
     if seen is None or not seen.is_unseen or NOT_ENTERED in found.done:
         found.unseen_since = None
@@ -133,16 +133,20 @@ def _is_unsure(seen: SourceSeen | None, found: Found) -> bool:
     return seen.at - found.unseen_since < APART
 
 
-def _found_so_far(record: OperationRecord) -> Found:
+def _found_so_far(record: OperationRecord) -> VerificationFound:
     """Return what the slices before this one have found. What can no longer be read is looked at again."""
     if "pieces" not in record.verification:
-        return Found()
+        return VerificationFound()
     content = kept_pieces(msgspec.convert(record.verification["pieces"], Pieces))
-    return Found() if content is None else msgspec.json.decode(content, type=Found)
+    return VerificationFound() if content is None else msgspec.json.decode(content, type=VerificationFound)
 
 
 def _not_yet(
-    found: Found, record: OperationRecord, state: OperationState, pace: Pace, pause_seconds: int = PAUSE_SECONDS
+    found: VerificationFound,
+    record: OperationRecord,
+    state: OperationState,
+    pace: Pace,
+    pause_seconds: int = PAUSE_SECONDS,
 ) -> VerifyProgress:
     since = record.entered("verify-data")
     tables = sum(len(each.tables) for each in found.databases.values())
@@ -160,7 +164,11 @@ def _not_yet(
 
 
 def _concluded(
-    task: VerifyTask, policy: VerificationPolicy, found: Found, record: OperationRecord, state: OperationState
+    task: VerifyTask,
+    policy: VerificationPolicy,
+    found: VerificationFound,
+    record: OperationRecord,
+    state: OperationState,
 ) -> VerifyProgress:
     """Compare, keep what was found, and decide.
 

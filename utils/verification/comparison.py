@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from utils.contracts.verification import CheckResult
 from utils.foreign_text import listed, one_line
 from utils.policies.patterns import matches
-from utils.verification.found import Baseline, DatabaseFound, Found, KnownDatabase, Total
+from utils.verification.found import Baseline, DatabaseFound, KnownDatabase, Total, VerificationFound
 from utils.verification.policy import VerificationPolicy
 
 MAX_NAMED = 10
 
 
-def compared(found: Found, baseline: Baseline, policy: VerificationPolicy) -> Iterator[CheckResult]:
+def compared(found: VerificationFound, baseline: Baseline, policy: VerificationPolicy) -> Iterator[CheckResult]:
     """Yield one result for each database whose tables have kept their rows, and one for each table that has not.
 
     What the policy leaves out is not compared.

@@ -62,7 +62,7 @@ class DatabaseFound(Struct, kw_only=True):
         return totals_of(self.tables)
 
 
-class Found(Struct, kw_only=True):
+class VerificationFound(Struct, kw_only=True):
     """All of it. `done` has what came to its end, so that the next slice continues after it.
 
     `strangers` are instances to which the source's address led, and which RDS had not listed as its instances.
@@ -110,7 +110,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
     databases: dict[str, KnownDatabase]
 
 
-def baseline_of(operation_id: str, snapshot_at: dt.datetime, found: Found) -> Baseline:
+def baseline_of(operation_id: str, snapshot_at: dt.datetime, found: VerificationFound) -> Baseline:
     """Return what the next run is to be compared with."""
     return Baseline(
         operation_id=operation_id,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from utils.contracts.verification import CheckKind, CheckResult, Verification
 from utils.foreign_text import one_line
-from utils.verification.found import DatabaseFound, Found
+from utils.verification.found import DatabaseFound, VerificationFound
 
 # With names, errors and numbers as long as they come, so many results fit, compressed, into an item of the state table.
 MAX_LISTED = 300
@@ -29,7 +29,7 @@ _ORDER: tuple[CheckKind, ...] = (
 
 def summarised(
     policy: str,
-    found: Found,
+    found: VerificationFound,
     comparison: Sequence[CheckResult],
     compared_with: str | None,
     limit_ms: int,

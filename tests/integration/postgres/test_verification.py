@@ -18,7 +18,7 @@ from utils.postgres.databases import enter_cluster
 from utils.postgres.verification.reader import NO_LOGIN
 from utils.postgres.verification.verify import verify_slice
 from utils.verification.comparison import compared
-from utils.verification.found import Found, baseline_of
+from utils.verification.found import VerificationFound, baseline_of
 from utils.verification.policy import VerificationPolicy
 from utils.verification.reading import read_verification_policy
 from utils.verification.summary import summarised
@@ -81,9 +81,11 @@ def shop(servers: Servers, produced: Volume) -> Iterator[Cluster]:
     running.postgres.destroy()
 
 
-def look(shop: Cluster, text: str = POLICY, found: Found | None = None, seconds: float = 600) -> Found:
+def look(
+    shop: Cluster, text: str = POLICY, found: VerificationFound | None = None, seconds: float = 600
+) -> VerificationFound:
     """Check the cluster for the time of a slice, or all of it."""
-    so_far = found if found is not None else Found()
+    so_far = found if found is not None else VerificationFound()
     cluster = enter_cluster(shop.server, shop.master)
     policy = read_verification_policy(text) if text else VerificationPolicy()
     verify_slice(cluster, policy, so_far, FINGERPRINT, SNAPSHOT_AT, lambda: seconds)
@@ -556,7 +558,7 @@ def test_no_code_of_the_data_runs_with_the_masters_rights(shop: Cluster) -> None
 
 def test_slices_go_on_where_the_one_before_has_ended_and_find_the_same(shop: Cluster) -> None:
     whole = verified(shop)
-    so_far, slices = Found(), 0
+    so_far, slices = VerificationFound(), 0
     # Each slice has time for so many checks: the clock is asked before each.
     policy = read_verification_policy(POLICY)
     while True:

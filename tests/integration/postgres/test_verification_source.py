@@ -26,7 +26,7 @@ from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import HELD
 from utils.postgres.verification.source import LiveSource, source_server
 from utils.postgres.verification.verify import verify_slice
-from utils.verification.found import Found
+from utils.verification.found import VerificationFound
 from utils.verification.reading import read_verification_policy
 
 GUIDES = Path(__file__).parents[3] / "documentation" / "implementation_guide"
@@ -89,10 +89,10 @@ def live(source: Cluster, login: OwnLogin = LOGIN, masking: str | None = None) -
 
 
 def compared(
-    restored: Cluster, against: LiveSource, text: str = POLICY, found: Found | None = None
+    restored: Cluster, against: LiveSource, text: str = POLICY, found: VerificationFound | None = None
 ) -> list[CheckResult]:
     """Everything that the comparison with the source has found."""
-    so_far = found if found is not None else Found()
+    so_far = found if found is not None else VerificationFound()
     cluster, policy = enter_cluster(restored.server, restored.master), read_verification_policy(text)
     assert verify_slice(cluster, policy, so_far, FINGERPRINT, SNAPSHOT_AT, lambda: 600.0, against)
     return [each for each in so_far.results if each.kind == "source"]
@@ -221,7 +221,7 @@ def test_a_source_that_does_not_answer_counts_as_not_run_and_is_asked_once(
 ) -> None:
     monkeypatch.setattr("utils.postgres.verification.source.PAUSE_SECONDS", 0)
     source.postgres.stop()
-    found = Found()
+    found = VerificationFound()
     why = only_reason(compared(restored, live(source), found=found))
     assert "No login as 'comparing'" in why
     assert why.endswith("and the source's, which has to admit it")
@@ -244,7 +244,7 @@ def test_a_login_that_is_refused_or_cannot_be_read_counts_as_not_run(
     assert only_reason(compared(restored, gone)) == "the secret is gone"
 
 
-def slice_of(restored: Cluster, against: LiveSource, found: Found) -> bool:
+def slice_of(restored: Cluster, against: LiveSource, found: VerificationFound) -> bool:
     cluster, policy = enter_cluster(restored.server, restored.master), read_verification_policy(POLICY)
     return verify_slice(cluster, policy, found, FINGERPRINT, SNAPSHOT_AT, lambda: 600.0, against)
 
@@ -252,7 +252,7 @@ def slice_of(restored: Cluster, against: LiveSource, found: Found) -> bool:
 def test_an_instance_that_rds_does_not_list_ends_the_slice_and_after_another_look_counts_as_not_run(
     restored: Cluster, source: Cluster
 ) -> None:
-    found, elsewhere = Found(), replace(live(source), members=frozenset({"prod-shop-2"}))
+    found, elsewhere = VerificationFound(), replace(live(source), members=frozenset({"prod-shop-2"}))
     assert not slice_of(restored, elsewhere, found)
     assert found.strangers == [MEMBER]
     assert slice_of(restored, elsewhere, found)
@@ -263,7 +263,7 @@ def test_an_instance_that_rds_does_not_list_ends_the_slice_and_after_another_loo
 def test_an_instance_that_has_been_added_since_is_compared_with_after_another_look(
     restored: Cluster, source: Cluster
 ) -> None:
-    found = Found()
+    found = VerificationFound()
     assert not slice_of(restored, replace(live(source), members=frozenset({"prod-shop-2"})), found)
     assert slice_of(restored, live(source), found)
     results = [each for each in found.results if each.kind == "source"]
@@ -277,7 +277,7 @@ def test_each_session_is_proved_and_nothing_is_read_with_another_clusters_instan
     """The address leads to another cluster once the first session has been proved."""
     asked = iter([MEMBER])
     monkeypatch.setattr("utils.postgres.verification.source.member_of", lambda _: next(asked, "another-1"))
-    found = Found()
+    found = VerificationFound()
     assert not slice_of(restored, live(source), found)
     assert found.strangers == ["another-1"]
     asked = iter([MEMBER])
@@ -290,7 +290,7 @@ def test_each_session_is_proved_and_nothing_is_read_with_another_clusters_instan
 def test_a_source_that_has_gone_since_is_not_entered_and_what_was_compared_is_dropped(
     restored: Cluster, source: Cluster
 ) -> None:
-    found = Found()
+    found = VerificationFound()
     assert slice_of(restored, live(source), found)
     assert found.databases["shop"].source_tables
     source.postgres.stop()

@@ -16,7 +16,7 @@ from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import EXECUTION, NOW, OPERATION, OWN_TAGS
 from utils.aurora_utils.resources import EXPIRY_TAG, PROTECTED_TAG, ROLE_TAG
 from utils.errors import RequestRefused, StepFailed
-from utils.expiry.due import Action, decide
+from utils.expiry.due import ExpiryAction, decide
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
 from utils.state.lock import TargetLock
 from utils.state.operation import iso
@@ -69,23 +69,23 @@ def untouched(sweeps: Sweeps, rds: FakeRds, given: Any, why: str) -> None:
     ("entry", "cluster", "action"),
     [
         # Not warned of, and long before its time.
-        (ENTRY, CLUSTER, Action.DELETE),
-        (ENTRY, a_cluster(TagList=tags(expires="2026-03-10T03:00:00Z")), Action.DELETE),
+        (ENTRY, CLUSTER, ExpiryAction.DELETE),
+        (ENTRY, a_cluster(TagList=tags(expires="2026-03-10T03:00:00Z")), ExpiryAction.DELETE),
         # Somebody has extended it.
-        (ENTRY, a_cluster(TagList=tags(expires=LATER)), Action.KEEP),
-        (ENTRY, None, Action.FORGET),
-        (ENTRY, a_cluster(Status="deleting"), Action.NOTHING),
+        (ENTRY, a_cluster(TagList=tags(expires=LATER)), ExpiryAction.KEEP),
+        (ENTRY, None, ExpiryAction.FORGET),
+        (ENTRY, a_cluster(Status="deleting"), ExpiryAction.NOTHING),
     ],
 )
-def test_what_is_due_of_one_that_a_person_asks_for(entry: ExpiringCluster, cluster: Any, action: Action) -> None:
+def test_what_is_due_of_one_that_a_person_asks_for(entry: ExpiringCluster, cluster: Any, action: ExpiryAction) -> None:
     found = decide(entry, RECORD, cluster, [an_instance()], DECIDED_AT, asked=True)
-    assert (found.action, bool(found.why)) == (action, action is not Action.DELETE)
+    assert (found.action, bool(found.why)) == (action, action is not ExpiryAction.DELETE)
 
 
 def test_its_protection_is_switched_off_only_where_the_plan_gave_it() -> None:
     cluster = a_cluster(DeletionProtection=True)
-    assert decide(ENTRY, PROTECTED, cluster, [], DECIDED_AT, asked=True).action is Action.SWITCH_PROTECTION_OFF
-    assert decide(ENTRY, RECORD, cluster, [], DECIDED_AT, asked=True).action is Action.KEEP
+    assert decide(ENTRY, PROTECTED, cluster, [], DECIDED_AT, asked=True).action is ExpiryAction.SWITCH_PROTECTION_OFF
+    assert decide(ENTRY, RECORD, cluster, [], DECIDED_AT, asked=True).action is ExpiryAction.KEEP
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_its_protection_is_switched_off_only_where_the_plan_gave_it() -> None:
 )
 def test_every_reason_to_keep_it_at_its_end_keeps_it_before(cluster: Any, instances: Any, why: str) -> None:
     found = decide(ENTRY, RECORD, cluster, instances, DECIDED_AT, asked=True)
-    assert found.action is Action.KEEP
+    assert found.action is ExpiryAction.KEEP
     assert why in found.why
 
 
@@ -105,7 +105,7 @@ def test_every_reason_to_keep_it_at_its_end_keeps_it_before(cluster: Any, instan
 def test_so_does_every_reason_to_keep_a_replaced_one(cluster: Any, swap: Any, why: str) -> None:
     entry = replace(test_replaced.PREVIOUS, warned_of=None, warned_at=None)
     found = decide(entry, test_replaced.NIGHT, cluster, [], DECIDED_AT, swap, asked=True)
-    assert found.action is Action.KEEP
+    assert found.action is ExpiryAction.KEEP
     assert why in found.why
 
 
@@ -115,22 +115,22 @@ def test_what_a_record_does_not_know_and_what_is_swapping_stays() -> None:
         replace(RECORD, cluster_resource_id="cluster-NEWER"),
         replace(RECORD, cluster_expires_at=None),
     ):
-        assert decide(ENTRY, record, CLUSTER, [], DECIDED_AT, asked=True).action is Action.KEEP
+        assert decide(ENTRY, record, CLUSTER, [], DECIDED_AT, asked=True).action is ExpiryAction.KEEP
     swapping = a_cluster(TagList=[*tags(), {"Key": ROLE_TAG, "Value": "swapping"}])
-    assert decide(ENTRY, RECORD, swapping, [], DECIDED_AT, asked=True).action is Action.NOTHING
+    assert decide(ENTRY, RECORD, swapping, [], DECIDED_AT, asked=True).action is ExpiryAction.NOTHING
 
 
 def test_one_whose_deletion_was_asked_for_and_has_begun_is_finished_by_any_sweep_unless_it_is_extended() -> None:
     begun = replace(ENTRY, deletion_began_at=iso(DECIDED_AT), asked_at=iso(DECIDED_AT))
-    assert decide(begun, RECORD, CLUSTER, [], DECIDED_AT).action is Action.DELETE
+    assert decide(begun, RECORD, CLUSTER, [], DECIDED_AT).action is ExpiryAction.DELETE
     extended = a_cluster(TagList=tags(expires=LATER))
-    assert decide(begun, RECORD, extended, [], DECIDED_AT).action is Action.KEEP
-    assert decide(begun, RECORD, extended, [], EXPIRES + dt.timedelta(hours=24)).action is Action.WARN
+    assert decide(begun, RECORD, extended, [], DECIDED_AT).action is ExpiryAction.KEEP
+    assert decide(begun, RECORD, extended, [], EXPIRES + dt.timedelta(hours=24)).action is ExpiryAction.WARN
 
 
 def test_what_was_asked_for_a_day_ago_and_kept_since_expires_when_it_would_have() -> None:
     begun = replace(ENTRY, deletion_began_at=iso(DECIDED_AT), asked_at=iso(DECIDED_AT - dt.timedelta(hours=25)))
-    assert decide(begun, RECORD, CLUSTER, [], DECIDED_AT).action is not Action.DELETE
+    assert decide(begun, RECORD, CLUSTER, [], DECIDED_AT).action is not ExpiryAction.DELETE
 
 
 def begun(sweeps: Sweeps, rds: FakeRds) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from utils.aurora_utils.resources import (
     read_cluster,
     read_instance,
 )
-from utils.expiry.due import Action, decide, notice_of, tagged_expiry
+from utils.expiry.due import ExpiryAction, decide, notice_of, tagged_expiry
 from utils.messages.expiry_report import kept
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.operation import iso
@@ -79,28 +79,28 @@ CLUSTER = a_cluster()
     ("entry", "cluster", "now", "action"),
     [
         # By the clock, as tag and record say.
-        (ENTRY, CLUSTER, EXPIRES - NOTICE - HOUR, Action.NOTHING),
-        (ENTRY, CLUSTER, EXPIRES - NOTICE, Action.WARN),
-        (WARNED, CLUSTER, EXPIRES - HOUR, Action.NOTHING),
-        (WARNED, CLUSTER, EXPIRES, Action.DELETE),
+        (ENTRY, CLUSTER, EXPIRES - NOTICE - HOUR, ExpiryAction.NOTHING),
+        (ENTRY, CLUSTER, EXPIRES - NOTICE, ExpiryAction.WARN),
+        (WARNED, CLUSTER, EXPIRES - HOUR, ExpiryAction.NOTHING),
+        (WARNED, CLUSTER, EXPIRES, ExpiryAction.DELETE),
         # Nobody was warned: that comes first, and then half the notice.
-        (ENTRY, CLUSTER, EXPIRES + 100 * HOUR, Action.WARN),
-        (replace(WARNED, warned_at=iso(EXPIRES)), CLUSTER, EXPIRES + NOTICE / 2 - HOUR, Action.NOTHING),
-        (replace(WARNED, warned_at=iso(EXPIRES)), CLUSTER, EXPIRES + NOTICE / 2, Action.DELETE),
+        (ENTRY, CLUSTER, EXPIRES + 100 * HOUR, ExpiryAction.WARN),
+        (replace(WARNED, warned_at=iso(EXPIRES)), CLUSTER, EXPIRES + NOTICE / 2 - HOUR, ExpiryAction.NOTHING),
+        (replace(WARNED, warned_at=iso(EXPIRES)), CLUSTER, EXPIRES + NOTICE / 2, ExpiryAction.DELETE),
         # A tag extends, and a new moment is announced anew; an earlier one changes nothing.
-        (WARNED, a_cluster(TagList=tags(expires=LATER)), EXPIRES, Action.NOTHING),
-        (WARNED, a_cluster(TagList=tags(expires=LATER)), EXPIRES + 24 * HOUR - NOTICE, Action.WARN),
-        (WARNED, a_cluster(TagList=tags(expires="2026-03-10T03:00:00Z")), EXPIRES - HOUR, Action.NOTHING),
-        (WARNED, a_cluster(TagList=tags(expires="2026-03-10T03:00:00Z")), EXPIRES, Action.DELETE),
+        (WARNED, a_cluster(TagList=tags(expires=LATER)), EXPIRES, ExpiryAction.NOTHING),
+        (WARNED, a_cluster(TagList=tags(expires=LATER)), EXPIRES + 24 * HOUR - NOTICE, ExpiryAction.WARN),
+        (WARNED, a_cluster(TagList=tags(expires="2026-03-10T03:00:00Z")), EXPIRES - HOUR, ExpiryAction.NOTHING),
+        (WARNED, a_cluster(TagList=tags(expires="2026-03-10T03:00:00Z")), EXPIRES, ExpiryAction.DELETE),
         # A deletion that has begun is waited for and finished; somebody else's is neither.
-        (BEGUN, a_cluster(Status="deleting"), EXPIRES, Action.WAIT),
-        (BEGUN, None, EXPIRES, Action.FINISH),
-        (WARNED, a_cluster(Status="deleting"), EXPIRES, Action.NOTHING),
-        (WARNED, None, EXPIRES, Action.FORGET),
-        (BEGUN, CLUSTER, EXPIRES, Action.DELETE),
+        (BEGUN, a_cluster(Status="deleting"), EXPIRES, ExpiryAction.WAIT),
+        (BEGUN, None, EXPIRES, ExpiryAction.FINISH),
+        (WARNED, a_cluster(Status="deleting"), EXPIRES, ExpiryAction.NOTHING),
+        (WARNED, None, EXPIRES, ExpiryAction.FORGET),
+        (BEGUN, CLUSTER, EXPIRES, ExpiryAction.DELETE),
     ],
 )
-def test_what_is_due(entry: ExpiringCluster, cluster: Cluster | None, now: dt.datetime, action: Action) -> None:
+def test_what_is_due(entry: ExpiringCluster, cluster: Cluster | None, now: dt.datetime, action: ExpiryAction) -> None:
     assert decide(entry, RECORD, cluster, [an_instance()], now).action is action
 
 
@@ -125,7 +125,7 @@ def test_what_is_due(entry: ExpiringCluster, cluster: Cluster | None, now: dt.da
 )
 def test_what_somebody_has_changed_keeps_the_cluster(cluster: Cluster, instances: list[Instance], why: str) -> None:
     found = decide(WARNED, RECORD, cluster, instances, EXPIRES)
-    assert found.action is Action.KEEP
+    assert found.action is ExpiryAction.KEEP
     assert why in found.why
 
 
@@ -140,20 +140,20 @@ def test_what_somebody_has_changed_keeps_the_cluster(cluster: Cluster, instances
 )
 def test_what_the_operation_has_not_recorded_is_kept(record: Any, why: str) -> None:
     found = decide(WARNED, record, CLUSTER, [], EXPIRES)
-    assert found.action is Action.KEEP
+    assert found.action is ExpiryAction.KEEP
     assert why in found.why
 
 
 def test_protection_that_the_plan_gave_is_switched_off_and_no_other() -> None:
     cluster = a_cluster(DeletionProtection=True)
-    assert decide(WARNED, PROTECTED, cluster, [], EXPIRES).action is Action.SWITCH_PROTECTION_OFF
-    assert decide(WARNED, PROTECTED, CLUSTER, [], EXPIRES).action is Action.DELETE
+    assert decide(WARNED, PROTECTED, cluster, [], EXPIRES).action is ExpiryAction.SWITCH_PROTECTION_OFF
+    assert decide(WARNED, PROTECTED, CLUSTER, [], EXPIRES).action is ExpiryAction.DELETE
 
 
 def test_what_would_be_kept_is_not_announced_as_going() -> None:
     renamed = a_cluster(DBClusterIdentifier="live")
-    assert decide(ENTRY, RECORD, renamed, [], EXPIRES - NOTICE).action is Action.KEEP
-    assert decide(ENTRY, RECORD, renamed, [], EXPIRES - NOTICE - HOUR).action is Action.NOTHING
+    assert decide(ENTRY, RECORD, renamed, [], EXPIRES - NOTICE).action is ExpiryAction.KEEP
+    assert decide(ENTRY, RECORD, renamed, [], EXPIRES - NOTICE - HOUR).action is ExpiryAction.NOTHING
 
 
 def test_a_tag_in_another_zone_is_the_moment_that_it_says() -> None:

@@ -12,7 +12,7 @@ from tests.unit.expiry.test_due import ENTRY, EXPIRES, HOUR, ID, NOTICE, RECORD,
 from tests.unit.support import OPERATION, TARGET
 from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, PROTECTED_TAG, ROLE_TAG
 from utils.contracts.swap import RecordedCluster, SwapRecord
-from utils.expiry.due import Action, Due, decide
+from utils.expiry.due import ExpiryAction, ExpiryDue, decide
 from utils.names import name_for
 from utils.state.expiry import Replaced, expiry_text
 from utils.state.operation import OperationRecord
@@ -48,7 +48,7 @@ def what_is_due(
     swap: SwapRecord | None = SWAP,
     record: OperationRecord | None = NIGHT,
     now: dt.datetime = EXPIRES,
-) -> Due:
+) -> ExpiryDue:
     return decide(entry, record, cluster, [member()], now, swap)
 
 
@@ -56,28 +56,28 @@ def test_the_next_replacement_ends_its_time_early_unless_somebody_has_asked_for_
     superseded = EXPIRES - 48 * HOUR
     fresh = replace(PREVIOUS, warned_of=None, warned_at=None, superseded_at=superseded.isoformat())
     warned = what_is_due(old(), fresh, now=superseded)
-    assert warned.action is Action.WARN
+    assert warned.action is ExpiryAction.WARN
     end = dt.datetime.fromisoformat(warned.expires_at)
     assert superseded < end < EXPIRES - 24 * HOUR
     told = replace(fresh, warned_of=warned.expires_at, warned_at=superseded.isoformat())
-    assert what_is_due(old(), told, now=superseded + HOUR).action is Action.NOTHING
-    assert what_is_due(old(), told, now=end).action is Action.DELETE
+    assert what_is_due(old(), told, now=superseded + HOUR).action is ExpiryAction.NOTHING
+    assert what_is_due(old(), told, now=end).action is ExpiryAction.DELETE
     later = old(expires=expiry_text(EXPIRES + HOUR))
-    assert what_is_due(later, fresh, now=superseded).action is Action.NOTHING
+    assert what_is_due(later, fresh, now=superseded).action is ExpiryAction.NOTHING
 
 
 def test_it_is_announced_and_deleted_as_any_other() -> None:
     fresh = replace(PREVIOUS, warned_of=None, warned_at=None)
-    assert what_is_due(old(), fresh, now=EXPIRES - NOTICE - HOUR).action is Action.NOTHING
-    assert what_is_due(old(), fresh, now=EXPIRES - NOTICE).action is Action.WARN
-    assert what_is_due(old(), now=EXPIRES - HOUR).action is Action.NOTHING
-    assert what_is_due(old()).action is Action.DELETE
+    assert what_is_due(old(), fresh, now=EXPIRES - NOTICE - HOUR).action is ExpiryAction.NOTHING
+    assert what_is_due(old(), fresh, now=EXPIRES - NOTICE).action is ExpiryAction.WARN
+    assert what_is_due(old(), now=EXPIRES - HOUR).action is ExpiryAction.NOTHING
+    assert what_is_due(old()).action is ExpiryAction.DELETE
 
 
 def test_the_later_of_tag_and_register_counts() -> None:
     earlier, later = (expiry_text(EXPIRES + hours * HOUR) for hours in (-60, 24))
-    assert what_is_due(old(expires=earlier), now=EXPIRES - HOUR).action is Action.NOTHING
-    assert what_is_due(old(expires=later)).action is Action.NOTHING
+    assert what_is_due(old(expires=earlier), now=EXPIRES - HOUR).action is ExpiryAction.NOTHING
+    assert what_is_due(old(expires=later)).action is ExpiryAction.NOTHING
 
 
 @pytest.mark.parametrize(
@@ -102,32 +102,32 @@ def test_the_later_of_tag_and_register_counts() -> None:
 )
 def test_what_does_not_fit_the_swap_is_kept(cluster: Any, swap: SwapRecord | None, why: str) -> None:
     found = what_is_due(cluster, swap=swap)
-    assert found.action is Action.KEEP
+    assert found.action is ExpiryAction.KEEP
     assert why in found.why
     assert found.why.isprintable()
 
 
 def test_it_is_left_alone_while_a_swap_is_under_way() -> None:
-    assert what_is_due(old(), record=replace(NIGHT, swap_end=None)).action is Action.NOTHING
-    assert what_is_due(old(role="swapping")).action is Action.NOTHING
+    assert what_is_due(old(), record=replace(NIGHT, swap_end=None)).action is ExpiryAction.NOTHING
+    assert what_is_due(old(role="swapping")).action is ExpiryAction.NOTHING
 
 
 def test_one_that_the_pipeline_did_not_create_is_kept() -> None:
     entry = replace(PREVIOUS, replaced=replace(REPLACED, is_ours=False))
     found = what_is_due(old(), entry)
-    assert found.action is Action.KEEP
+    assert found.action is ExpiryAction.KEEP
     assert "is not recorded as created by this stack" in found.why
 
 
 def test_protection_that_it_had_when_it_was_replaced_is_switched_off() -> None:
     entry = replace(PREVIOUS, replaced=replace(REPLACED, deletion_protection=True))
-    assert what_is_due(old(DeletionProtection=True), entry).action is Action.SWITCH_PROTECTION_OFF
+    assert what_is_due(old(DeletionProtection=True), entry).action is ExpiryAction.SWITCH_PROTECTION_OFF
 
 
 def test_an_instance_of_another_operations_keeps_it() -> None:
-    assert decide(PREVIOUS, NIGHT, old(), [member("another")], EXPIRES, SWAP).action is Action.KEEP
+    assert decide(PREVIOUS, NIGHT, old(), [member("another")], EXPIRES, SWAP).action is ExpiryAction.KEEP
     protected = an_instance(TagList=[{"Key": OPERATION_TAG, "Value": MAKER}, {"Key": PROTECTED_TAG, "Value": "true"}])
-    assert decide(PREVIOUS, NIGHT, old(), [protected], EXPIRES, SWAP).action is Action.KEEP
+    assert decide(PREVIOUS, NIGHT, old(), [protected], EXPIRES, SWAP).action is ExpiryAction.KEEP
 
 
 @pytest.mark.parametrize("role", ["live", "previous", "failed"])
@@ -135,6 +135,6 @@ def test_a_restored_cluster_that_a_swap_has_tagged_does_not_go_by_its_own_expiry
     tags = {OPERATION_TAG: OPERATION, EXPIRY_TAG: expiry_text(EXPIRES), ROLE_TAG: role}
     cluster = a_cluster(TagList=[{"Key": key, "Value": value} for key, value in tags.items()])
     found = decide(WARNED, RECORD, cluster, [], EXPIRES)
-    assert found.action is Action.KEEP
+    assert found.action is ExpiryAction.KEEP
     assert f"{ROLE_TAG} = {role}" in found.why
-    assert decide(ENTRY, RECORD, a_cluster(), [], EXPIRES - NOTICE).action is Action.WARN
+    assert decide(ENTRY, RECORD, a_cluster(), [], EXPIRES - NOTICE).action is ExpiryAction.WARN

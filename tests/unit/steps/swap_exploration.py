@@ -23,7 +23,7 @@ from tests.unit.steps.swap_model import (
     successors,
 )
 from utils.contracts.swap import Side
-from utils.steps.swap import Action
+from utils.steps.swap import SwapAction
 
 
 def violation(before: World, label: str, world: World) -> str | None:
@@ -88,9 +88,9 @@ def _bad_service(world: World, winner: Body, loser: Body) -> str | None:
         return "I2: a setting of the winner's is missing"
     beside = world.record.of(other(_winner(world))).role_beside
     roles_wrong = winner.role != "live" or (loser.exists and loser.role != beside)
-    if roles_wrong and Action.SET_ROLES.value not in world.record.refused:
+    if roles_wrong and SwapAction.SET_ROLES.value not in world.record.refused:
         return "I2: the roles are wrong"
-    if world.secret == other(_winner(world)) and Action.MOVE_LABEL.value not in world.record.refused:
+    if world.secret == other(_winner(world)) and SwapAction.MOVE_LABEL.value not in world.record.refused:
         return "I2: the secret opens the loser"
     if winner.certificate != LIVE and winner.restarted != "stopped-and-started":
         return "I2: the winner's certificate lacks the live name"

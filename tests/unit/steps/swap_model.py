@@ -20,19 +20,19 @@ from msgspec.structs import replace
 from utils.contracts.swap import (
     Door,
     FirstLook,
-    Observed,
     ObservedCluster,
     RecordedCluster,
     Restart,
     Role,
     Side,
     Status,
+    SwapObserved,
     SwapRecord,
     VersionOwner,
 )
 from utils.state.unseen import APART
 from utils.steps import swap
-from utils.steps.swap import PATIENCE, Action, Due, resumed, turned_back
+from utils.steps.swap import PATIENCE, SwapAction, SwapDue, resumed, turned_back
 
 NOW = dt.datetime(2026, 11, 28, 3, 0, tzinfo=dt.UTC)
 LIVE, PREVIOUS, TEMPORARY, ELSEWHERE = "shop", "shop-old", "shop-new", "elsewhere"
@@ -90,7 +90,7 @@ class Body(NamedTuple):
 class Call(NamedTuple):
     """A call of AWS: by name, or of one cluster's members, which have names of their own."""
 
-    action: Action
+    action: SwapAction
     side: Side
     name: str
     new_name: str
@@ -107,7 +107,7 @@ class World(NamedTuple):
     secret: VersionOwner = "old"
     stranger: str = ""
     # What AWS refuses until a person has seen to it.
-    refusing: Action | None = None
+    refusing: SwapAction | None = None
     has_login: bool = True
     # The live name leads elsewhere, also where new has it.
     leads_elsewhere: bool = False
@@ -115,7 +115,7 @@ class World(NamedTuple):
     before: tuple[Body | None, Body | None] = (None, None)
     late: Call | None = None
     # A function that has decided, has not written yet, and continues later, beside the next one.
-    delayed: tuple[Due, SwapRecord] | None = None
+    delayed: tuple[SwapDue, SwapRecord] | None = None
     faults_left: int = 0
     ended: str = ""
     # What no state may lose sight of: where clients were let in again, and whether a stranger was changed.
@@ -132,7 +132,7 @@ class World(NamedTuple):
 class Rules(NamedTuple):
     """What protects a run beside the decision table. A test takes one away and looks for the damage."""
 
-    due: Callable[[Observed, SwapRecord, dt.datetime], Due] = swap.due
+    due: Callable[[SwapObserved, SwapRecord, dt.datetime], SwapDue] = swap.due
     turned_back: Callable[[SwapRecord, dt.datetime], SwapRecord] = turned_back
     record_first: bool = True
     strangers_are_refused: bool = True
@@ -192,12 +192,12 @@ def with_body(world: World, side: Side, body: Body) -> World:
     return world.showing(side, body)._replace(before=(old, new))
 
 
-def view(world: World) -> Observed:
+def view(world: World) -> SwapObserved:
     """What RDS describes."""
     holders = {world.stranger: "stranger-id"} if world.stranger else {}
     for side in SIDES:
         holders |= dict.fromkeys((each for each in world.body(side).names if each), f"{side}-id")
-    return Observed(
+    return SwapObserved(
         old=_described(world.old, world.has_login),
         new=_described(world.new, has_login=True),
         holders=holders,
@@ -230,20 +230,20 @@ def may_be_written(stored: SwapRecord, read: SwapRecord) -> bool:
     return stored == read
 
 
-def written(world: World, read: SwapRecord, due: Due) -> World | None:
+def written(world: World, read: SwapRecord, due: SwapDue) -> World | None:
     """Write the record before the call; None where it has changed since it was read."""
     return world._replace(record=due.record) if may_be_written(world.record, read) else None
 
 
-def call_of(due: Due, world: World) -> Call | None:
+def call_of(due: SwapDue, world: World) -> Call | None:
     """The call of AWS that an action makes."""
-    calling = set(Action) - {
-        Action.LOOK_AGAIN, Action.WAIT, Action.FAIL, Action.DONE,
-        Action.CHOOSE_END, Action.TURN_BACK, Action.COMMIT, Action.PROVE,
+    calling = set(SwapAction) - {
+        SwapAction.LOOK_AGAIN, SwapAction.WAIT, SwapAction.FAIL, SwapAction.DONE,
+        SwapAction.CHOOSE_END, SwapAction.TURN_BACK, SwapAction.COMMIT, SwapAction.PROVE,
     }  # fmt: skip
     if due.action not in calling or due.side is None:
         return None
-    groups = due.record.of(due.side).security_group_ids if due.action is Action.OPEN_DOOR else DOOR
+    groups = due.record.of(due.side).security_group_ids if due.action is SwapAction.OPEN_DOOR else DOOR
     return Call(due.action, due.side, due.name, due.new_name, groups, due.record.of(other(due.side)).role_beside)
 
 
@@ -251,7 +251,7 @@ def other(side: Side) -> Side:
     return "new" if side == "old" else "old"
 
 
-def execute(world: World, due: Due, read: SwapRecord, rules: Rules) -> World:
+def execute(world: World, due: SwapDue, read: SwapRecord, rules: Rules) -> World:
     """Write the record, make the call, and record its result."""
     wrote = written(world, read, due)
     if wrote is None:
@@ -264,27 +264,27 @@ def execute(world: World, due: Due, read: SwapRecord, rules: Rules) -> World:
     return called(wrote, call, rules)
 
 
-def concluded(world: World, due: Due, rules: Rules) -> World:
+def concluded(world: World, due: SwapDue, rules: Rules) -> World:
     """The actions that call nothing: a proof, an end, and the wait between two looks."""
     record = world.record
-    if due.action is Action.PROVE and due.side is not None:
+    if due.action is SwapAction.PROVE and due.side is not None:
         body = world.body(due.side)
         reached = body.exists and body.name == LIVE and body.serves
         reached = reached and not world.leads_elsewhere
         verified = body.certificate == LIVE or record.end == "back"
         return world._replace(record=swap.proved(record, due.side, reached=reached and verified))
-    if due.action is Action.LOOK_AGAIN and record.first_look is not None:
+    if due.action is SwapAction.LOOK_AGAIN and record.first_look is not None:
         world = world._replace(record=replace(record, first_look=FirstLook(record.first_look.shown, NOW - APART)))
         world = arrived(world, rules) if world.late else world
         world = continued(world, rules) if world.delayed else world
         return world._replace(before=(None, None))
-    if due.action is Action.DONE:
+    if due.action is SwapAction.DONE:
         # A call that is still on its way arrives after the end, and nobody looks any longer.
         world = arrived(world, rules) if world.late else world
         return world._replace(ended="done")
-    if due.action is Action.FAIL and due.reason in FINAL:
+    if due.action is SwapAction.FAIL and due.reason in FINAL:
         return world._replace(ended=str(due.reason))
-    if due.action is Action.FAIL:
+    if due.action is SwapAction.FAIL:
         return world._replace(record=resumed(record, NOW), refusing=None)
     return world
 
@@ -307,9 +307,9 @@ def continued(world: World, rules: Rules) -> World:
 
 def called(world: World, call: Call, rules: Rules) -> World:
     """The effect of a call: on the cluster that has the name when it arrives."""
-    if call.action is Action.MOVE_LABEL:
+    if call.action is SwapAction.MOVE_LABEL:
         return world._replace(secret=call.side) if world.secret != "other" else world
-    if call.action in (Action.END_SESSIONS, Action.REBOOT_MEMBERS):
+    if call.action in (SwapAction.END_SESSIONS, SwapAction.REBOOT_MEMBERS):
         return _on_members(world, call)
     if call.name and call.name == world.stranger:
         return world if rules.strangers_are_refused else world._replace(stranger_changed=True)
@@ -317,7 +317,7 @@ def called(world: World, call: Call, rules: Rules) -> World:
         body = world.body(side)
         if body.exists and body.name == call.name:
             changed = _changed(world, side, body, call)
-            if call.action is Action.SET_ROLES:
+            if call.action is SwapAction.SET_ROLES:
                 return _loser_tagged(with_body(world, side, changed), side, call)
             return with_body(world, side, changed) if changed != body else world
     return world
@@ -327,7 +327,7 @@ def _on_members(world: World, call: Call) -> World:
     body = world.body(call.side)
     if not body.exists or body.status != "available":
         return world
-    if call.action is Action.END_SESSIONS:
+    if call.action is SwapAction.END_SESSIONS:
         return with_body(world, call.side, body._replace(sessions=False))
     return with_body(world, call.side, body._replace(status="rebooting", sessions=False))
 
@@ -335,26 +335,26 @@ def _on_members(world: World, call: Call) -> World:
 def _changed(world: World, side: Side, body: Body, call: Call) -> Body:
     """The cluster after a call that RDS accepts, or as it is where RDS refuses the call."""
     action = call.action
-    if action is Action.SET_ROLES:
+    if action is SwapAction.SET_ROLES:
         return body._replace(role="live")
-    if action is Action.TAG_AS_SWAPPING:
+    if action is SwapAction.TAG_AS_SWAPPING:
         return body._replace(role="swapping")
-    if action is Action.START:
+    if action is SwapAction.START:
         return body._replace(status="starting") if body.status == "stopped" else body
     if not body.serves:
         return body
-    if action is Action.RENAME:
+    if action is SwapAction.RENAME:
         taken = {world.stranger, *world.old.names, *world.new.names}
         return body if call.new_name in taken else body._replace(status="renaming", wanted_name=call.new_name)
-    if action is Action.SHUT_DOOR:
+    if action is SwapAction.SHUT_DOOR:
         return body if body.door == "shut" else body._replace(door="shutting", groups=DOOR)
-    if action is Action.OPEN_DOOR:
+    if action is SwapAction.OPEN_DOOR:
         return body._replace(door="opening", groups=call.groups)
-    if action is Action.STOP:
+    if action is SwapAction.STOP:
         return body._replace(status="stopping", sessions=False)
-    if action is Action.DISABLE_DATA_API:
+    if action is SwapAction.DISABLE_DATA_API:
         return body._replace(data_api=False)
-    assert action is Action.RESTORE_SETTING, action
+    assert action is SwapAction.RESTORE_SETTING, action
     return body._replace(missing_settings=False)
 
 
@@ -394,7 +394,7 @@ def _progress(world: World) -> Iterator[tuple[str, World]]:
 # --- What goes wrong ---
 
 
-def _stale_views(world: World) -> Iterator[tuple[str, Observed]]:
+def _stale_views(world: World) -> Iterator[tuple[str, SwapObserved]]:
     for side, before in zip(SIDES, world.before, strict=True):
         if before is not None:
             yield f"{side} stale", view(world.showing(side, before))
@@ -404,10 +404,10 @@ def _stale_views(world: World) -> Iterator[tuple[str, Observed]]:
         yield "the stranger not described", view(world._replace(stranger=""))
 
 
-def _failures(world: World, due: Due) -> Iterator[tuple[str, World]]:
+def _failures(world: World, due: SwapDue) -> Iterator[tuple[str, World]]:
     """What an action meets instead of its success. The record is written."""
     record = world.record
-    if due.action is Action.PROVE:
+    if due.action is SwapAction.PROVE:
         yield "the proof fails", world._replace(record=replace(record, failed_proofs=swap.TRIES_OF_A_PROOF))
     if world.refusing is None and call_of(due, world) is not None:
         noted = swap.refusal_noted(record, due)
@@ -509,7 +509,12 @@ def _all_successors(world: World, rules: Rules) -> Iterator[tuple[str, bool, Wor
         if world.late is None:
             yield f"{label}, repeated late", True, called(wrote, call, rules)._replace(late=call)
             yield f"{label}, arrives late", True, wrote._replace(late=call)
-    if world.delayed is None and due.action not in (Action.LOOK_AGAIN, Action.WAIT, Action.DONE, Action.FAIL):
+    if world.delayed is None and due.action not in (
+        SwapAction.LOOK_AGAIN,
+        SwapAction.WAIT,
+        SwapAction.DONE,
+        SwapAction.FAIL,
+    ):
         yield f"{label}, is delayed", True, world._replace(delayed=(due, read))
     for what, after in _failures(wrote, due):
         yield f"{label}: {what}", True, after
@@ -517,17 +522,17 @@ def _all_successors(world: World, rules: Rules) -> Iterator[tuple[str, bool, Wor
         yield what, True, after
     for what, seen in _stale_views(world):
         misled = rules.due(seen, read, NOW)
-        if misled.action is Action.DONE:
+        if misled.action is SwapAction.DONE:
             continue  # what a last look does not show yet happens as after the run
         yield f"{what}, {MISLED}: {misled.action.value} {misled.side or ''}", True, execute(world, misled, read, rules)
     for what, after in _third_parties(world, rules):
         yield what, True, after
         # What happens after the last look happens after the run; nobody gets in between a look and a call.
-        if due.action not in (Action.DONE, Action.FAIL) and "session" not in what:
+        if due.action not in (SwapAction.DONE, SwapAction.FAIL) and "session" not in what:
             yield f"{what}, before {label}", True, execute(after, due, read, rules)
 
 
-def _died(world: World, wrote: World, due: Due, call: Call, rules: Rules) -> World:
+def _died(world: World, wrote: World, due: SwapDue, call: Call, rules: Rules) -> World:
     """A function that dies between record and call, in whichever order it makes them."""
     return wrote if rules.record_first else called(world, call, rules)
 

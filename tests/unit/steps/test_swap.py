@@ -33,17 +33,17 @@ from utils.contracts.swap import (
     Door,
     End,
     FirstLook,
-    Observed,
     ObservedCluster,
     Presence,
     Restart,
     Side,
     Status,
+    SwapObserved,
     SwapRecord,
 )
 from utils.state.unseen import APART
 from utils.steps import swap
-from utils.steps.swap import OTHER, PATIENCE, Action, Due, Parts, due, resumed, turned_back
+from utils.steps.swap import OTHER, PATIENCE, Parts, SwapAction, SwapDue, due, resumed, turned_back
 
 STARTS: dict[str, Callable[[int], World]] = {
     "the first night": lambda faults: first_night(faults=faults),
@@ -140,7 +140,7 @@ class Removed(NamedTuple):
     start: Callable[[int], World] = STARTS["the first night"]
 
 
-def _without_row(row: Callable[[Parts], Due | None]) -> Callable[[pytest.MonkeyPatch], Rules]:
+def _without_row(row: Callable[[Parts], SwapDue | None]) -> Callable[[pytest.MonkeyPatch], Rules]:
     def remove(monkeypatch: pytest.MonkeyPatch) -> Rules:
         monkeypatch.setattr(swap, "TABLE", tuple(each for each in swap.TABLE if each is not row))
         return Rules()
@@ -148,7 +148,7 @@ def _without_row(row: Callable[[Parts], Due | None]) -> Callable[[pytest.MonkeyP
     return remove
 
 
-def _row_first(row: Callable[[Parts], Due | None]) -> Callable[[pytest.MonkeyPatch], Rules]:
+def _row_first(row: Callable[[Parts], SwapDue | None]) -> Callable[[pytest.MonkeyPatch], Rules]:
     """Before the fence and the names."""
 
     def move(monkeypatch: pytest.MonkeyPatch) -> Rules:
@@ -189,7 +189,7 @@ def _any_door_is_open(monkeypatch: pytest.MonkeyPatch) -> Rules:
     """A door that a misdirected call has opened for the other cluster's clients is good enough."""
     shut_only = swap.winner_shut
 
-    def winner_shut(s: Parts) -> Due | None:
+    def winner_shut(s: Parts) -> SwapDue | None:
         return None if s.winner.door == "open" else shut_only(s)
 
     monkeypatch.setattr(swap, "TABLE", tuple(winner_shut if each is shut_only else each for each in swap.TABLE))
@@ -285,10 +285,10 @@ def live_new(**seen: Any) -> ObservedCluster:
     )
 
 
-def seen(old: ObservedCluster, new: ObservedCluster, **others: Any) -> Observed:
+def seen(old: ObservedCluster, new: ObservedCluster, **others: Any) -> SwapObserved:
     """What is seen of both, with the names that follow from it."""
     holders = {each.identifier: f"{side}-id" for side, each in (("old", old), ("new", new)) if each.is_seen}
-    return Observed(old=old, new=new, **{"holders": holders, "current_version": "new"} | others)
+    return SwapObserved(old=old, new=new, **{"holders": holders, "current_version": "new"} | others)
 
 
 PROVEN: dict[str, Any] = {"proven": "new"}
@@ -400,13 +400,13 @@ def test_a_second_look_keeps_the_time_of_the_first() -> None:
     """Polls that come sooner do not put off the moment when two looks agree."""
     first = FirstLook(("settled",), NOW - APART / 2)
     found = due(seen(fenced_old(), live_new()), a_swap(**COMMITTED, first_look=first), NOW)
-    assert (found.action, found.record.first_look) == (Action.LOOK_AGAIN, first)
+    assert (found.action, found.record.first_look) == (SwapAction.LOOK_AGAIN, first)
 
 
 def test_a_look_that_shows_something_else_ends_the_doubt() -> None:
     first = FirstLook(("settled",), EARLIER)
     found = due(seen(fenced_old(), live_new(role="none")), a_swap(**COMMITTED, first_look=first), NOW)
-    assert (found.action, found.record.first_look) == (Action.SET_ROLES, None)
+    assert (found.action, found.record.first_look) == (SwapAction.SET_ROLES, None)
 
 
 def test_the_groups_that_a_fence_replaces_are_recorded_once() -> None:
@@ -414,7 +414,7 @@ def test_the_groups_that_a_fence_replaces_are_recorded_once() -> None:
     old = fenced_old(identifier=LIVE, door="open", security_group_ids=("sg-old",))
     new = live_new(identifier=TEMPORARY, **SHUT)
     found = due(seen(old, new), world.record, NOW)
-    assert (found.action, found.record.old.security_group_ids) == (Action.SHUT_DOOR, ("sg-old",))
+    assert (found.action, found.record.old.security_group_ids) == (SwapAction.SHUT_DOOR, ("sg-old",))
     reopened = replace(old, security_group_ids=("sg-somebody",))
     assert due(seen(reopened, new), found.record, NOW).record.old.security_group_ids == ("sg-old",)
 
@@ -433,7 +433,7 @@ def test_a_swap_that_is_resumed_has_its_time_and_its_tries_again() -> None:
     failed = a_swap(**BACK | {"began_at": LONG_AGO, "turned_at": LONG_AGO, "refused": ("rename",)})
     back = seen(fenced_old(identifier=LIVE, role="live"), live_new(identifier=TEMPORARY, **SHUT))
     assert due(back, failed, NOW).reason == "time-is-up"
-    assert due(back, resumed(failed, NOW), NOW).action is Action.PROVE
+    assert due(back, resumed(failed, NOW), NOW).action is SwapAction.PROVE
 
 
 # --- Every situation ---
@@ -487,32 +487,34 @@ def every_record() -> list[SwapRecord]:
     ]
 
 
-def why_wrong(observed: Observed, recorded: SwapRecord) -> str | None:
+def why_wrong(observed: SwapObserved, recorded: SwapRecord) -> str | None:
     """Return what is wrong with the action that is due; None where it can be carried out and does no harm."""
     found = due(observed, recorded, NOW)
     winning: Side = "new" if recorded.end == "forward" else "old"
-    if (found.wait_seconds > 0) != (found.action in (Action.LOOK_AGAIN, Action.WAIT)):
+    if (found.wait_seconds > 0) != (found.action in (SwapAction.LOOK_AGAIN, SwapAction.WAIT)):
         return "waits without need, or not at all"
-    if (found.reason is not None) != (found.action in (Action.TURN_BACK, Action.FAIL)):
+    if (found.reason is not None) != (found.action in (SwapAction.TURN_BACK, SwapAction.FAIL)):
         return "gives up without a reason, or a reason without giving up"
-    if found.action is Action.TURN_BACK:
+    if found.action is SwapAction.TURN_BACK:
         return None if (recorded.end, recorded.committed_at) == ("forward", None) else "turns back where it may not"
-    if found.side is None or found.action is Action.COMMIT:
+    if found.side is None or found.action is SwapAction.COMMIT:
         return None
     cluster, other = observed.of(found.side), observed.of(OTHER[found.side])
     if not cluster.is_seen or found.name != cluster.identifier:
         return "acts on what is not there"
     # A call that RDS refuses because of a busy member is repeated, but only where waiting would lock clients out.
     tried = ("available", "member-busy") if recorded.end == "back" or recorded.committed_at else ("available",)
-    if cluster.status not in (("stopped",) if found.action is Action.START else tried):
+    if cluster.status not in (("stopped",) if found.action is SwapAction.START else tried):
         return "acts on what RDS does not change now"
-    if found.action is Action.RENAME and (found.new_name in observed.holders or not _is_fenced_or_gone(other, cluster)):
+    if found.action is SwapAction.RENAME and (
+        found.new_name in observed.holders or not _is_fenced_or_gone(other, cluster)
+    ):
         return "renames to a name that is taken, or without a fence"
-    if found.action is Action.OPEN_DOOR and (found.side != winning or (other.is_seen and not other.is_fenced)):
+    if found.action is SwapAction.OPEN_DOOR and (found.side != winning or (other.is_seen and not other.is_fenced)):
         return "opens the loser, or the winner beside an open loser"
-    if found.action is Action.OPEN_DOOR and found.side == "new" and recorded.committed_at is None:
+    if found.action is SwapAction.OPEN_DOOR and found.side == "new" and recorded.committed_at is None:
         return "opens new without a commit"
-    if found.action in (Action.SHUT_DOOR, Action.END_SESSIONS) and found.side == winning:
+    if found.action in (SwapAction.SHUT_DOOR, SwapAction.END_SESSIONS) and found.side == winning:
         return "fences the winner"
     return None
 

@@ -18,7 +18,7 @@ from utils.logins.master import REPLACED, AdminSecret
 from utils.state.lock import TargetLock
 from utils.state.operation import NO_CLUSTER, OperationState
 from utils.state.swap import StoredSwap
-from utils.steps.swap import Action, Due
+from utils.steps.swap import SwapAction, SwapDue
 from utils.steps.swap_calls import Calls
 from utils.steps.swap_observed import look
 
@@ -58,7 +58,7 @@ def move(state: OperationState, rds: FakeRds) -> Move:
 
     def to(side: Side) -> None:
         view = look(swap, Aurora(REGION))
-        calls.make(Due(action=Action.MOVE_LABEL, side=side, record=RECORD), swap, view)
+        calls.make(SwapDue(action=SwapAction.MOVE_LABEL, side=side, record=RECORD), swap, view)
 
     return to
 

@@ -41,7 +41,7 @@ from utils.state.expiry import ExpiringCluster, ExpiryRegister
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState
 from utils.state.swap import StoredSwap, Within, keep_swap, stored_swap
-from utils.steps.swap import PATIENCE, Action, Due
+from utils.steps.swap import PATIENCE, SwapAction, SwapDue
 from utils.steps.swap_calls import Calls
 from utils.steps.swap_observed import look
 from utils.steps.swap_step import ErrandKind
@@ -326,7 +326,7 @@ def test_a_call_that_finds_another_cluster_under_the_name_is_reported(rds: FakeR
     swap = stored_now(state)
     view = look(swap, Aurora(REGION))
     rds.clusters[TARGET]["DbClusterResourceId"] = "cluster-ANOTHER"
-    shut = Due(action=Action.SHUT_DOOR, side="old", name=TARGET, record=swap.record)
+    shut = SwapDue(action=SwapAction.SHUT_DOOR, side="old", name=TARGET, record=swap.record)
     Calls(Aurora(REGION), AdminSecret(ADMIN_SECRET), state, REPLACED, DOOR).make(shut, swap, view)
     assert "misdirected" in swap_events(state)
 
@@ -403,7 +403,7 @@ def test_the_replaced_cluster_is_registered_before_its_tag_says_that_it_expires(
 
     swap = fenced_and_renamed(rds, state)
     swap = replace(swap, record=replace(swap.record, committed_at=NOW))
-    roles = Due(action=Action.SET_ROLES, side="new", name=TARGET, record=swap.record)
+    roles = SwapDue(action=SwapAction.SET_ROLES, side="new", name=TARGET, record=swap.record)
     calls = Calls(Watching(REGION), AdminSecret(ADMIN_SECRET), state, REPLACED, DOOR)
     calls.make(roles, swap, look(swap, Aurora(REGION)))
     assert seen == [("live", []), ("previous", ["cluster-OLD"])]
@@ -421,7 +421,7 @@ def test_a_target_that_was_to_expire_and_keeps_its_name_after_all_is_not_forgott
     ExpiryRegister().add(
         ExpiringCluster(resource_id="cluster-OLD", cluster_identifier=TARGET, operation_id="restored-it", hours=72)
     )
-    back = Due(action=Action.SET_ROLES, side="old", name=TARGET, record=replace(stored.record, end="back"))
+    back = SwapDue(action=SwapAction.SET_ROLES, side="old", name=TARGET, record=replace(stored.record, end="back"))
     calls = Calls(Aurora(REGION), AdminSecret(ADMIN_SECRET), state, REPLACED, DOOR)
     calls.make(back, replace(stored, record=back.record), look(stored, Aurora(REGION)))
     tags = {each["Key"]: each["Value"] for each in rds.clusters[TARGET]["TagList"]}
@@ -593,7 +593,7 @@ def test_a_rollback_to_what_may_not_have_its_name_back_begins_nothing(
 
 @pytest.mark.parametrize(
     "kind",
-    [*(each.value for each in Action if each not in (Action.FAIL, Action.DONE)), *get_args(ErrandKind)],
+    [*(each.value for each in SwapAction if each not in (SwapAction.FAIL, SwapAction.DONE)), *get_args(ErrandKind)],
 )
 def test_everything_that_a_swap_does_has_words_for_people(kind: str) -> None:
     assert doing(kind, TARGET, TEMPORARY) != kind

@@ -9,7 +9,7 @@ import pytest
 
 from utils.contracts.verification import CheckResult
 from utils.verification.comparison import compared
-from utils.verification.found import Baseline, DatabaseFound, Found, TableRows, baseline_of
+from utils.verification.found import Baseline, DatabaseFound, TableRows, VerificationFound, baseline_of
 from utils.verification.policy import VerificationPolicy
 from utils.verification.reading import read_verification_policy
 from utils.verification.summary import MAX_LISTED, finding_lines, summarised
@@ -22,13 +22,15 @@ def table(name: str, rows: int | None, *, exact: bool = True, parent: str = "") 
     return TableRows("app", name, "app", parent or name, rows, exact)
 
 
-def found(*tables: TableRows, schema: dict[str, str] = SCHEMA, database: str = "shop") -> Found:
-    return Found(databases={database: DatabaseFound(database=database, fingerprint=dict(schema), tables=list(tables))})
+def found(*tables: TableRows, schema: dict[str, str] = SCHEMA, database: str = "shop") -> VerificationFound:
+    return VerificationFound(
+        databases={database: DatabaseFound(database=database, fingerprint=dict(schema), tables=list(tables))}
+    )
 
 
 def comparison(
-    before: Found,
-    after: Found,
+    before: VerificationFound,
+    after: VerificationFound,
     policy: VerificationPolicy = VerificationPolicy(),  # noqa: B008 - it is frozen
 ) -> list[CheckResult]:
     stored = msgspec.json.decode(msgspec.json.encode(baseline_of("op-1", NOW, before)), type=Baseline)

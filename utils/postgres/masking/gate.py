@@ -14,7 +14,7 @@ from utils.errors import MaskingGateFailed
 from utils.foreign_text import listed, one_line
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.databases import ANY_BYTES
-from utils.postgres.foreign_keys import FOREIGN_KEYS, ForeignKey
+from utils.postgres.foreign_keys import FOREIGN_KEYS, ForeignKeyConditions
 from utils.postgres.masking.canary_places import TEXTS, written
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.listed_values import values_of_no_row
@@ -167,7 +167,8 @@ def _examine_keys(place: Place, clock: SliceClock) -> None:
     """Look for rows whose foreign key leads nowhere."""
     with place.as_master() as opened:
         keys = [
-            ForeignKey(*row) for row in opened.rows(_FOREIGN_KEYS.format(keys=FOREIGN_KEYS, work=place.state("work")))
+            ForeignKeyConditions(*row)
+            for row in opened.rows(_FOREIGN_KEYS.format(keys=FOREIGN_KEYS, work=place.state("work")))
         ]
     for key in keys:
         with place.as_masker() as opened:

@@ -12,7 +12,7 @@ from psycopg2 import sql
 from utils.contracts.verification import CheckResult
 from utils.foreign_text import listed, one_line
 from utils.policies.patterns import Pattern, matches
-from utils.postgres.foreign_keys import FOREIGN_KEYS, ForeignKey
+from utils.postgres.foreign_keys import FOREIGN_KEYS, ForeignKeyConditions
 from utils.postgres.session import Session
 from utils.postgres.verification.foreign_tables import FOREIGN_BELOW
 from utils.postgres.verification.reader import Answer, CutShort, Question, Reader
@@ -209,7 +209,7 @@ def _look(reader: Reader, uses: Sequence[Use]) -> list[_Seen]:
     return [by_number[number] for number in range(len(uses))]
 
 
-def foreign_keys(reader: Reader, wanted: Sequence[Pattern]) -> list[ForeignKey]:
+def foreign_keys(reader: Reader, wanted: Sequence[Pattern]) -> list[ForeignKeyConditions]:
     """Return the foreign keys of the tables that the policy names. Raises CutShort."""
     question = sql.SQL(
         "SELECT n.nspname, c.relname, k.conname, k.child, k.child_alone, k.parent, k.parent_alone, k.same,"
@@ -218,13 +218,13 @@ def foreign_keys(reader: Reader, wanted: Sequence[Pattern]) -> list[ForeignKey]:
     ).format(FOREIGN_KEYS)
     with reader.reading() as opened:
         return [
-            ForeignKey(*key)
+            ForeignKeyConditions(*key)
             for schema, table, *key in opened.rows(question)
             if any(matches(each, (schema, table)) for each in wanted)
         ]
 
 
-def orphans(reader: Reader, key: ForeignKey) -> CheckResult:
+def orphans(reader: Reader, key: ForeignKeyConditions) -> CheckResult:
     """Return whether every row refers to one that exists."""
 
     def work(opened: Session) -> Answer:

@@ -31,7 +31,7 @@ from utils.postgres.verification.fingerprint import schema_fingerprint
 from utils.postgres.verification.own import NO_ROW, newest_row
 from utils.postgres.verification.reader import CutShort, Reader
 from utils.postgres.verification.rows import Table, count_tables, tables_here
-from utils.verification.found import DatabaseFound, Found
+from utils.verification.found import DatabaseFound, VerificationFound
 from utils.verification.policy import MIB, DatabaseChecks, NewestRow, SourceRules, VerificationPolicy
 from utils.verification.source import (
     MAX_NAMED,
@@ -152,7 +152,7 @@ def source_server(host: str, port: int, ca_bundle: str) -> Server:
     return Server(host=host, port=port, ca_bundle=ca_bundle, options=OPTIONS, tried={})
 
 
-def enter_source(live: LiveSource, found: Found) -> EnteredSource | None:
+def enter_source(live: LiveSource, found: VerificationFound) -> EnteredSource | None:
     """Return the source once its login opens it. Where it does not, the comparison counts as not run, for good."""
     if NOT_ENTERED in found.done:
         return None
@@ -170,7 +170,7 @@ def enter_source(live: LiveSource, found: Found) -> EnteredSource | None:
     return None
 
 
-def disown_source(live: LiveSource, why: str, found: Found) -> None:
+def disown_source(live: LiveSource, why: str, found: VerificationFound) -> None:
     """Note that the source is not the planned cluster, or no longer: what was compared with it counts as not run."""
     found.drop_comparison()
     expected = "compared with the cluster that was planned"

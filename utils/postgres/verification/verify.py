@@ -25,7 +25,7 @@ from utils.postgres.databases import (
     database_names,
     databases_to_enter,
 )
-from utils.postgres.foreign_keys import ForeignKey
+from utils.postgres.foreign_keys import ForeignKeyConditions
 from utils.postgres.own_roles import admit_own_role, dismiss_own_role, open_own_role
 from utils.postgres.session import HELD, Server, Session, SqlRefused
 from utils.postgres.slice_clock import OutOfTime, SliceClock
@@ -55,7 +55,7 @@ from utils.postgres.verification.reader import (
 from utils.postgres.verification.rows import count_tables, tables_here, unmatched
 from utils.postgres.verification.source import EnteredSource, LiveSource, SourceDatabase, StrangerMet, enter_source
 from utils.postgres.verification.watchdog import end_sessions
-from utils.verification.found import DatabaseFound, Found
+from utils.verification.found import DatabaseFound, VerificationFound
 from utils.verification.policy import MIB, DatabaseChecks, NewestRow, OwnCheck, VerificationPolicy
 from utils.verification.source import databases_compared
 
@@ -68,7 +68,7 @@ MARGIN_SECONDS = 60.0
 def verify_slice(
     cluster: DatabaseCluster,
     policy: VerificationPolicy,
-    found: Found,
+    found: VerificationFound,
     fingerprint: str,
     snapshot_at: dt.datetime,
     time_left: Callable[[], float],
@@ -88,14 +88,14 @@ def verify_slice(
         return False
 
 
-def _size(found: Found) -> int:
+def _size(found: VerificationFound) -> int:
     return len(found.done) + sum(len(each.tables) for each in found.databases.values())
 
 
 def _checked(
     cluster: DatabaseCluster,
     policy: VerificationPolicy,
-    found: Found,
+    found: VerificationFound,
     fingerprint: str,
     snapshot_at: dt.datetime,
     time_left: Callable[[], float],
@@ -138,7 +138,7 @@ class _Database:
         cluster: DatabaseCluster,
         reader: Reader,
         policy: VerificationPolicy,
-        found: Found,
+        found: VerificationFound,
         snapshot_at: dt.datetime,
         clock: SliceClock,
         source: EnteredSource | None,
@@ -269,7 +269,7 @@ class _Database:
     def _own(self, check: OwnCheck) -> Iterator[CheckResult]:
         yield own_check(self._reader, check)
 
-    def _orphans(self, key: ForeignKey) -> Iterator[CheckResult]:
+    def _orphans(self, key: ForeignKeyConditions) -> Iterator[CheckResult]:
         yield orphans(self._reader, key)
 
     def _foreign_keys(self) -> None:
@@ -377,7 +377,7 @@ def _unknown_databases(policy: VerificationPolicy, entered: list[str]) -> Iterat
 
 
 def _source(
-    source: LiveSource, policy: VerificationPolicy, found: Found, names: list[str], clock: SliceClock
+    source: LiveSource, policy: VerificationPolicy, found: VerificationFound, names: list[str], clock: SliceClock
 ) -> EnteredSource | None:
     """Return the source once it was entered, and report once which databases only one of the clusters has."""
     clock.remaining()
