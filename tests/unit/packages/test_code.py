@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.checks.handlers import DIRECTORY, FOLDERS
-from scripts.checks.reach import imports, source_of
+from scripts.checks.reach import UTILS, imports, source_of
 
 PAGE = 60
 FORBIDDEN = {"boto3", "botocore", "lambda_functions", "moto", "os", "psycopg2", "scripts", "tests"}
@@ -74,3 +74,14 @@ def test_only_the_steps_that_talk_sql_reach_the_driver() -> None:
         "aurora-restore-transform-data",
         "aurora-restore-verify-data",
     ]
+
+
+def test_no_two_public_classes_of_utils_share_a_name() -> None:
+    """Who reads a name somewhere else has to find the one class that it means."""
+    places: dict[str, list[str]] = {}
+    for path in sorted(UTILS.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(f"{path.relative_to(UTILS)}:{node.lineno}")
+    assert len(places) > 100
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
