@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from utils.aurora_utils.door import is_door_shut
 from utils.aurora_utils.ownership import was_made_by, why_not_own_cluster, why_protected
+from utils.aurora_utils.replication import global_membership, replicas_fed
 from utils.aurora_utils.resources import (
     EXPIRY_TAG,
     OPERATION_TAG,
@@ -169,10 +170,8 @@ def why_kept(
         return WhyKept("has deletion protection, which the pipeline did not give it", KeptKind.DELETION_PROTECTION)
     if strange and entry.deletion_of_others is None:
         return WhyKept(f"has instances that the pipeline did not create: {', '.join(strange)}")
-    if cluster.global_cluster:
-        return WhyKept(f"belongs to the global database {cluster.global_cluster}")
-    if cluster.replicas:
-        return WhyKept(f"feeds the replicas {', '.join(cluster.replicas)}")
+    if (tied := global_membership(cluster) or replicas_fed(cluster)) is not None:
+        return WhyKept(tied)
     if cluster.is_stopped:
         return WhyKept("is stopped, and RDS deletes no stopped cluster", KeptKind.STOPPED)
     return None

@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from utils import environment
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import why_protected
+from utils.aurora_utils.replication import global_membership, replicas_fed
 from utils.aurora_utils.resources import Cluster
 from utils.contracts.plan import SourceDeletion
 from utils.preflight.final_snapshot import final_snapshot_name_obstacles, final_snapshot_obstacles
@@ -35,10 +36,10 @@ def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:
             f"has instances ({', '.join(others)}) that do not match the stack's DeletableInstancePattern ({names}), so "
             "they must not be deleted"
         )
-    if cluster.global_cluster:
-        return f"belongs to the global database {cluster.global_cluster}, and has to be removed from it first"
-    if cluster.replicas:
-        return f"feeds the replicas {', '.join(cluster.replicas)}, which have to be promoted or deleted first"
+    if (member := global_membership(cluster)) is not None:
+        return f"{member}, and has to be removed from it first"
+    if (feeding := replicas_fed(cluster)) is not None:
+        return f"{feeding}, which have to be promoted or deleted first"
     if cluster.replication_source:
         return f"is a replica of {cluster.replication_source}, and has to be promoted first"
     return why_protected(cluster, aurora.instances_of(cluster.identifier))

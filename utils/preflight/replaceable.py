@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from utils import environment
 from utils.aurora_utils import AuroraReader, Cluster
 from utils.aurora_utils.ownership import why_protected
+from utils.aurora_utils.replication import global_membership
 from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, REPLACEABLE_TAG, ROLE_TAG, Instance
 from utils.aurora_utils.source_account import reader_scaling_of
 from utils.aurora_utils.windows import minutes_until
@@ -112,8 +113,8 @@ def _of_others(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
             f"has custom endpoints ({', '.join(replaced.custom_endpoints)}), which stay with the old cluster. Delete "
             "them, and have their clients use the cluster's own endpoints."
         )
-    if replaced.global_cluster:
-        yield f"belongs to the global database {replaced.global_cluster}. Remove it from there first."
+    if (member := global_membership(replaced)) is not None:
+        yield f"{member}. Remove it from there first."
     if replaced.replicas or replaced.replication_source:
         others = filter(None, [*replaced.replicas, replaced.replication_source])
         yield f"replicates with {', '.join(others)}. End that first."
