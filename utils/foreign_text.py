@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 # PostgreSQL's names have 63 bytes, RDS's 255 characters: a whole name fits.
 MAX_NAME = 255
+# Of a tag's value: enough to recognise it.
+MAX_TAG_SHOWN = 100
 # What another service says of an error: its first sentences, and IAM's whole explanation of a refusal.
 MAX_SENTENCE = 2_000
 # All that an error of ours says. Step Functions takes no cause beyond 32,768 characters.

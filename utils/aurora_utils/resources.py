@@ -26,6 +26,7 @@ from utils.aurora_utils.reported_settings import (
     read_master_secret,
     read_security_groups,
 )
+from utils.foreign_text import MAX_TAG_SHOWN, one_line
 
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterSnapshotTypeDef, DBClusterTypeDef, DBInstanceTypeDef, TagTypeDef
@@ -238,6 +239,17 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     def is_stopped(self) -> bool:
         """Return whether somebody has stopped it: RDS deletes no stopped cluster."""
         return self.status == "stopped"
+
+    @property
+    def is_previous(self) -> bool:
+        """Return whether its tag says that another cluster has replaced it."""
+        return self.tags.get(ROLE_TAG) == "previous"
+
+    @property
+    def shown_role(self) -> str:
+        """Return what its tag says of its part in a replacement, for a sentence: anybody may have written it."""
+        role = self.tags.get(ROLE_TAG)
+        return one_line(role, MAX_TAG_SHOWN) if role is not None else "not set"
 
     @property
     def is_being_renamed(self) -> bool:

@@ -27,7 +27,7 @@ from utils.aurora_utils.resources import (
 from utils.contracts.expiry import KeptKind, WhyKept
 from utils.contracts.plan import ReplacedDeletion
 from utils.contracts.swap import SwapRecord
-from utils.foreign_text import one_line
+from utils.foreign_text import MAX_TAG_SHOWN, one_line
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.maker import has_given_protection
 from utils.state.operation import OperationRecord
@@ -39,7 +39,6 @@ PART_OF_ITS_TIME = 4
 ASKED_LATELY = dt.timedelta(hours=24)
 # How much of the notice there has to be between a warning that came late and the deletion.
 LEAST_PART_OF_NOTICE = 2
-MAX_TAG_SHOWN = 100
 _NO_LONGER_ALLOWED = WhyKept("was not created by this stack, whose AllowDeletionOfReplaced is false now")
 
 
@@ -204,8 +203,7 @@ def _why_not_restored(record: OperationRecord, cluster: Cluster) -> str | None:
         return why
     if record.cluster_resource_id is None:
         return "is not recorded to expire: its operation ended before it could record that"
-    role = cluster.tags.get(ROLE_TAG)
-    return f"has the tag {ROLE_TAG} = {one_line(role, MAX_TAG_SHOWN)}" if role is not None else None
+    return f"has the tag {ROLE_TAG} = {cluster.shown_role}" if ROLE_TAG in cluster.tags else None
 
 
 def _why_not_replaced(swap: SwapRecord | None, cluster: Cluster) -> str | None:
@@ -214,10 +212,8 @@ def _why_not_replaced(swap: SwapRecord | None, cluster: Cluster) -> str | None:
         return "is not recorded as the one that its operation has replaced"
     if swap.end != "forward" or swap.committed_at is None:
         return "was not replaced after all: the swap was turned back"
-    role = cluster.tags.get(ROLE_TAG)
-    if role != "previous":
-        shown = one_line(role, MAX_TAG_SHOWN) if role is not None else "not set"
-        return f"no longer has the tag {ROLE_TAG} = previous, which is {shown}"
+    if not cluster.is_previous:
+        return f"no longer has the tag {ROLE_TAG} = previous, which is {cluster.shown_role}"
     if cluster.identifier not in swap.old.other_names:
         return f"is called {cluster.identifier}, which the pipeline does not call a replaced cluster"
     return None

@@ -15,7 +15,6 @@ from utils import environment, metrics
 from utils.arns import Arn
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
-from utils.aurora_utils.resources import ROLE_TAG
 from utils.aurora_utils.source_left import what_is_left_of_source
 from utils.aws import as_step_error
 from utils.contracts.plan import SourceDeletion
@@ -81,7 +80,7 @@ def replaced_now(record: OperationRecord) -> ReplacedNow | None:
         return ReplacedNow(
             found.identifier,
             costs=cost_now(found, aurora.instances_of(found.identifier)),
-            is_previous=found.tags.get(ROLE_TAG) == "previous",
+            is_previous=found.is_previous,
             undone=swap.record.refused if swap is not None else (),
             in_doubt=swap.sessions_in_doubt if swap is not None else 0,
             prepared_transactions=swap.prepared_transactions if swap is not None else 0,

@@ -11,12 +11,9 @@ from utils.aurora_utils import AuroraReader, Cluster
 from utils.aurora_utils.resources import ROLE_TAG
 from utils.contracts.payloads import Execution
 from utils.contracts.stack_limits import StackLimits
-from utils.foreign_text import one_line
 from utils.preflight.replaceable import has_operation_tag, lasting_refusals, waiting_refusals
 from utils.state.expiry import ExpiryRegister
 from utils.state.maker import maker_of
-
-MAX_TAG_SHOWN = 100
 
 
 def kept_problems(
@@ -29,13 +26,12 @@ def kept_problems(
     if kept is None or kept.resource_id != resource_id:
         yield f"Cluster {resource_id}, which was replaced, no longer exists. {_INSTEAD}"
         return
-    role, named = kept.tags.get(ROLE_TAG), f"Cluster {kept.identifier} ({kept.resource_id})"
+    named = f"Cluster {kept.identifier} ({kept.resource_id})"
     if kept.is_being_deleted or _is_expiring(kept.resource_id):
         yield f"{named} is being deleted. {_INSTEAD}"
         return
-    if role != "previous":
-        shown = one_line(role, MAX_TAG_SHOWN) if role is not None else "not set"
-        yield f"{named} is no longer kept as a replaced cluster: its tag {ROLE_TAG} is {shown}, not previous."
+    if not kept.is_previous:
+        yield f"{named} is no longer kept as a replaced cluster: its tag {ROLE_TAG} is {kept.shown_role}, not previous."
     if kept.identifier not in names:
         yield (
             f"{named} was renamed since, and only a replaced cluster's own names are taken back. Rename it to "

@@ -9,10 +9,10 @@ from utils import environment
 from utils.aurora_utils import AuroraReader, Cluster
 from utils.aurora_utils.ownership import why_protected
 from utils.aurora_utils.replication import global_membership
-from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, REPLACEABLE_TAG, ROLE_TAG, Instance
+from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, REPLACEABLE_TAG, Instance
 from utils.aurora_utils.source_account import reader_scaling_of
 from utils.aurora_utils.windows import minutes_until
-from utils.foreign_text import one_line
+from utils.foreign_text import MAX_TAG_SHOWN, one_line
 from utils.logins.secret_store import look_at_secret
 from utils.preflight.dependents import dependent_refusals
 from utils.preflight.maintenance import maintenance_refusals
@@ -20,7 +20,6 @@ from utils.preflight.maintenance import maintenance_refusals
 # RDS refuses a rename during a backup: "not available for modification with status backing-up"
 # (hashicorp/terraform-provider-aws#18). So long before a window, nothing is begun that could meet it.
 LONGEST_AHEAD = dt.timedelta(minutes=45)
-MAX_TAG_SHOWN = 100
 
 
 def replaceable_problems(replaced: Cluster, admin_secret: str, target: AuroraReader, now: dt.datetime) -> Iterator[str]:
@@ -150,7 +149,7 @@ def replacement_warnings(replaced: Cluster, clusters: Sequence[Cluster]) -> Iter
             "ExpirySchedule is empty. Set it, or delete that cluster yourself."
         )
     for kept in clusters:
-        if kept.tags.get(ROLE_TAG) == "previous" and kept.identifier.startswith(f"{replaced.identifier}-old-"):
+        if kept.is_previous and kept.identifier.startswith(f"{replaced.identifier}-old-"):
             until = one_line(kept.tags.get(EXPIRY_TAG, "somebody deletes it"), MAX_TAG_SHOWN)
             yield (
                 f"{kept.identifier}, which {replaced.identifier} has replaced, is still kept, until {until}. It is "
