@@ -159,7 +159,7 @@ def why_kept(
     """Return why a cluster is kept although it expires; None where it may be deleted."""
     maker = cluster.tags.get(OPERATION_TAG, "")
     strange = [each.identifier for each in instances if not was_made_by(each, maker)]
-    if entry.replaced is not None and not entry.replaced.is_ours and entry.deletion_of_others is None:
+    if entry.is_left_to_its_owner:
         return WhyKept("is not recorded as created by this stack, which deletes nothing of others")
     if cluster.identifier != entry.cluster_identifier:
         return WhyKept(f"was renamed from {entry.cluster_identifier} to {cluster.identifier}")

@@ -148,7 +148,7 @@ def _if_it_may_go(
     name = cluster.identifier
     protection_off = "--no-deletion-protection --apply-immediately"
     unprotected = f"  aws rds modify-db-cluster --db-cluster-identifier {name} {protection_off} {here}"
-    if entry.replaced is not None and not entry.replaced.is_ours and entry.deletion_of_others is None:
+    if entry.is_left_to_its_owner:
         final = name_for("final", name, entry.operation_id)
         yield "If it may be deleted, its owner does that, with a final snapshot:"
         if cluster.deletion_protection:

@@ -79,8 +79,12 @@ class ExpiringCluster(Struct, frozen=True, kw_only=True):
     @property
     def deletion_of_others(self) -> ReplacedDeletion | None:
         """Return how a replaced cluster of others is deleted; None for every other cluster, and where it stays."""
-        of_others = self.replaced is not None and not self.replaced.is_ours
-        return self.replaced.deletion if self.replaced is not None and of_others else None
+        return self.replaced.deletion if self.replaced is not None and not self.replaced.is_ours else None
+
+    @property
+    def is_left_to_its_owner(self) -> bool:
+        """Return whether it is a replaced cluster of others which nobody has asked to delete."""
+        return self.replaced is not None and not self.replaced.is_ours and self.replaced.deletion is None
 
 
 class ExpiryRegister:
