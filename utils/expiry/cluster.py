@@ -34,7 +34,7 @@ from utils.state.expiry import ExpiringCluster, ExpiryRegister
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import stored_swap
-from utils.state.unseen import APART
+from utils.state.unseen import are_apart
 from utils.steps.delete_calls import delete_own_cluster
 
 Outcome = Literal["nothing", "warned", "kept", "waiting", "deleted"]
@@ -216,7 +216,7 @@ class ClusterExpiry:
     def _is_gone(self) -> bool:
         """Return whether an earlier look has missed the cluster as well, long enough ago; else note this one."""
         if self._entry.gone_at is not None:
-            return self._now - dt.datetime.fromisoformat(self._entry.gone_at) >= APART
+            return are_apart(dt.datetime.fromisoformat(self._entry.gone_at), self._now)
         moment = iso(self._now)
         facts = {"gone_at": moment}
         if self._aurora.cluster(self._entry.target_cluster_id) is None:

@@ -17,10 +17,15 @@ APART = dt.timedelta(seconds=60)
 PAUSE_SECONDS = round(APART.total_seconds())
 
 
+def are_apart(first: dt.datetime, second: dt.datetime) -> bool:
+    """Return whether two looks that agree are far enough apart to be believed."""
+    return second - first >= APART
+
+
 def is_gone(record: OperationRecord, what: str, now: dt.datetime) -> bool:
     """Return whether what a look misses now was missed before by another, long enough ago, and not shown since."""
     first = record.unseen.get(what)
-    return first is not None and now - dt.datetime.fromisoformat(first) >= APART
+    return first is not None and are_apart(dt.datetime.fromisoformat(first), now)
 
 
 def note_looks(

@@ -22,7 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils.contracts.swap import End, FirstLook, ObservedCluster, RecordedCluster, Side, SwapObserved, SwapRecord
-from utils.state.unseen import APART
+from utils.state.unseen import PAUSE_SECONDS, are_apart
 
 OTHER: Mapping[Side, Side] = {"old": "new", "new": "old"}
 # The end that is left without one of the clusters.
@@ -147,7 +147,7 @@ class Parts:
     def is_confirmed(self, shown: str) -> bool:
         """Return whether an earlier look has shown the same, long enough ago."""
         first = self.recorded.first_look
-        return first is not None and shown in first.shown and self.now - first.at >= APART
+        return first is not None and shown in first.shown and are_apart(first.at, self.now)
 
     def look_again(self, *shown: str) -> SwapDue:
         """Return a second look at what this one has shown."""
@@ -156,7 +156,7 @@ class Parts:
         return SwapDue(
             action=SwapAction.LOOK_AGAIN,
             record=replace(self.recorded, first_look=seen),
-            wait_seconds=round(APART.total_seconds()),
+            wait_seconds=PAUSE_SECONDS,
         )
 
     def do(self, action: SwapAction, side: Side, *, new_name: str = "", setting: str = "") -> SwapDue:

@@ -26,8 +26,8 @@ from utils.postgres.verification.verify import verify_slice
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.pieces import Pieces, kept_pieces
 from utils.state.policy_text import kept_policy
-from utils.state.unseen import APART
 from utils.state.unseen import PAUSE_SECONDS as LOOK_AGAIN_SECONDS
+from utils.state.unseen import are_apart
 from utils.state.verification import keep_baseline, keep_progress, keep_verification, kept_baseline
 from utils.steps.pace import Pace, took
 from utils.steps.slices import DEADLINE, PAUSE_SECONDS, time_left
@@ -130,7 +130,7 @@ def _is_unsure(seen: SourceSeen | None, found: VerificationFound) -> bool:
         found.unseen_since = None
         return False
     found.unseen_since = found.unseen_since or seen.at
-    return seen.at - found.unseen_since < APART
+    return not are_apart(found.unseen_since, seen.at)
 
 
 def _found_so_far(record: OperationRecord) -> VerificationFound:
