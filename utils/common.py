@@ -25,14 +25,15 @@ from msgspec.structs import replace
 
 from utils import environment, metrics
 from utils.aurora_utils import Aurora
-from utils.aws import as_step_error
+from utils.aws_errors import as_step_error
 from utils.changes import asking_once, proving
 from utils.contracts.payloads import StepRun
 from utils.errors import OWN_ERRORS, DuplicateRefused, MasterLoginRefused, StepFailed, TemporaryFailure
 from utils.foreign_text import MAX_CAUSE, one_line, own_lines
 from utils.state.attempts import ended
 from utils.state.lock import LOCK_SECONDS, SPARE_SECONDS, TargetLock
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso
 from utils.steps.pace import Pace
 
 if TYPE_CHECKING:

@@ -16,13 +16,6 @@ MAX_ROLE_BYTES = 63
 # RDS makes and keeps this key in every account and region. No such key can be shared; a copy between two of ours may
 # be under it.
 OWN_DEFAULT_KEY = "alias/aws/rds"
-# Of an operation that a schedule began; no other may begin so.
-SCHEDULED_PREFIX = "scheduled-"
-# EventBridge Scheduler never starts before the moment (User Guide, "Schedule types": within the minute after it); the
-# clocks of two services may differ. It gives an event up after MaximumEventAgeInSeconds, a day at most (API reference,
-# "RetryPolicy"); the last attempt may be under way by then.
-EARLIEST = dt.timedelta(minutes=5)
-LATEST = dt.timedelta(hours=25)
 
 _RDS_NAME = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*", re.ASCII)
 _OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
@@ -58,27 +51,6 @@ def is_operation_id(name: str) -> bool:
     return _OPERATION_ID.fullmatch(name) is not None
 
 
-def moment_of(scheduled_at: str) -> dt.datetime | None:
-    """Return the moment that a schedule has named, in UTC; None when the text is no moment."""
-    try:
-        moment = dt.datetime.fromisoformat(scheduled_at)
-        return None if moment.tzinfo is None else moment.astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def scheduled_operation_id(scheduled_at: str) -> str | None:
-    """Return the operation of a schedule's moment, such as scheduled-20261124T020000Z; None for another text."""
-    moment = moment_of(scheduled_at)
-    return None if moment is None else f"{SCHEDULED_PREFIX}{moment:%Y%m%dT%H%M%SZ}"
-
-
-def is_brought_at(scheduled_at: str, started_at: dt.datetime) -> bool:
-    """Return whether a schedule may have brought that moment to an execution that started then."""
-    moment = moment_of(scheduled_at)
-    return moment is not None and started_at - LATEST <= moment <= started_at + EARLIEST
-
-
 def fingerprint(operation_id: str) -> str:
     """Return what stands for an operation in the names of what it creates: 12 hexadecimal digits."""
     return hashlib.sha256(operation_id.encode()).hexdigest()[:12]
@@ -105,19 +77,3 @@ def instance_name(cluster_identifier: str, number: int, operation_id: str) -> st
 def dated(name: str, moment: dt.datetime) -> str:
     """Return a cluster's name with `{date}` as a day in UTC, as RDS stores it."""
     return name.replace("{date}", moment.astimezone(dt.UTC).strftime("%Y%m%d")).lower()
-
-
-def is_lower_version(version: str, than: str) -> bool:
-    """Return whether a version is lower, as far as it says: 17 is not lower than 17.5."""
-    numbers, others = ([int(number) for number in re.findall(r"\d+", each)] for each in (version, than))
-    return numbers < others[: len(numbers)]
-
-
-def family_of(version: str) -> str:
-    """Return the parameter groups' family that a version needs, such as aurora-postgresql17."""
-    return f"aurora-postgresql{version.split('.')[0]}"
-
-
-def default_group_of(version: str) -> str:
-    """Return the name of RDS's own parameter groups for a version, a cluster's and an instance's alike."""
-    return f"default.{family_of(version)}"

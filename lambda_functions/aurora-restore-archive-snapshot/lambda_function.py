@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from utils.common import Work, step
 from utils.contracts.payloads import Archived, ArchiveTask
-from utils.state.operation import iso
+from utils.state.values import iso
 from utils.steps.archive import follow_export, settle_copy, take_back
 from utils.steps.export import cancel_export
 

@@ -3,7 +3,9 @@
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckCopyTask, CopyProgress
-from utils.steps.copy import Places, assess, copy_after_check, durations_seen, note_unseen
+from utils.steps.copy import assess, note_unseen
+from utils.steps.copy_progress import copy_after_check, durations_seen
+from utils.steps.route_places import Places
 
 
 @step("check-copy-status", CheckCopyTask, looks=True)

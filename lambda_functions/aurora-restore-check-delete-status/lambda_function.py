@@ -5,10 +5,11 @@ from msgspec.structs import replace
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckDeleteTask, DeleteProgress
-from utils.state.operation import NO_CLUSTER, iso
+from utils.state.operation import NO_CLUSTER
 from utils.state.unseen import note_looks
+from utils.state.values import iso
 from utils.steps.delete_watch import end_seen, is_there, look_again, raise_if_never_gone, waited_for, with_event
-from utils.steps.final_snapshot import FinalSnapshot, settled_snapshot
+from utils.steps.final_snapshot import final_snapshot_of, settled_snapshot
 
 
 @step("check-delete-status", CheckDeleteTask, looks=True)
@@ -43,15 +44,10 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
         work.state.remember(**NO_CLUSTER, removed=record.removed | {"gone_at": iso(now)})
     elif record.source_gone_at is None:
         work.state.note(source_gone_at=iso(now))
-    if progress.final_snapshot_identifier is None:
+    final = final_snapshot_of(progress, task.deletion)
+    if final is None:
         work.state.remember(**ended)
         return replace(progress, answer="done")
-    final = FinalSnapshot(
-        identifier=progress.final_snapshot_identifier,
-        cluster_identifier=progress.cluster_identifier,
-        cluster_resource_id=resource_id,
-        tags=task.deletion.tags if task.deletion else {},
-    )
     snapshot = settled_snapshot(final, aurora, elapsed_seconds, deadline_hours)
     if snapshot is None:
         return waiting

@@ -6,10 +6,10 @@ from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
 from utils.steps.cluster_seen import RestoreAction, note_unseen
-from utils.steps.drill_settings import compare_settings
 from utils.steps.master_password import remember_managed_secret
 from utils.steps.restore import assess
 from utils.steps.restore_progress import after_check, announced_ends, durations_seen, with_event
+from utils.steps.settings_compared import compare_settings_of_drill
 from utils.steps.wait_keys import wait_fields
 
 
@@ -21,7 +21,7 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     aurora = work.aurora()
     due = assess(task.cluster, aurora, record, now, are_requested=are_requested)
     note_unseen(due, work.state, record)
-    due = compare_settings(task.cluster, due, aurora, record, work.state)
+    due = compare_settings_of_drill(task.cluster, due, aurora, record, work.state)
     if due.action is RestoreAction.SET_UP_USERS and due.cluster is not None:
         remember_managed_secret(task.cluster, due.cluster, work.state, record)
     before = with_event(task.progress, task.woken, due)

@@ -6,8 +6,10 @@ from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CopyProgress, CopyTask
 from utils.preflight.limits import prove_copy_allowed
-from utils.steps.copy import Places, assess, copy_after_action, note_unseen
+from utils.steps.copy import assess, note_unseen
 from utils.steps.copy_calls import RouteCalls
+from utils.steps.copy_progress import copy_after_action
+from utils.steps.route_places import Places
 
 
 @step("copy-snapshot", CopyTask)

@@ -3,7 +3,7 @@
 from utils.common import edge_step
 from utils.contracts.payloads import NotificationTask, Notified
 from utils.messages import outcome
-from utils.messages.outcome import Message
+from utils.messages.message import Message
 from utils.messages.remains import Remains
 from utils.operation.close import OperationEnd, end_of_execution
 from utils.operation.counting import count_duplicate, learn

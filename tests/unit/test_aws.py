@@ -18,7 +18,8 @@ from botocore.exceptions import (
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import REGION
 from utils.aurora_utils import Aurora
-from utils.aws import as_step_error, client, error_code
+from utils.aws import client
+from utils.aws_errors import as_step_error, error_code
 from utils.errors import StepFailed, TemporaryFailure
 
 

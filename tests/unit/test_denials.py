@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.unit.messages.pasted_errors import PASTED_ERRORS, PastedError
-from utils.aws import as_step_error
+from utils.aws_errors import as_step_error
 from utils.denials import denial_advice, key_advice
 from utils.error_codes import DENIED_CODES
 from utils.errors import StepFailed

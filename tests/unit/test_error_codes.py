@@ -12,7 +12,7 @@ from botocore.retries.standard import ThrottledRetryableChecker, TransientRetrya
 
 from tests.unit.messages.pasted_errors import PASTED_ERRORS, PastedError
 from tests.unit.operations_in_source import operations_in_source
-from utils.aws import as_step_error, is_capacity_shortage
+from utils.aws_errors import as_step_error, is_capacity_shortage
 from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES, advice_for, kind_of
 from utils.errors import StepFailed, TemporaryFailure
 

@@ -24,6 +24,7 @@ from utils.aurora_utils.arguments import (
     tag_list,
 )
 from utils.aurora_utils.ownership import own_existing_cluster, own_existing_snapshot, prove_own_existing_instance
+from utils.aurora_utils.quotas import account_quotas
 from utils.aurora_utils.resources import (
     EXPIRY_TAG,
     ROLE_TAG,
@@ -35,13 +36,14 @@ from utils.aurora_utils.resources import (
     read_instance,
     read_snapshot,
 )
-from utils.aws import client, error_code, is_capacity_shortage, none_when
+from utils.aws import client
+from utils.aws_errors import error_code, is_capacity_shortage, none_when
 from utils.changes import asked_once
 from utils.errors import TemporaryFailure
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
-    from mypy_boto3_rds.type_defs import AccountQuotaTypeDef, EventTypeDef
+    from mypy_boto3_rds.type_defs import EventTypeDef
 
     from utils.contracts.plan import ClusterPlan, PlannedInstance
     from utils.contracts.route import RouteStep
@@ -125,25 +127,21 @@ class AuroraReader:
 
     def room_for_snapshots(self) -> int | None:
         """Return how many more manual snapshots the quota allows; None where RDS does not say."""
-        quota = self._quota("ManualClusterSnapshots")
-        return quota["Max"] - quota["Used"] if quota else None
+        quota = account_quotas(self._rds).get("ManualClusterSnapshots")
+        return quota.left if quota else None
 
     def room_for_retained_backups(self) -> int | None:
         """Return how many more deleted clusters' automated backups may be retained; None where RDS does not say.
 
         Their quota is the clusters' own (botocore's model, DBClusterAutomatedBackupQuotaExceededFault).
         """
-        quota = self._quota("DBClusters")
+        quota = account_quotas(self._rds).get("DBClusters")
         if quota is None:
             return None
         pages = self._rds.get_paginator("describe_db_cluster_automated_backups").paginate(
             Filters=[{"Name": "status", "Values": ["retained"]}]
         )
-        return quota["Max"] - sum(len(page["DBClusterAutomatedBackups"]) for page in pages)
-
-    def _quota(self, name: str) -> AccountQuotaTypeDef | None:
-        answer = asked_once(lambda: self._rds.describe_account_attributes(), self._rds, "DescribeAccountAttributes")
-        return next((each for each in answer["AccountQuotas"] if each.get("AccountQuotaName") == name), None)
+        return quota.most - sum(len(page["DBClusterAutomatedBackups"]) for page in pages)
 
     def cluster(self, identifier: str) -> Cluster | None:
         """Return the cluster of this name, or None."""

@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils.aurora_utils.resources import Cluster
-from utils.aws import client, error_code, none_when
+from utils.aws import client
+from utils.aws_errors import error_code, none_when
 
 # What was deleted between two looks has no targets.
 _NO_PROXY = frozenset({"DBProxyNotFoundFault", "DBProxyTargetGroupNotFoundFault", "DBProxyTargetNotFoundFault"})

@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
-from utils.aws import client, error_code, none_when
+from utils.aws import client
+from utils.aws_errors import error_code, none_when
 from utils.contracts.plan import SnapshotExport
 from utils.errors import TemporaryFailure
 

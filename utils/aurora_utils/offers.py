@@ -13,7 +13,9 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils.aurora_utils.client import ENGINE
-from utils.aws import client, error_code, none_when
+from utils.aurora_utils.quotas import Quota, account_quotas
+from utils.aws import client
+from utils.aws_errors import error_code, none_when
 from utils.changes import asked_once
 
 if TYPE_CHECKING:
@@ -73,18 +75,6 @@ class InstanceOffer(Struct, frozen=True, kw_only=True):
     insights: bool | None
     data_api: bool | None
     iam_authentication: bool | None
-
-
-class Quota(Struct, frozen=True, kw_only=True):
-    """A quota of the account, in this region."""
-
-    used: int
-    most: int
-
-    @property
-    def left(self) -> int:
-        """Return how many more the quota allows."""
-        return max(0, self.most - self.used)
 
 
 class EncryptionKey(Struct, frozen=True, kw_only=True):
@@ -226,12 +216,8 @@ class Surroundings:
         )
 
     def quotas(self) -> dict[str, Quota]:
-        """Return the quotas by RDS's names, such as DBClusters, DBInstances and ManualClusterSnapshots."""
-        answer = asked_once(lambda: self._rds.describe_account_attributes(), self._rds, "DescribeAccountAttributes")
-        return {
-            each.get("AccountQuotaName", ""): Quota(used=each.get("Used", 0), most=each.get("Max", 0))
-            for each in answer.get("AccountQuotas", [])
-        }
+        """Return the account's quotas, by RDS's names."""
+        return account_quotas(self._rds)
 
 
 def _none_without_group(call: Callable[[], Answer]) -> Answer | None:

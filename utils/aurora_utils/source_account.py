@@ -12,15 +12,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
-from msgspec import Struct
 
 from utils import environment
 from utils.arns import Arn, snapshot_arn, snapshot_name
 from utils.aurora_utils.client import Aurora, AuroraReader
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
+from utils.aurora_utils.reader_scaling import ReaderScaling, read_scaling, reader_scaling_of, readers_of
 from utils.aurora_utils.resources import Cluster, Instance, Snapshot, newest_first, read_snapshot
 from utils.aurora_utils.source_sessions import SourceSession, planning_session
-from utils.aws import AssumedRole, client, error_code, none_when
+from utils.aws import AssumedRole
+from utils.aws_errors import error_code, none_when
 from utils.contracts.plan import Access
 from utils.error_codes import DENIED_CODES
 
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
 
 
 _Through = TypeVar("_Through", bound="SourceOfOtherAccount")
-
-
-class ReaderScaling(Struct, frozen=True, kw_only=True):
-    """Between which numbers Aurora Auto Scaling keeps a cluster's readers."""
-
-    least: int
-    most: int
 
 
 class Source(AuroraReader):
@@ -82,7 +76,7 @@ class SourceOfOtherAccount(Source):
 
         The client is created only here: most steps need none.
         """
-        return _read_scaling(self._scaling().describe_scalable_targets(**_readers_of(cluster_identifier)))
+        return read_scaling(self._scaling().describe_scalable_targets(**readers_of(cluster_identifier)))
 
     def key(self, identifier: str) -> EncryptionKey | None:
         """Return the key as its own account sees it; None where it does not exist."""
@@ -171,27 +165,6 @@ class SourceSharedByHand(Source):
     def instances_of(self, cluster_identifier: str) -> list[Instance]:
         """Return nothing: an instance is never shared."""
         return []
-
-
-def reader_scaling_of(cluster_identifier: str, region: str) -> ReaderScaling | None:
-    """Return how the readers of one of our clusters are scaled; None where nothing adds to them."""
-    answer = client("application-autoscaling", region).describe_scalable_targets(**_readers_of(cluster_identifier))
-    return _read_scaling(answer)
-
-
-def _readers_of(cluster_identifier: str) -> dict[str, Any]:
-    return {
-        "ServiceNamespace": "rds",
-        "ResourceIds": [f"cluster:{cluster_identifier}"],
-        "ScalableDimension": "rds:cluster:ReadReplicaCount",
-    }
-
-
-def _read_scaling(answer: Any) -> ReaderScaling | None:
-    """Return the scaling of a cluster's readers: one cluster and one dimension have one target at most."""
-    for target in answer["ScalableTargets"]:
-        return ReaderScaling(least=target["MinCapacity"], most=target["MaxCapacity"])
-    return None
 
 
 def open_source(

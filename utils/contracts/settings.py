@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from utils.names import MAX_INSTANCES, default_group_of
+from utils.names import MAX_INSTANCES
+from utils.versions import default_group_of
 
 if TYPE_CHECKING:
     from utils.contracts.plan import ClusterPlan

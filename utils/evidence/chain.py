@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils import environment
-from utils.aws import client, error_code
+from utils.aws import client
+from utils.aws_errors import error_code
 from utils.contracts.evidence import IndexEntry, Link, written
 from utils.errors import StepFailed
 from utils.foreign_text import one_line

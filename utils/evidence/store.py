@@ -13,7 +13,8 @@ import time
 from botocore.exceptions import ClientError
 
 from utils import environment
-from utils.aws import client, error_code
+from utils.aws import client
+from utils.aws_errors import error_code
 
 CONTENT_TYPES = {
     "json": "application/json",

@@ -26,15 +26,16 @@ from utils.errors import RequestRefused, StepFailed
 from utils.expiry.asked import AskedExpiry, refused
 from utils.expiry.due import ExpiryAction, ExpiryDue, decide
 from utils.expiry.final_snapshot import FinalSnapshotOfOthers, delete_with_final_snapshot, prove_snapshot_possible
+from utils.expiry.secrets_of_target import remove_secrets_of_expired
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.expiry_report import expired, kept, not_deleted, snapshot_lost, warning
 from utils.operation.delivery import send
-from utils.operation.secret_endings import remove_secrets_of_expired
 from utils.state.expiry import ExpiringCluster, ExpiryRegister
 from utils.state.lock import TargetLock
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.swap import stored_swap
 from utils.state.unseen import are_apart
+from utils.state.values import iso
 from utils.steps.delete_calls import delete_own_cluster
 
 Outcome = Literal["nothing", "warned", "kept", "waiting", "deleted"]

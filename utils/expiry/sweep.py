@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from utils import environment
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster
-from utils.aws import as_step_error
+from utils.aws_errors import as_step_error
 from utils.contracts.payloads import Execution, ExpiryProgress
 from utils.errors import StepFailed, TemporaryFailure
 from utils.expiry.asked import AskedExpiry, refused, registered

@@ -8,7 +8,8 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from utils import environment
-from utils.aws import client, error_code
+from utils.aws import client
+from utils.aws_errors import error_code
 from utils.changes import asked_once
 from utils.errors import StepFailed
 from utils.logins.master import REDEPLOY, being_deleted, new_password

@@ -18,7 +18,8 @@ import msgspec
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from utils.aws import client, error_code, none_when
+from utils.aws import client
+from utils.aws_errors import error_code, none_when
 from utils.changes import asked_once
 from utils.errors import StepFailed, TemporaryFailure
 from utils.logins.secret_store import CURRENT, PENDING, keep_command, labels_of, move_label

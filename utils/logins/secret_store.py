@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from utils import environment
 from utils.aurora_utils.resources import OPERATION_TAG
-from utils.aws import client, error_code, none_when
+from utils.aws import client
+from utils.aws_errors import error_code, none_when
 from utils.changes import asked_once
 
 if TYPE_CHECKING:

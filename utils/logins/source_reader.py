@@ -8,7 +8,8 @@ import msgspec
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from utils.aws import client, error_code
+from utils.aws import client
+from utils.aws_errors import error_code
 from utils.error_codes import DENIED_CODES
 from utils.errors import StepFailed
 

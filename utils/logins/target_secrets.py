@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from utils import environment
 from utils.aurora_utils.resources import OPERATION_TAG
-from utils.aws import error_code
+from utils.aws_errors import error_code
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, TargetSecrets
 from utils.errors import StepFailed, TemporaryFailure

@@ -14,7 +14,7 @@ from utils.contracts.expiry import KeptKind, WhyKept
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.cluster import cost_now
 from utils.messages.expiry import extend_command, keep_command, later_than, spoken
-from utils.messages.outcome import Message, compose
+from utils.messages.message import Message, compose
 from utils.names import name_for
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.operation import OperationRecord

@@ -19,7 +19,6 @@ from utils.foreign_text import one_line
 from utils.messages.failure import cause_lines
 from utils.messages.remains import Remains
 from utils.messages.source_left import bring_back_lines
-from utils.names import scheduled_operation_id
 from utils.redaction import without_secrets
 from utils.request.corrections import (
     KEEP_BACKUPS,
@@ -30,6 +29,7 @@ from utils.request.corrections import (
     correction_lines,
 )
 from utils.request.next_command import anew, resume_command, start_command, with_another_snapshot, without_deletion
+from utils.schedules import scheduled_operation_id
 from utils.state.operation import OperationRecord
 
 MASKING_STEP = "transform-data"

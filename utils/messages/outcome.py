@@ -1,7 +1,4 @@
-"""The messages to people: what happened, what exists now, and which command comes next.
-
-SNS takes a subject of fewer than 100 characters without line breaks; a message may have 256 KiB.
-"""
+"""The messages to people: what happened, what exists now, and which command comes next."""
 
 from __future__ import annotations
 
@@ -9,16 +6,15 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from msgspec import Struct
-
 from utils.arns import Arn, execution_name
 from utils.contracts.payloads import Archived, ExecutionError, UsersReady
 from utils.contracts.plan import Plan, SourceDeletion
-from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
+from utils.foreign_text import MAX_SENTENCE, listed, one_line
 from utils.messages.cluster import cost, summary
 from utils.messages.drill import drilled_rows
 from utils.messages.expiry import expiry_rows
 from utils.messages.failure import cause_lines, remains_lines, state_lines
+from utils.messages.message import Message, compose
 from utils.messages.next_steps import next_lines
 from utils.messages.plan import expected_range, not_taken_over_lines, plan_lines
 from utils.messages.remains import Remains
@@ -31,22 +27,13 @@ from utils.request.next_command import anew, start_command
 from utils.state.operation import OperationRecord
 from utils.state.timeline import phase_seconds, total_seconds
 
-MAX_SUBJECT = 99
 # How the sentence begins on secrets that could not be cleaned up.
 NOT_SETTLED = "Not all secrets of the operation were cleaned up"
-MAX_MESSAGE_BYTES = 200_000
 
 _LABEL_WIDTH = 11
 # A label and its text.
 Row = tuple[str, str]
 _CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
-
-
-class Message(Struct, frozen=True, kw_only=True):
-    """A message as SNS takes it."""
-
-    subject: str
-    body: str
 
 
 def planned(plan: Plan, execution_id: str, request: object, started_by: str = "") -> Message:
@@ -409,12 +396,3 @@ def _expected_instead(plan: Plan) -> str:
 def _bounded(text: str) -> str:
     """Return a sentence with names from the data in it, on one line of bounded length."""
     return one_line(text, MAX_SENTENCE)
-
-
-def compose(subject: str, lines: Iterable[str]) -> Message:
-    """Return a message as SNS takes it, with everything in it printable."""
-    printable = "".join(c if " " <= c <= "~" else "?" for c in f"[aurora-restore] {subject}")
-    # Foreign texts are escaped where they enter; what came by another way must not steer a terminal either.
-    printable_lines = own_lines("\n".join(lines), MAX_MESSAGE_BYTES)
-    body = "\n".join(printable_lines).encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
-    return Message(subject=printable[:MAX_SUBJECT], body=body)

@@ -25,7 +25,8 @@ from utils.operation.starter import Starter
 from utils.redaction import without_secrets
 from utils.state.durations import durations_key
 from utils.state.lock import TargetLock
-from utils.state.operation import OperationRecord, OperationState, iso, plan_key
+from utils.state.operation import OperationRecord, OperationState, plan_key
+from utils.state.values import iso
 
 # A table's item has 400 KiB, and a character up to four bytes.
 MAX_REQUEST = 50_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from utils import environment
 from utils.aws import client
-from utils.messages.outcome import Message
+from utils.messages.message import Message
 
 
 def send(message: Message) -> str:

@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from utils.arns import execution_name, state_machine_of
-from utils.aws import client, error_code
+from utils.aws import client
+from utils.aws_errors import error_code
 from utils.contracts.payloads import Execution
 from utils.names import fingerprint
 

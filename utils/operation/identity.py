@@ -15,16 +15,10 @@ from typing import Any, NamedTuple
 from utils.contracts.payloads import Execution
 from utils.errors import RequestRefused
 from utils.foreign_text import one_line
-from utils.names import (
-    EARLIEST,
-    LATEST,
-    SCHEDULED_PREFIX,
-    is_brought_at,
-    is_operation_id,
-    scheduled_operation_id,
-)
+from utils.names import is_operation_id
 from utils.request.fields import RestoreRequest
 from utils.request.reading import refuse_if_any
+from utils.schedules import EARLIEST, LATEST, SCHEDULED_PREFIX, is_brought_at, scheduled_operation_id
 from utils.state.operation import OperationRecord, OperationState
 
 

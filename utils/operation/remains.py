@@ -16,7 +16,7 @@ from utils.arns import Arn
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
 from utils.aurora_utils.source_left import what_is_left_of_source
-from utils.aws import as_step_error
+from utils.aws_errors import as_step_error
 from utils.contracts.plan import SourceDeletion
 from utils.contracts.route import RouteStep
 from utils.foreign_text import one_line

@@ -38,8 +38,9 @@ from utils.request.corrections import START_ANEW, TAKE_ANOTHER
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, OF_REPLACED, RestoreRequest
 from utils.request.reading import refuse_if_any
 from utils.state.executions import are_of_one_machine, has_ended
-from utils.state.operation import NO_CLUSTER, OperationRecord, plain, unstored
+from utils.state.operation import NO_CLUSTER, OperationRecord
 from utils.state.restored import restored_cluster
+from utils.state.values import plain, unstored
 
 # They say which operation it is, not what it does.
 _NAMING = {"operation_id", "resume", "rollback", "scheduled_at"}

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from utils import environment, metrics
-from utils.aws import as_step_error
+from utils.aws_errors import as_step_error
 from utils.contracts.evidence import Evidence, Index, Sealed, written
 from utils.errors import StepFailed
 from utils.evidence import chain, store

@@ -16,16 +16,17 @@ from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan
 from utils.errors import DuplicateRefused, RequestRefused, StepFailed
 from utils.logins.target_secrets import make_secrets
-from utils.names import SCHEDULED_PREFIX
 from utils.preflight.masking import planned_text
 from utils.preflight.verification import planned_checks
 from utils.request.corrections import RESUME_THE_EARLIER
 from utils.request.fields import RestoreRequest
 from utils.request.next_command import resume_command
+from utils.schedules import SCHEDULED_PREFIX
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.lock import TargetLock
-from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.policy_text import keep_policy
+from utils.state.values import iso, plain, unstored
 
 # Step Functions may not know an execution yet that has just begun: DescribeExecution is eventually consistent (its API
 # reference). Events that come twice come close together.

@@ -20,7 +20,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from utils.arns import Arn
-from utils.aws import client, error_code
+from utils.aws import client
+from utils.aws_errors import error_code
 from utils.contracts.payloads import Execution
 from utils.foreign_text import one_line
 

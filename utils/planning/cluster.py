@@ -15,11 +15,12 @@ from utils.aurora_utils.resources import Snapshot
 from utils.contracts.plan import ClusterPlan, Origin, PlannedInstance
 from utils.contracts.route import SnapshotCopy
 from utils.contracts.settings import BY_NAME, OF_THE_INSTANCES, SETTINGS
-from utils.names import default_group_of, instance_name, is_lower_version
+from utils.names import instance_name
 from utils.planning.like_source import SourceSettings, UnreadableSource, open_settings
 from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags, said_by
 from utils.request.setting_rules import ADVANCED_INSIGHTS_DAYS, combination_problems, missing_capacity
+from utils.versions import default_group_of, is_lower_version
 
 # For settings that have no sensible default: the request, the stack or the source must give them.
 _MISSING = "{}: missing. RDS's own default is never used: give it, or set the stack's parameter for it."

@@ -9,11 +9,12 @@ from msgspec import Struct
 
 from utils import environment
 from utils.aurora_utils import ENGINE
+from utils.aurora_utils.reader_scaling import ReaderScaling
 from utils.aurora_utils.reported_settings import ClusterSettings, InstanceSettings
 from utils.aurora_utils.resources import Cluster, Instance
-from utils.aurora_utils.source_account import ReaderScaling, Source
+from utils.aurora_utils.source_account import Source
 from utils.aurora_utils.source_attributes import listed, shortened
-from utils.aws import error_code
+from utils.aws_errors import error_code
 from utils.contracts.settings import BY_NAME, SETTINGS
 from utils.error_codes import DENIED_CODES
 from utils.request.fields import RestoreRequest

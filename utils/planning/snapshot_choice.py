@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from utils.arns import snapshot_name
 from utils.aurora_utils.resources import Cluster, Snapshot
 from utils.aurora_utils.source_account import Source
-from utils.aws import error_code
+from utils.aws_errors import error_code
 from utils.error_codes import DENIED_CODES
 from utils.errors import RequestRefused
 from utils.request.fields import RestoreRequest

@@ -9,8 +9,8 @@ from utils.aurora_utils import ENGINE
 from utils.aurora_utils.offers import InstanceOffer, ParameterGroup, SecurityGroup, SubnetGroup, Surroundings
 from utils.aurora_utils.resources import Snapshot
 from utils.contracts.plan import ClusterPlan
-from utils.names import family_of, is_lower_version
 from utils.preflight.door import door_problems, groups_of_the_door
+from utils.versions import family_of, is_lower_version
 
 ZONES_NEEDED = 2
 CLUSTER_GROUP: ParameterGroup = "db_cluster_parameter_group"

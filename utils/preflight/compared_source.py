@@ -20,9 +20,9 @@ from utils.contracts.source_readers import reader_secrets
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import StepFailed
 from utils.logins.source_reader import read_source_login
-from utils.names import is_lower_version
 from utils.preflight.policy_files import text_at
 from utils.verification.reading import read_verification_policy
+from utils.versions import is_lower_version
 
 # Since these, instances of their majors say who they are; the majors after them always have (Aurora User Guide,
 # "aurora_db_instance_identifier").

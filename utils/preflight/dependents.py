@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from utils.aurora_utils import Cluster
 from utils.aurora_utils.dependents import blue_green_deployments_of, integrations_of, proxies_of, shares_of
-from utils.aws import as_step_error, error_code
+from utils.aws_errors import as_step_error, error_code
 from utils.error_codes import DENIED_CODES
 from utils.foreign_text import one_line
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from utils.aurora_utils.exports import Exports
 from utils.aurora_utils.offers import encryption_key
-from utils.aws import client, none_when
+from utils.aws import client
+from utils.aws_errors import none_when
 from utils.contracts.plan import SnapshotExport
 from utils.preflight.service_roles import EXPORTS, role_problems
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from botocore.exceptions import ClientError
 
 from utils import environment
-from utils.aws import client, error_code
+from utils.aws import client
+from utils.aws_errors import error_code
 from utils.changes import asked_once
 from utils.contracts.policy_locations import PolicyLocation
 from utils.errors import StepFailed

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from utils.aurora_utils.offers import Surroundings
 from utils.contracts.plan import ClusterPlan
-from utils.names import family_of
+from utils.versions import family_of
 
 WORKERS = "max_logical_replication_workers"
 LIBRARIES = "shared_preload_libraries"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from utils import environment
 from utils.aurora_utils import AuroraReader, Cluster
 from utils.aurora_utils.ownership import why_protected
+from utils.aurora_utils.reader_scaling import reader_scaling_of
 from utils.aurora_utils.replication import global_membership
 from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, REPLACEABLE_TAG, Instance
-from utils.aurora_utils.source_account import reader_scaling_of
 from utils.aurora_utils.windows import minutes_until
 from utils.foreign_text import MAX_TAG_SHOWN, one_line
 from utils.logins.secret_store import look_at_secret

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from utils.aws import client, none_when
+from utils.aws import client
+from utils.aws_errors import none_when
 
 EXPORTS = "export.rds.amazonaws.com"
 MONITORING = "monitoring.rds.amazonaws.com"

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 
 from utils.arns import is_meant_as_arn, parse_snapshot_arn
 from utils.contracts.policy_locations import POLICY_NAME
-from utils.names import (
-    MAX_IDENTIFIER,
-    is_operation_id,
-    scheduled_operation_id,
-    why_not_rds_name,
-    why_not_snapshot_name,
-)
+from utils.names import MAX_IDENTIFIER, is_operation_id, why_not_rds_name, why_not_snapshot_name
 from utils.request.setting_rules import setting_problems
+from utils.schedules import scheduled_operation_id
 
 if TYPE_CHECKING:
     from utils.request.fields import RestoreRequest

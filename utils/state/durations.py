@@ -20,7 +20,8 @@ from utils.aws import attribute, client, value_of
 from utils.contracts.phases import AWAITED_PHASES
 from utils.contracts.plan import FoundSnapshot
 from utils.state.items import read_once
-from utils.state.operation import STATE_DAYS, epoch, iso, plain, unstored
+from utils.state.operation import STATE_DAYS
+from utils.state.values import epoch, iso, plain, unstored
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -6,7 +6,8 @@ DescribeExecution is what only the first step may call, and on this machine's ex
 from __future__ import annotations
 
 from utils.arns import state_machine_of
-from utils.aws import client, none_when
+from utils.aws import client
+from utils.aws_errors import none_when
 
 # Of the statuses that an execution may have, those in which its steps may still run.
 UNFINISHED = frozenset({"PENDING_REDRIVE", "RUNNING"})

@@ -16,9 +16,10 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils import environment
-from utils.aws import attribute, client, error_code, value_of
+from utils.aws import attribute, client, value_of
+from utils.aws_errors import error_code
 from utils.contracts.plan import ReplacedDeletion
-from utils.state.operation import plain, unstored
+from utils.state.values import plain, unstored
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -21,10 +21,12 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils import environment
-from utils.aws import client, error_code
+from utils.aws import client
+from utils.aws_errors import error_code
 from utils.state.attempts import ATTEMPT_AT_WORK, OWN, ended
 from utils.state.executions import are_of_one_machine, has_ended
-from utils.state.operation import OperationState, epoch, iso
+from utils.state.operation import OperationState
+from utils.state.values import epoch, iso
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -13,7 +13,6 @@ import datetime as dt
 import hashlib
 import uuid
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -22,13 +21,15 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from utils import environment
-from utils.aws import attribute, client, error_code, value_of
+from utils.aws import attribute, client, value_of
+from utils.aws_errors import error_code
 from utils.contracts.evidence import Sealed
 from utils.contracts.plan import DoorPhase
 from utils.contracts.route import FINAL, SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
 from utils.state.attempts import ATTEMPT_AT_WORK, NONE_ENDED, OWN, ended
 from utils.state.items import read_beside, read_item, read_items, read_once
+from utils.state.values import epoch, iso, plain, unstored
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -577,16 +578,6 @@ def _values_of(item: Item) -> dict[str, Any]:
     return {name: unstored(value_of(value)) for name, value in item.items() if name != "expires_at"}
 
 
-def iso(moment: dt.datetime) -> str:
-    """Return the time in UTC with milliseconds, always of one width, so that texts sort like times."""
-    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def epoch(moment: dt.datetime) -> int:
-    """Return the time in whole seconds since 1970, as DynamoDB's TTL reads it."""
-    return int(moment.timestamp())
-
-
 def plan_key(operation_id: str, execution_id: str, plan: object) -> str:
     """Return under which key an execution stores a plan. Another plan has another key, and that of another execution.
 
@@ -594,34 +585,3 @@ def plan_key(operation_id: str, execution_id: str, plan: object) -> str:
     """
     content = msgspec.json.encode([execution_id, plan], order="sorted")
     return f"plan#{operation_id}#{hashlib.sha256(content).hexdigest()[:12]}"
-
-
-def plain(value: object) -> Any:
-    """Return the value as DynamoDB takes it: structs become maps, times texts, numbers decimals or texts."""
-    return _storable(msgspec.to_builtins(value))
-
-
-def unstored(value: Any) -> Any:
-    """Return the value as it was before it was stored: DynamoDB returns every number as a decimal."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {name: unstored(each) for name, each in value.items()}
-    return [unstored(each) for each in value] if isinstance(value, list) else value
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _number(Decimal(str(value)))
-    if isinstance(value, dict):
-        return {str(key): _storable(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_storable(each) for each in value]
-    return value
-
-
-def _number(value: Decimal) -> Decimal | str:
-    """Return a text beyond DynamoDB's numbers, which have 38 digits and magnitudes from 1E-130 to 9.9E+125."""
-    if value == 0 or (value.is_finite() and len(value.as_tuple().digits) <= 38 and -130 <= value.adjusted() <= 125):
-        return value
-    return str(value)

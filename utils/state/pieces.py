@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from utils import environment
 from utils.aws import attribute, client, value_of
-from utils.state.operation import STATE_DAYS, OperationState, epoch, iso
+from utils.state.operation import STATE_DAYS, OperationState
+from utils.state.values import epoch, iso
 
 PIECE_BYTES = 350 * 1024
 

@@ -14,7 +14,8 @@ from typing import Literal
 from utils import environment
 from utils.aws import attribute, client, value_of
 from utils.errors import StepFailed
-from utils.state.operation import STATE_DAYS, OperationState, epoch, iso
+from utils.state.operation import STATE_DAYS, OperationState
+from utils.state.values import epoch, iso
 
 PolicyKind = Literal["masking", "verification"]
 

@@ -16,10 +16,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils import environment
-from utils.aws import attribute, client, error_code, value_of
+from utils.aws import attribute, client, value_of
+from utils.aws_errors import error_code
 from utils.contracts.swap import Restart, Side, SwapRecord
 from utils.errors import TemporaryFailure
-from utils.state.operation import STATE_DAYS, OperationState, epoch, iso
+from utils.state.operation import STATE_DAYS, OperationState
+from utils.state.values import epoch, iso
 
 
 class Within(Struct, frozen=True, kw_only=True):

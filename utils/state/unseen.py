@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso
 
 # Between two looks that have to agree. RDS may describe a cluster late, and a call that was lost may still arrive.
 APART = dt.timedelta(seconds=60)

@@ -17,8 +17,9 @@ from utils.arns import Arn
 from utils.aws import attribute, client, value_of
 from utils.contracts.plan import FoundSnapshot
 from utils.contracts.verification import Verification
-from utils.state.operation import STATE_DAYS, OperationState, epoch, iso
+from utils.state.operation import STATE_DAYS, OperationState
 from utils.state.pieces import Pieces, keep_pieces, kept_pieces
+from utils.state.values import epoch, iso
 
 
 class BaselineItem(Struct, frozen=True, kw_only=True):

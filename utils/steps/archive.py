@@ -10,13 +10,14 @@ from utils.aurora_utils.ownership import prove_own_snapshot
 from utils.contracts.payloads import Archived, ArchiveTask
 from utils.contracts.plan import SnapshotExport
 from utils.contracts.route import FINAL, SnapshotCopy
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
-from utils.steps.copy import Places
+from utils.state.values import iso
 from utils.steps.copy_calls import RouteCalls
 from utils.steps.deletion_proof import prove_restored
 from utils.steps.export import begin_export, export_progress
 from utils.steps.pace import Pace
+from utils.steps.route_places import Places
 
 
 def take_back(task: ArchiveTask, state: OperationState, record: OperationRecord) -> list[str]:

@@ -10,9 +10,10 @@ from utils import environment
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster
 from utils.contracts.payloads import DeleteProgress, DeleteTask
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.restored import restored_cluster
 from utils.state.unseen import PAUSE_SECONDS, is_gone, name_of_cluster, note_looks
+from utils.state.values import iso
 from utils.steps.delete_calls import delete_own_cluster
 from utils.steps.delete_watch import waited_for
 from utils.steps.deletion_proof import deletable_unfinished, prove_drill_ends, prove_stopped_drill

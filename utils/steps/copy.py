@@ -10,49 +10,15 @@ import datetime as dt
 
 from msgspec import Struct
 
-from utils.arns import Arn
-from utils.aurora_utils import Aurora
 from utils.aurora_utils.ownership import prove_own_snapshot
 from utils.aurora_utils.resources import Snapshot
-from utils.aurora_utils.source_account import OwnersAurora, Source, open_source, through_role
-from utils.aurora_utils.source_sessions import StepOfRoute, route_session
-from utils.contracts.payloads import Answer, CopyProgress, StepRun
 from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed
 from utils.state.operation import OperationRecord, OperationState
-from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
-from utils.steps.pace import Pace, took
+from utils.state.unseen import is_gone, note_looks
+from utils.steps.route_places import Places
 
 MAX_COPIES_AT_A_TIME = 5
-
-
-class Places:
-    """Aurora in every account and region that a route goes through, as far as one step needs it."""
-
-    def __init__(self, run: StepRun, step: StepOfRoute, copy: SnapshotCopy) -> None:
-        own = Arn.parse(run.execution_id)
-        self._partition, self.own_account = own.partition, own.account_id
-        self._run, self._step, self._copy = run, step, copy
-
-    def of(self, step: RouteStep) -> Aurora:
-        """Return Aurora in the account and region in which the step makes its call."""
-        region, account = step.place
-        return Aurora(region) if account == self.own_account else self.at_owner(step)
-
-    def at_owner(self, step: RouteStep) -> OwnersAurora:
-        """Return Aurora in the owner's account and in the step's region, through the role there."""
-        region, account = step.place
-        session = route_session(self._step, self._run.operation_id, self._copy, account)
-        return through_role(account, region, self._partition, session, self._run.now)
-
-    def source_of(self, step: RouteStep) -> Source:
-        """Return what can look at the snapshot that the step copies or shares.
-
-        It looks in the account and region where that snapshot is.
-        """
-        region, account = Arn.parse(step.source_arn or step.snapshot_arn).place
-        session = route_session(self._step, self._run.operation_id, self._copy, account)
-        return open_source(account, region, self._run.execution_id, self._run.operation_id, self._run.now, session)
 
 
 class CopyDue(Struct, frozen=True, kw_only=True):
@@ -146,58 +112,3 @@ def _is_settled(step: RouteStep, record: OperationRecord) -> bool:
     if step.is_copy:
         return False
     return step.name in record.route_times or step.gave_up in record.route_times
-
-
-def copy_after_action(due: CopyDue, record: OperationRecord, now: dt.datetime, pace: Pace) -> CopyProgress:
-    """Return what Copy Snapshot hands to the wait after it.
-
-    No copy is complete at once, every other call is: once the last of what was opened is taken back, all is done.
-    """
-    last, unit = due.steps[-1] if due.steps else None, pace.unit_seconds
-    pause = pace.within(5 * unit, now) if last is None else 1
-    if last is not None and last.is_copy:
-        pause = pace.pause(last.name, now, now)
-    elif due.shared_at is not None:
-        pause = pace.pause("share", due.shared_at, now)
-    action = last.name if last else "none"
-    is_done = due.is_done or due.is_done_after
-    return CopyProgress(
-        answer="done" if is_done else "wait",
-        action=action,
-        waiting_for="nothing" if is_done else due.waiting_for,
-        started_at=dt.datetime.fromisoformat(record.step_times["copy-snapshot"]),
-        action_at=now,
-        percent=100 if is_done else due.percent,
-        wait_seconds=pause,
-        expected_end=pace.expected_end(action, now, now),
-    )
-
-
-def copy_after_check(
-    due: CopyDue, before: CopyProgress, now: dt.datetime, pace: Pace, deadline_hours: int
-) -> CopyProgress:
-    """Return what Check Copy Status answers. Raises StepFailed once the deadline has passed."""
-    answer: Answer
-    answer = "done" if due.is_done else "advance" if due.steps else "wait"
-    if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
-        raise StepFailed(
-            f"After {deadline_hours} hours the copy still waits for {due.waiting_for}. "
-            "Raise the stack's CopyDeadlineHours if it is only slow, then resume this operation."
-        )
-    return CopyProgress(
-        answer=answer,
-        action=before.action,
-        waiting_for=due.waiting_for,
-        started_at=before.started_at,
-        action_at=before.action_at,
-        percent=due.percent,
-        wait_seconds=(PAUSE_SECONDS if due.unseen else pace.pause(before.action, before.action_at, now, due.percent)),
-        expected_end=pace.expected_end(before.action, before.action_at, now),
-    )
-
-
-def durations_seen(due: CopyDue, before: CopyProgress, record: OperationRecord, now: dt.datetime) -> dict[str, float]:
-    """Return how long phases took, with the copy that has ended; none has while something is waited for."""
-    repeated = before.action in [step.name for step in due.steps]
-    goes_on = not due.is_done and (not due.steps or repeated)
-    return record.took if goes_on else took(record, now, {before.action: before.action_at}, before.wait_seconds)

@@ -8,12 +8,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from utils.aurora_utils.ownership import prove_own_snapshot
-from utils.aws import as_step_error, error_code
+from utils.aws_errors import as_step_error, error_code
 from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed, TemporaryFailure
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import is_gone, note_looks
-from utils.steps.copy import CopyDue, Places, a_free_copy
+from utils.state.values import iso
+from utils.steps.copy import CopyDue, a_free_copy
+from utils.steps.route_places import Places
 
 # Nobody has published how soon the account that a snapshot is shared with sees it. Until then RDS knows no such
 # snapshot there, and the call is retried for as long.

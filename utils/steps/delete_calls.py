@@ -7,11 +7,12 @@ from botocore.exceptions import ClientError
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster, in_order_of_deletion
 from utils.aurora_utils.source_left import what_is_left_of_source
-from utils.aws import as_step_error
+from utils.aws_errors import as_step_error
 from utils.contracts.plan import SourceDeletion
 from utils.errors import TemporaryFailure
 from utils.messages.source_left import state_of_source
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso
 
 
 def end_source(

@@ -15,7 +15,8 @@ import json
 from botocore.exceptions import ClientError
 
 from utils import environment
-from utils.aws import client, error_code
+from utils.aws import client
+from utils.aws_errors import error_code
 from utils.contracts.payloads import RdsEvent, WaitEnded
 from utils.foreign_text import one_line
 from utils.state.items import read_item

@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from utils.aurora_utils import Aurora, AuroraReader
 from utils.aurora_utils.resources import Snapshot
+from utils.contracts.payloads import DeleteProgress
+from utils.contracts.plan import SourceDeletion
 from utils.errors import StepFailed
 
 # RDS's answers may lag behind the calls that it accepted: for so long, a broken status or a missing snapshot proves
@@ -26,6 +28,18 @@ class FinalSnapshot(Struct, frozen=True, kw_only=True):
     cluster_identifier: str
     cluster_resource_id: str
     tags: Mapping[str, str]
+
+
+def final_snapshot_of(progress: DeleteProgress, deletion: SourceDeletion | None) -> FinalSnapshot | None:
+    """Return the final snapshot that a deletion leaves; None for one that was planned without."""
+    if progress.final_snapshot_identifier is None or progress.cluster_resource_id is None:
+        return None
+    return FinalSnapshot(
+        identifier=progress.final_snapshot_identifier,
+        cluster_identifier=progress.cluster_identifier,
+        cluster_resource_id=progress.cluster_resource_id,
+        tags=deletion.tags if deletion else {},
+    )
 
 
 def settled_snapshot(

@@ -9,7 +9,8 @@ from utils.logins.secret_choice import admin_secret_of
 from utils.postgres.session import Server
 from utils.postgres.setup import prove_login
 from utils.sqlstates import refuses_the_password
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso
 
 
 def master_login(record: OperationRecord) -> MasterLogin:

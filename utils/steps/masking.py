@@ -16,8 +16,9 @@ from utils.postgres.databases import DatabaseCluster, enter_cluster
 from utils.postgres.masking.mask import MaskingProgress, mask_slice, remove_masking_state
 from utils.postgres.session import Server
 from utils.postgres.setup import shortened
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.policy_text import kept_policy
+from utils.state.values import iso
 from utils.steps.pace import Pace, took
 from utils.steps.slices import DEADLINE, PAUSE_SECONDS, time_left
 

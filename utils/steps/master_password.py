@@ -13,7 +13,8 @@ from utils.contracts.plan import ClusterPlan
 from utils.errors import TemporaryFailure
 from utils.logins.master import AdminSecret
 from utils.logins.secret_choice import admin_secret_of
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso
 from utils.steps.cluster_seen import managed_secret
 
 NOTHING_INHERITED = "none"

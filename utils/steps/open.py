@@ -21,8 +21,9 @@ from utils.contracts.plan import ClusterPlan
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import is_gone
+from utils.state.values import iso
 from utils.steps.cluster_seen import (
     ClusterSeen,
     RestoreAction,
@@ -33,13 +34,12 @@ from utils.steps.cluster_seen import (
     refuse_broken,
     refuse_renamed,
     unseen_cluster,
-    until_settled,
     until_up,
     wait,
 )
-from utils.steps.differences import differences, with_failures
 from utils.steps.pace import Pace, took
 from utils.steps.restore_progress import pause_of
+from utils.steps.settings_compared import settled_differences
 from utils.steps.unmasked import refuse_unmasked
 
 # A change of groups takes minutes. RDS refuses it while the cluster is at work on something else, such as an upgrade.
@@ -242,10 +242,9 @@ def _report(
     record: OperationRecord,
 ) -> tuple[RestoreDue, OperationRecord]:
     """Record where RDS reports other settings than were asked for, and which changes its events call failed."""
-    told = differences(plan, cluster, due.instances, aurora.region, record.recorded_door)
-    if (not_yet := until_settled(cluster, due.instances, told, record.door_open_at, state.now)) is not None:
-        return not_yet, record
-    found = with_failures(told, cluster, aurora, record)
+    found = settled_differences(plan, due, cluster, aurora, record, record.door_open_at, state.now)
+    if isinstance(found, RestoreDue):
+        return found, record
     durations = took(record, state.now, {"enable-data-api": _seen_enabled(cluster, record)})
     if (found, durations) != (record.differences, record.took):
         state.remember(differences=found, took=durations)

@@ -9,7 +9,8 @@ import datetime as dt
 from typing import Any
 
 from utils.aurora_utils.resources import Cluster
-from utils.state.operation import OperationRecord, iso
+from utils.state.operation import OperationRecord
+from utils.state.values import iso
 
 
 def removal_begun(cluster: Cluster, record: OperationRecord, now: dt.datetime, *, ends_drill: bool) -> dict[str, Any]:

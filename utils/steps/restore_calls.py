@@ -11,12 +11,13 @@ from utils import environment
 from utils.aurora_utils.client import Aurora, ClusterBusy, NoRoom
 from utils.aurora_utils.door import beside_the_door
 from utils.aurora_utils.resources import Cluster
-from utils.aws import error_code, is_refused_at_once
+from utils.aws_errors import error_code, is_refused_at_once
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.secret_choice import refuse_without_secrets
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso
 from utils.steps.cluster_seen import ClusterSeen, RestoreAction, RestoreDue
 from utils.steps.master_password import hand_over_master_password, reset_master_password
 from utils.steps.restore import due_action

@@ -16,8 +16,9 @@ from utils.errors import StepFailed, TemporaryFailure
 from utils.preflight.kept import kept_problems
 from utils.preflight.maintenance import due_maintenance
 from utils.preflight.replaceable import LONGEST_AHEAD, near_windows, refusals_before_fence
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.swap import StoredSwap, attempt_of, keep_swap, stored_swap
+from utils.state.values import iso
 from utils.steps.swap import resumed, turned_back
 
 STEP = "swap-cluster"

@@ -14,8 +14,9 @@ from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import Side
 from utils.logins.master import AdminSecret
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced, expiry_text
-from utils.state.operation import OperationState, iso
+from utils.state.operation import OperationState
 from utils.state.swap import StoredSwap, Within
+from utils.state.values import iso
 from utils.steps.swap import OTHER, SwapAction, SwapDue
 from utils.steps.swap_observed import DATA_API, Seen, View
 

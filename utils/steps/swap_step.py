@@ -17,7 +17,7 @@ from utils import environment
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.client import ClusterBusy
 from utils.aurora_utils.door import door_of
-from utils.aws import error_code
+from utils.aws_errors import error_code
 from utils.contracts.payloads import SwapErrand, SwapProgress, SwapTask
 from utils.contracts.phases import SWAP
 from utils.contracts.swap import Side, VersionOwner
@@ -28,8 +28,9 @@ from utils.logins.secret_choice import admin_secret_of
 from utils.logins.secret_store import CURRENT, labels_of
 from utils.messages.swap import doing, doubts_of_old, failed, turned_back, why
 from utils.names import fingerprint
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.swap import Asked, StoredSwap, Within, keep_swap
+from utils.state.values import iso
 from utils.steps.pace import Pace, took
 from utils.steps.swap import POLL_SECONDS, SwapAction, SwapDue, due, refusal_noted
 from utils.steps.swap_begin import begin_or_continue

@@ -23,11 +23,12 @@ from utils.postgres.session import Server
 from utils.postgres.setup import shortened
 from utils.postgres.verification.source import NOT_ENTERED, LiveSource, disown_source, source_server
 from utils.postgres.verification.verify import verify_slice
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.pieces import Pieces, kept_pieces
 from utils.state.policy_text import kept_policy
 from utils.state.unseen import PAUSE_SECONDS as LOOK_AGAIN_SECONDS
 from utils.state.unseen import are_apart
+from utils.state.values import iso
 from utils.state.verification import keep_baseline, keep_progress, keep_verification, kept_baseline
 from utils.steps.pace import Pace, took
 from utils.steps.slices import DEADLINE, PAUSE_SECONDS, time_left

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-from utils.state.operation import epoch
+from utils.state.values import epoch
 
 # A token is of no use once its wait has ended, and TTL removes its item. A wait that lasts longer is not found.
 KEPT = dt.timedelta(days=60)

@@ -18,7 +18,8 @@ from tests.unit.support import AUDIT_TABLE, EXECUTION, NOW, OPERATION, REGION, S
 from utils.contracts.plan import ReplacedDeletion
 from utils.request.fields import RestoreRequest
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced
-from utils.state.operation import OperationState, iso
+from utils.state.operation import OperationState
+from utils.state.values import iso
 
 OLD = f"{TARGET}-old-0123456789ab"
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:aurora-restore-expiry"

@@ -41,7 +41,8 @@ from scripts.aurora_restore.starting import resuming_request
 from tests.unit.support import a_plan
 from utils.aurora_utils import resources
 from utils.request.corrections import KEEP_BACKUPS
-from utils.state.operation import OperationRecord, plain, unstored
+from utils.state.operation import OperationRecord
+from utils.state.values import plain, unstored
 
 BEGAN = dt.datetime(2026, 11, 27, 2, 13, tzinfo=dt.UTC)
 ARN = "arn:aws:states:us-east-1:123456789012:execution:aurora-restore:one"

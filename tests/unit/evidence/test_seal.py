@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 
 from tests.unit.evidence.seal_support import ATTEMPT, a_page, an_evidence, verify_chain
 from tests.unit.support import AUDIT_TABLE, OPERATION, SOURCE
-from utils.aws import client, error_code
+from utils.aws import client
+from utils.aws_errors import error_code
 from utils.contracts.evidence import Sealed, written
 from utils.errors import StepFailed
 from utils.evidence import chain, store

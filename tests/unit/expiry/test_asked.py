@@ -19,7 +19,7 @@ from utils.errors import RequestRefused, StepFailed
 from utils.expiry.due import ExpiryAction, decide
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
 from utils.state.lock import TargetLock
-from utils.state.operation import iso
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("account", "sweeps")
 __all__ = ["sweeps"]

@@ -22,7 +22,7 @@ from utils.aurora_utils.resources import (
 from utils.expiry.due import ExpiryAction, decide, notice_of, tagged_expiry
 from utils.messages.expiry_report import kept
 from utils.state.expiry import ExpiringCluster, expiry_text
-from utils.state.operation import iso
+from utils.state.values import iso
 
 HOUR = dt.timedelta(hours=1)
 EXPIRES = NOW + 72 * HOUR

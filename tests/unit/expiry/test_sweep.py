@@ -31,7 +31,8 @@ from utils.errors import StepFailed
 from utils.logins.target_secrets import make_secrets
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
 from utils.state.lock import TargetLock
-from utils.state.operation import OperationState, iso
+from utils.state.operation import OperationState
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("account")
 

@@ -16,8 +16,9 @@ from utils.contracts.swap import RecordedCluster, SwapRecord
 from utils.names import name_for
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced, expiry_text
 from utils.state.lock import TargetLock
-from utils.state.operation import OperationState, iso
+from utils.state.operation import OperationState
 from utils.state.swap import StoredSwap, keep_swap, stored_swap
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("account", "sweeps")
 __all__ = ["sweeps"]

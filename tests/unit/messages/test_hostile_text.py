@@ -30,11 +30,12 @@ from tests.unit.support import (
     nothing_archived,
     some_users,
 )
-from utils.aws import as_step_error, client
+from utils.aws import client
+from utils.aws_errors import as_step_error
 from utils.contracts.payloads import DeleteTask, ExecutionError, NotificationTask
 from utils.errors import RequestRefused, StepFailed
 from utils.messages import outcome
-from utils.messages.outcome import Message
+from utils.messages.message import MAX_MESSAGE_BYTES, Message
 from utils.messages.remains import Remains
 from utils.postgres.setup import shortened
 from utils.state.operation import OperationState
@@ -47,7 +48,7 @@ MEGABYTES = "x" * 3_000_000
 check, notify, delete = calling("snapshot-check"), calling("sns-notification"), calling("delete-rds")
 
 
-def assert_fit(text: str, most: int = outcome.MAX_MESSAGE_BYTES) -> None:
+def assert_fit(text: str, most: int = MAX_MESSAGE_BYTES) -> None:
     """No line of it is forged, none steers a terminal or turns the direction of writing, and it is bounded."""
     for line in text.splitlines():
         assert not line.strip().startswith("Deleted    prod-orders"), line

@@ -39,7 +39,7 @@ from utils.contracts.plan import ComparedSource, MaskingPlan, Plan, Verification
 from utils.contracts.route import RouteStep
 from utils.messages import outcome
 from utils.messages.failure import cause_lines
-from utils.messages.outcome import Message
+from utils.messages.message import Message
 from utils.messages.prices import NOT_COUNTED
 from utils.messages.remains import Remains
 from utils.messages.units import age, duration

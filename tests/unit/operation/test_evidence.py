@@ -57,7 +57,7 @@ from utils.operation import end_evidence
 from utils.operation.evidence_changes import changes_of
 from utils.operation.evidence_facts import _settings
 from utils.state.lock import TargetLock
-from utils.state.operation import iso
+from utils.state.values import iso
 
 BUCKET = "evidence-of-ours"
 pytestmark = pytest.mark.usefixtures("account", "rds", "kept_evidence")

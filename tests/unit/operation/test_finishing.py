@@ -52,8 +52,9 @@ from utils.names import fingerprint, name_for
 from utils.operation.start import begin_operation
 from utils.request.fields import RestoreRequest
 from utils.state.lock import TargetLock
-from utils.state.operation import OperationState, iso
+from utils.state.operation import OperationState
 from utils.state.swap import StoredSwap, keep_swap
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("account", "rds", "inbox")
 __all__ = ["inbox"]

@@ -14,7 +14,8 @@ from tests.unit.operation.test_resume import COPY, again, check, failed, found, 
 from tests.unit.support import EXECUTION, NOW, OPERATION, OWN_TAGS, TARGET, a_cluster_plan, a_plan, some_users
 from utils.contracts.plan import ReplacedCluster, ReplacedDeletion
 from utils.errors import RequestRefused
-from utils.state.operation import OperationState, iso
+from utils.state.operation import OperationState
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("surroundings", "rds", "found")
 __all__ = ["found"]

@@ -34,8 +34,9 @@ from utils.logins.target_secrets import make_secrets
 from utils.names import fingerprint
 from utils.operation.secret_endings import settle_secrets
 from utils.state.lock import TargetLock
-from utils.state.operation import NO_CLUSTER, OperationRecord, OperationState, iso
+from utils.state.operation import NO_CLUSTER, OperationRecord, OperationState
 from utils.state.unseen import APART
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("account", "rds")
 

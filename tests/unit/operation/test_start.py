@@ -29,7 +29,7 @@ from tests.unit.support import (
 from utils.aws import client
 from utils.contracts.payloads import ExecutionError, NotificationTask
 from utils.errors import DuplicateRefused, RequestRefused, StepFailed
-from utils.names import scheduled_operation_id
+from utils.schedules import scheduled_operation_id
 from utils.state.operation import OperationState
 
 pytestmark = pytest.mark.usefixtures("surroundings", "production")

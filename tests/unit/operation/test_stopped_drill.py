@@ -47,7 +47,8 @@ from utils.names import fingerprint
 from utils.operation.close import OperationEnd
 from utils.operation.resume import resume
 from utils.request.reading import read_request
-from utils.state.operation import NO_CLUSTER, OperationRecord, OperationState, iso
+from utils.state.operation import NO_CLUSTER, OperationRecord, OperationState
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("account", "rds", "inbox")
 __all__ = ["inbox"]

@@ -34,7 +34,8 @@ from tests.unit.support import (
     some_users,
 )
 from utils.aurora_utils import Aurora
-from utils.aurora_utils.source_account import ReaderScaling, Source, _role, open_source
+from utils.aurora_utils.reader_scaling import ReaderScaling
+from utils.aurora_utils.source_account import Source, _role, open_source
 from utils.aurora_utils.source_sessions import planning_session
 from utils.aws import client
 from utils.contracts.plan import Plan

@@ -29,7 +29,8 @@ from tests.unit.support import (
 from utils.errors import RequestRefused
 from utils.names import name_for
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced
-from utils.state.operation import OperationState, iso
+from utils.state.operation import OperationState
+from utils.state.values import iso
 
 __all__ = ["scaling"]
 

@@ -28,7 +28,8 @@ from tests.unit.support import (
 )
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.offers import Surroundings
-from utils.aws import as_step_error, client
+from utils.aws import client
+from utils.aws_errors import as_step_error
 from utils.contracts.route import SnapshotCopy
 from utils.errors import StepFailed
 from utils.preflight.creation import creation_problems

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from tests.unit.support import NOW, OPERATION, TARGET
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced
-from utils.state.operation import iso
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("account")
 

@@ -26,7 +26,8 @@ from tests.unit.support import (
 from utils.aws import attribute, client, value_of
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.request.fields import RestoreRequest
-from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso, plain, unstored
 
 pytestmark = pytest.mark.usefixtures("account")
 

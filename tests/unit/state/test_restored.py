@@ -26,9 +26,10 @@ from utils.errors import StepFailed
 from utils.names import name_for
 from utils.operation.close import OperationEnd
 from utils.operation.secret_endings import _is_gone
-from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored
+from utils.state.operation import OperationRecord, OperationState
 from utils.state.restored import restored_cluster
 from utils.state.unseen import APART
+from utils.state.values import iso, plain, unstored
 from utils.steps.deletion_proof import deletable_unfinished, prove_restored
 
 TEMPORARY, OLD = (name_for(each, TARGET, OPERATION) for each in ("new", "old"))

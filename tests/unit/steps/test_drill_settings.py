@@ -22,7 +22,8 @@ from tests.unit.support import (
     some_users,
 )
 from utils.contracts.payloads import DeleteTask
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("account")
 

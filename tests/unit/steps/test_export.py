@@ -38,7 +38,8 @@ from utils.contracts.plan import SnapshotExport
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.planning.restore import plan_restore
 from utils.request.reading import read_request
-from utils.state.operation import OperationState, iso
+from utils.state.operation import OperationState
+from utils.state.values import iso
 
 archive = calling("archive-snapshot")
 BUCKET, ROLE = "exports", f"arn:aws:iam::{ACCOUNT}:role/export"

@@ -28,7 +28,8 @@ from utils.aws import client
 from utils.contracts.plan import ClusterPlan, MaskingPlan
 from utils.errors import StepFailed, TemporaryFailure
 from utils.state.expiry import ExpiryRegister
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso
 from utils.steps.cluster_seen import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("account")

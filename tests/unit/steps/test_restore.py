@@ -26,8 +26,9 @@ from utils.aurora_utils.resources import read_cluster, read_instance
 from utils.contracts.payloads import RestoreProgress
 from utils.contracts.plan import PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
-from utils.state.operation import OperationRecord, iso
+from utils.state.operation import OperationRecord
 from utils.state.unseen import APART
+from utils.state.values import iso
 from utils.steps.cluster_seen import ClusterSeen, RestoreAction, RestoreDue
 from utils.steps.open import DEADLINE, after_opening, due_opening
 from utils.steps.pace import Pace

@@ -29,7 +29,8 @@ from tests.unit.support import (
 from utils.aws import client
 from utils.contracts.plan import ClusterPlan
 from utils.errors import CapacityShortage, StepFailed, TemporaryFailure
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("account")
 

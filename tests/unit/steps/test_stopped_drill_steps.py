@@ -26,7 +26,8 @@ from tests.unit.support import (
 )
 from utils.contracts.payloads import DeleteTask
 from utils.errors import StepFailed
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord, OperationState
+from utils.state.values import iso
 
 pytestmark = pytest.mark.usefixtures("account")
 
