@@ -24,7 +24,7 @@ from utils.aurora_utils.arguments import (
     tag_list,
 )
 from utils.aurora_utils.ownership import own_existing_cluster, own_existing_snapshot, prove_own_existing_instance
-from utils.aurora_utils.quotas import account_quotas
+from utils.aurora_utils.quotas import Quota, read_quotas
 from utils.aurora_utils.resources import (
     EXPIRY_TAG,
     ROLE_TAG,
@@ -125,9 +125,14 @@ class AuroraReader:
         pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="manual")
         return sum(each["Status"].lower() == "copying" for page in pages for each in page["DBClusterSnapshots"])
 
+    def quotas(self) -> dict[str, Quota]:
+        """Return the account's quotas in this region, by RDS's names."""
+        answer = asked_once(lambda: self._rds.describe_account_attributes(), self._rds, "DescribeAccountAttributes")
+        return read_quotas(answer.get("AccountQuotas", []))
+
     def room_for_snapshots(self) -> int | None:
         """Return how many more manual snapshots the quota allows; None where RDS does not say."""
-        quota = account_quotas(self._rds).get("ManualClusterSnapshots")
+        quota = self.quotas().get("ManualClusterSnapshots")
         return quota.left if quota else None
 
     def room_for_retained_backups(self) -> int | None:
@@ -135,7 +140,7 @@ class AuroraReader:
 
         Their quota is the clusters' own (botocore's model, DBClusterAutomatedBackupQuotaExceededFault).
         """
-        quota = account_quotas(self._rds).get("DBClusters")
+        quota = self.quotas().get("DBClusters")
         if quota is None:
             return None
         pages = self._rds.get_paginator("describe_db_cluster_automated_backups").paginate(

@@ -13,7 +13,6 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils.aurora_utils.client import ENGINE
-from utils.aurora_utils.quotas import Quota, account_quotas
 from utils.aws import client
 from utils.aws_errors import error_code, none_when
 from utils.changes import asked_once
@@ -214,10 +213,6 @@ class Surroundings:
             data_api=_any([each.get("SupportsHttpEndpoint") for each in options]),
             iam_authentication=_any([each.get("SupportsIAMDatabaseAuthentication") for each in options]),
         )
-
-    def quotas(self) -> dict[str, Quota]:
-        """Return the account's quotas, by RDS's names."""
-        return account_quotas(self._rds)
 
 
 def _none_without_group(call: Callable[[], Answer]) -> Answer | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from utils.changes import asked_once
-
 if TYPE_CHECKING:
-    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_rds.type_defs import AccountQuotaTypeDef
 
 
 class Quota(Struct, frozen=True, kw_only=True):
@@ -24,10 +23,6 @@ class Quota(Struct, frozen=True, kw_only=True):
         return max(0, self.most - self.used)
 
 
-def account_quotas(rds: RDSClient) -> dict[str, Quota]:
+def read_quotas(raw: Iterable[AccountQuotaTypeDef]) -> dict[str, Quota]:
     """Return the quotas by RDS's names, such as DBClusters, DBInstances and ManualClusterSnapshots."""
-    answer = asked_once(lambda: rds.describe_account_attributes(), rds, "DescribeAccountAttributes")
-    return {
-        each.get("AccountQuotaName", ""): Quota(used=each.get("Used", 0), most=each.get("Max", 0))
-        for each in answer.get("AccountQuotas", [])
-    }
+    return {each.get("AccountQuotaName", ""): Quota(used=each.get("Used", 0), most=each.get("Max", 0)) for each in raw}

@@ -61,7 +61,7 @@ def early_problems(
     yield from named_group_problems(cluster, around)
     if request.engine_version is not None:
         yield from version_problems(cluster, around)
-    yield from room_problems(cluster, around)
+    yield from room_problems(cluster, target.region)
     if request.kms_key_id is not None:
         yield from given_key_problems(request.kms_key_id, copied_under_it=False, region=target.region)
     if (export := plan_export(request, cluster, _UNKNOWN.cluster_identifier, operation_id)) is not None:

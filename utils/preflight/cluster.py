@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 
-from utils.aurora_utils import ENGINE
+from utils.aurora_utils import ENGINE, AuroraReader
 from utils.aurora_utils.offers import InstanceOffer, ParameterGroup, SecurityGroup, SubnetGroup, Surroundings
 from utils.aurora_utils.resources import Snapshot
 from utils.contracts.plan import ClusterPlan
@@ -265,9 +265,9 @@ def _parameter_group_problems(
         )
 
 
-def room_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+def room_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
     """Yield quotas of this account in this region that are used up. Others may still take what is left."""
-    quotas, region = around.quotas(), around.region
+    quotas = AuroraReader(region).quotas()
     for name, needed, things in (("DBClusters", 1, "cluster"), ("DBInstances", len(cluster.instances), "instance")):
         quota = quotas.get(name)
         if quota is not None and quota.left < needed:

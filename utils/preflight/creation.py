@@ -22,7 +22,7 @@ def creation_problems(
     yield from network_problems(cluster, around)
     if snapshot.engine == ENGINE:
         yield from engine_problems(cluster, snapshot, around)
-    yield from room_problems(cluster, around)
+    yield from room_problems(cluster, region)
     yield from key_problems(cluster.kms_key_id, copy, snapshot, region)
     yield from _watching_problems(cluster, region)
 

@@ -14,7 +14,7 @@ from scripts.checks.expansion import source, translated
 from scripts.checks.grants import reasons
 from scripts.checks.handlers import FOLDERS, folder_of
 from scripts.checks.policies import as_list, gathered, identity_policies, resolved
-from scripts.checks.reach import Definition, _mentioned_in
+from scripts.checks.reach import UTILS, Definition, _mentioned_in, _names, _service_of
 
 PLAIN: dict[str, dict[str, Any]] = translated()["Resources"]
 ROLE_OF = {
@@ -59,6 +59,44 @@ def test_what_a_parameter_of_a_function_shadows_is_not_its_reach(code: str, is_m
     (function,) = ast.parse(code).body
     helper = Definition("module", "helper", function, is_method=False, is_property=False)
     assert _mentioned_in(function).includes(helper) is is_mentioned
+
+
+def test_no_call_hides_behind_a_client_that_is_handed_over() -> None:
+    """The reach of the code is read from `client("<service>")`: a call on a parameter would need no permission here."""
+    hidden = {
+        path.name: found for path in UTILS.rglob("*.py") if (found := functions_that_hide_calls(path.read_text()))
+    }
+    assert hidden == {}
+
+
+def functions_that_hide_calls(code: str) -> list[str]:
+    """Return the functions that are handed a client. A class keeps it, and `_clients` knows that from its `__init__`."""
+    nodes = list(ast.walk(ast.parse(code)))
+    stubs = [
+        each for each in nodes if isinstance(each, ast.ImportFrom) and (each.module or "").startswith("mypy_boto3")
+    ]
+    clients = {alias.name for each in stubs for alias in each.names if alias.name.endswith("Client")}
+    return [
+        node.name
+        for node in nodes
+        if isinstance(node, ast.FunctionDef) and node.name != "__init__" and not _service_of(node)
+        for each in (*node.args.args, *node.args.kwonlyargs)
+        if each.annotation is not None and clients & {name.id for name in _names(each.annotation)}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "hides"),
+    [
+        ("def f(rds: RDSClient): pass", True),
+        ("def f(a, *, rds: RDSClient | None = None): pass", True),
+        ("def f(rds: RDSClient | None = None): return rds or client('rds')", False),
+        ("def f(a: str, fence: FenceClient): pass", False),
+    ],
+)
+def test_a_client_that_is_handed_over_is_found(code: str, hides: bool) -> None:
+    found = functions_that_hide_calls(f"from mypy_boto3_rds import RDSClient\n{code}")
+    assert found == (["f"] if hides else [])
 
 
 def test_every_handler_has_a_role() -> None:
