@@ -230,11 +230,7 @@ class SnapshotCopy(Struct, frozen=True, kw_only=True):
     def undone_by(self, step: RouteStep) -> RouteStep:
         """Return the step that another one takes back: what was shared, or the copy that is removed."""
         if step.effect == "remove":
-            return self.maker_of(step)
+            (maker,) = [each for each in self.steps if each.is_copy and each.snapshot_arn == step.snapshot_arn]
+            return maker
         (shared,) = [each for each in self.steps if (each.effect, each.snapshot_arn) == ("share", step.snapshot_arn)]
         return shared
-
-    def maker_of(self, removal: RouteStep) -> RouteStep:
-        """Return the step that created the snapshot which another one removes."""
-        (maker,) = [step for step in self.steps if step.is_copy and step.snapshot_arn == removal.snapshot_arn]
-        return maker

@@ -96,7 +96,7 @@ def left_on_the_way(record: OperationRecord) -> list[RouteStep]:
     if copy is None:
         return []
     left = copy.outstanding(record.route_times)
-    return [step for step in left if step.effect == "unshare" or copy.maker_of(step).name in record.made_snapshots]
+    return [step for step in left if step.effect == "unshare" or copy.undone_by(step).name in record.made_snapshots]
 
 
 def _target_now(record: OperationRecord, aurora: AuroraReader, execution_id: str) -> TargetNow | None:

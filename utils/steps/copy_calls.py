@@ -140,7 +140,7 @@ class RouteCalls:
             self._audit("unshare-snapshot", "done", step)
         else:
             where, name = self._places.of(step), step.snapshot_name
-            found, maker = where.snapshot(name), self._copy.maker_of(step)
+            found, maker = where.snapshot(name), self._copy.undone_by(step)
             if found is None and maker.name in self._record.made_snapshots:
                 self._prove_gone(maker)
             if found is not None and not found.is_being_deleted:

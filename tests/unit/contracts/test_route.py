@@ -58,7 +58,7 @@ def test_what_was_never_shared_isnt_outstanding() -> None:
     assert [step.name for step in copy.outstanding({})] == ["remove_at_owner"]
     assert [step.name for step in copy.outstanding({"share_begun": "now"})] == ["unshare", "remove_at_owner"]
     assert [step.name for step in copy.outstanding({"share_begun": "now", "unshare": "now"})] == ["remove_at_owner"]
-    assert copy.maker_of(steps[3]) == steps[1]
+    assert copy.undone_by(steps[3]) == steps[1]
 
 
 def test_one_module_alone_names_the_steps() -> None:

@@ -389,7 +389,7 @@ def test_of_the_way_what_was_taken_back_is_made_anew_and_what_stands_is_remember
     assert set(facts["made_snapshots"]) >= stands - {"copy_at_owner"}
     # Nothing that was removed counts as there, and what is still open is taken back in the end.
     removed = {step.name for step in copy.steps if step.effect == "remove"} & set(times.split())
-    assert not {copy.maker_of(step).name for step in copy.steps if step.name in removed} & set(facts["made_snapshots"])
+    assert not {copy.undone_by(step).name for step in copy.steps if step.name in removed} & set(facts["made_snapshots"])
     if "share_begun" in facts["route_times"] and "unshare" not in facts["route_times"]:
         assert "unshare" in [step.name for step in copy.outstanding(facts["route_times"])]
 
