@@ -99,7 +99,7 @@ def plan_restore(
     replaces = plan_replacement(request, replaced, operation_id, admin_secret, execution)
     cluster = renamed_for(cluster, replaces, operation_id)
     masking, masking_problems = plan_masking(request.masking_policy, limits)
-    checks, check_problems = plan_verification(request.verification, request.on_findings or "fail", limits)
+    checks, check_problems = plan_verification(request.verification, request.on_findings, limits)
     verification, comparison_problems = plan_comparison(checks, snapshot, found.living, source, limits)
     refuse_if_any(
         [

@@ -67,6 +67,6 @@ def early_problems(
     if (export := plan_export(request, cluster, _UNKNOWN.cluster_identifier, operation_id)) is not None:
         yield from destination_problems(export, target.region)
     yield from plan_masking(request.masking_policy, limits)[1]
-    yield from plan_verification(request.verification, request.on_findings or "fail", limits)[1]
+    yield from plan_verification(request.verification, request.on_findings, limits)[1]
     secrets = plan_secrets(target_id, execution, cluster.master_login)
     yield from secret_problems(_UNKNOWN.master_username, cluster, secrets, execution.now)

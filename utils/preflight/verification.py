@@ -13,23 +13,25 @@ from utils.verification.reading import read_verification_policy
 
 
 def plan_verification(
-    name: str | None, on_findings: OnFindings, limits: StackLimits
+    name: str | None, on_findings: OnFindings | None, limits: StackLimits
 ) -> tuple[VerificationPlan | None, list[str]]:
     """Return the checks of the restored cluster, and why they cannot be made; neither where none are asked for.
 
-    Only reads. Each of the policy's own faults is among the problems.
+    Only reads. Each of the policy's own faults is among the problems. `on_findings`: None where neither the request nor
+    the stack says it; then what does not hold fails the operation.
     """
+    then = on_findings or "fail"
     problems = list(verification_problems(limits, name))
     if not name or problems:
         return None, problems
     if name == BASIC:
-        return VerificationPlan(policy=BASIC, on_findings=on_findings), []
+        return VerificationPlan(policy=BASIC, on_findings=then), []
     location = verification_locations(limits)[name]
     known = f"verification: {name!r} ({location})"
     if problems := list(problems_at(location, known, "VerificationPolicies", read_verification_policy)):
         return None, problems
     planned = VerificationPlan(
-        policy=name, location=str(location), sha256=policy_hash(text_at(location)), on_findings=on_findings
+        policy=name, location=str(location), sha256=policy_hash(text_at(location)), on_findings=then
     )
     return planned, []
 

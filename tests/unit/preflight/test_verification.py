@@ -43,6 +43,7 @@ def test_the_named_version_is_planned_whatever_was_uploaded_since() -> None:
 
 def test_the_built_in_checks_need_no_file_and_nothing_is_checked_unless_it_is_asked_for() -> None:
     assert plan_verification("basic", "fail", LIMITS) == (VerificationPlan(policy="basic"), [])
+    assert plan_verification("basic", None, LIMITS) == (VerificationPlan(policy="basic", on_findings="fail"), [])
     assert planned_checks(VerificationPlan(policy="basic")) is None
     assert plan_verification("", "fail", LIMITS) == (None, [])
     assert plan_verification(None, "fail", LIMITS) == (None, [])
