@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from utils.names import MAX_INSTANCES
+from utils.plurals import counted
 from utils.versions import default_group_of
 
 if TYPE_CHECKING:
@@ -96,11 +97,6 @@ class Setting(Struct, frozen=True, kw_only=True):
         if sent is None:
             return None
         return getattr(plan, self.name) if sent.value is None else sent.value(plan)
-
-
-def counted(number: int, thing: str) -> str:
-    """Return a number of things, as a person reads it."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _insights_days(days: int | None, resource: Mapping[str, Any]) -> int | None:

@@ -8,9 +8,10 @@ from typing import Any
 from utils.arns import Arn
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.plan import ClusterPlan, PlannedInstance
-from utils.contracts.settings import SETTINGS, Setting, counted
+from utils.contracts.settings import SETTINGS, Setting
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.prices import counted_classes, hourly_cost
+from utils.plurals import counted
 
 _LABEL_WIDTH = 12
 # What the line of the first change says in words of its own.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from utils.arns import Arn
 from utils.aurora_utils.resources import EXPIRY_TAG
 from utils.contracts.plan import Plan
+from utils.plurals import counted
 from utils.state.expiry import expiry_text
 from utils.state.operation import OperationRecord
 
@@ -19,8 +20,8 @@ def plan_expiry_lines(plan: Plan) -> Iterator[str]:
     also = ", after its deletion protection is switched OFF" if plan.cluster.deletion_protection else ""
     secrets = ", and delete the secrets of its target" if plan.target_secrets else ""
     yield (
-        f"have the cluster expire {hours_text(plan.expires_after_hours)} after its door opened: DELETE it then with "
-        f"its instances and automated backups, WITHOUT a final snapshot{also}{secrets}. A warning comes before; a "
+        f"have the cluster expire {counted(plan.expires_after_hours, 'hour')} after its door opened: DELETE it then "
+        f"with its instances and automated backups, WITHOUT a final snapshot{also}{secrets}. A warning comes before; a "
         f"later moment in its tag {EXPIRY_TAG} keeps it longer"
     )
 
@@ -56,8 +57,3 @@ def later_than(expires_at: str, hours: int) -> str:
 def spoken(expires_at: str) -> str:
     """Return a moment as people read it."""
     return f"{dt.datetime.fromisoformat(expires_at):%Y-%m-%d %H:%M} UTC"
-
-
-def hours_text(hours: int) -> str:
-    """Return a number of hours in words."""
-    return f"{hours} hour{'' if hours == 1 else 's'}"

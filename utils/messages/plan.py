@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from utils.contracts.plan import Plan, TargetSecrets, VerificationPlan
 from utils.messages.cluster import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
-from utils.messages.expiry import hours_text, plan_expiry_lines
+from utils.messages.expiry import plan_expiry_lines
 from utils.messages.rollback import rollback_lines
 from utils.messages.swap import fence_line, planned_end
+from utils.plurals import counted
 
 # A message is read by people; the plan has them all.
 MAX_NOT_TAKEN_OVER = 20
@@ -98,7 +99,7 @@ def swap_lines(plan: Plan) -> Iterator[str]:
         "here on the new one has the clients' data"
     )
     yield (
-        f"have {replaced.other_names[0]} kept for {hours_text(replaced.keep_hours)} behind the stack's door, "
+        f"have {replaced.other_names[0]} kept for {counted(replaced.keep_hours, 'hour')} behind the stack's door, "
         f"{planned_end(replaced)}"
     )
 

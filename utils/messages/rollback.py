@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
-from utils.messages.expiry import hours_text
 from utils.messages.swap import (
     ReplacedNow,
     TargetNow,
@@ -15,6 +14,7 @@ from utils.messages.swap import (
     planned_end,
     undone_sentences,
 )
+from utils.plurals import counted
 from utils.state.operation import OperationRecord
 
 # A label and its text.
@@ -43,7 +43,7 @@ def rollback_lines(plan: Plan) -> Iterator[str]:
     )
     yield (
         f"LOSE for {target} what was written to it since {undone.replaced_at:%Y-%m-%d %H:%M} UTC: nothing copies it "
-        f"back. It stays in {old}, which is kept for {hours_text(replaced.keep_hours)} behind the stack's door, "
+        f"back. It stays in {old}, which is kept for {counted(replaced.keep_hours, 'hour')} behind the stack's door, "
         f"{planned_end(replaced)}"
     )
 

@@ -13,6 +13,7 @@ from utils.aurora_utils.source_attributes import listed, shortened
 from utils.contracts.plan import ClusterPlan
 from utils.contracts.settings import SETTINGS
 from utils.planning.like_source import SourceSettings, UnreadableSource
+from utils.plurals import counted
 from utils.request.fields import RestoreRequest
 
 # The plan travels from step to step, so that it stays short. Messages show fewer.
@@ -49,9 +50,8 @@ def _sentences(
 
 def _autoscaled(plan: ClusterPlan, source: SourceSettings) -> Iterator[str]:
     if source.autoscaled and plan.origins.get("instance_count") == "source":
-        count = len(source.autoscaled)
         yield (
-            f"{count} reader{'' if count == 1 else 's'} that Aurora Auto Scaling added, and removes again: "
+            f"{counted(len(source.autoscaled), 'reader')} that Aurora Auto Scaling added, and removes again: "
             f"{listed(source.autoscaled)}"
         )
     if source.scaling is not None:

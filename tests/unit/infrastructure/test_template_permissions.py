@@ -70,7 +70,7 @@ def test_no_call_hides_behind_a_client_that_is_handed_over() -> None:
 
 
 def functions_that_hide_calls(code: str) -> list[str]:
-    """Return the functions that are handed a client. A class keeps it, and `_clients` knows that from its `__init__`."""
+    """Return the functions that are handed a client. What a class keeps of its `__init__` is known to `_clients`."""
     nodes = list(ast.walk(ast.parse(code)))
     stubs = [
         each for each in nodes if isinstance(each, ast.ImportFrom) and (each.module or "").startswith("mypy_boto3")
