@@ -159,7 +159,7 @@ def _scan(task: Task, forms: list[str], low: int, high: int) -> sql.Composed:
             sql.Literal(f"({low},0)"), sql.Literal(f"({high},0)")
         )
     return sql.SQL("SELECT {} FROM {} {}{}").format(
-        sql.SQL(", ").join([sql.SQL("count(*)"), *counts]), sql.SQL("" if task.moves else "ONLY"), task.name, within
+        sql.SQL(", ").join([sql.SQL("count(*)"), *counts]), task.only, task.name, within
     )
 
 

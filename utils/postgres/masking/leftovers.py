@@ -18,7 +18,7 @@ from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.made_up_part import renew_inherited
 from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.restoring import restore_the_rest
-from utils.postgres.masking.sessions import Place, hold
+from utils.postgres.masking.sessions import Place, end_with_slice, hold
 from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
 from utils.postgres.slice_clock import SliceClock
 
@@ -206,7 +206,7 @@ def _renew_statistics(place: Place, clock: SliceClock, view: _View, below: list[
     names = [sql.Identifier(each.schema, each.name) for each in (*below, view)]
     refresh = [sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name) for name in names]
     with place.as_masker() as opened:
-        opened.run(sql.SQL("SET statement_timeout = {}").format(sql.Literal(int(clock.remaining() * 1000))))
+        end_with_slice(opened, clock)
         if not shows_values_of_no_row(opened, view.schema, view.name, only=False):
             return
         filled = []

@@ -24,7 +24,7 @@ from utils.postgres.databases import ANY_BYTES, DatabaseCluster
 from utils.postgres.event_triggers import event_triggers
 from utils.postgres.masking.attached import remember_attached
 from utils.postgres.masking.catalogue import read_catalogue
-from utils.postgres.masking.chunks import mask_tables, try_tables
+from utils.postgres.masking.chunks import mask_tables
 from utils.postgres.masking.dependents import take_dependents_away
 from utils.postgres.masking.gate import examine
 from utils.postgres.masking.leftovers import analyze_tables, refresh_views
@@ -52,6 +52,7 @@ from utils.postgres.masking.state import (
     prove_state,
     state_schema,
 )
+from utils.postgres.masking.trial import try_tables
 from utils.postgres.masking.work import PolicyRefused, plan_work
 from utils.postgres.own_roles import OwnLogin, admit_own_role, dismiss_own_role, drop_own_role, open_own_role
 from utils.postgres.session import UNICODE, Server, Session, SqlRefused

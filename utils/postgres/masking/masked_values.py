@@ -111,7 +111,7 @@ def masking_update(rows: Rows) -> sql.Composed:
         "UPDATE {only} {table} AS {target} SET {set} FROM {values} AS {masked}"
         " WHERE {target}.tableoid = {masked}.{rel} AND {target}.ctid = {masked}.{tid}"
     ).format(
-        only=sql.SQL("" if rows.task.moves else "ONLY"),
+        only=rows.task.only,
         table=rows.task.name,
         target=TARGET,
         set=values,

@@ -188,6 +188,12 @@ def read_only(opened: Session, clock: SliceClock) -> None:
     opened.run(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(milliseconds)))
 
 
+def end_with_slice(opened: Session, clock: SliceClock) -> None:
+    """Let each statement of the session end with the slice. Raises OutOfTime where that has no time left."""
+    milliseconds = int(clock.remaining() * 1000)
+    opened.run(sql.SQL("SET statement_timeout = {}").format(sql.Literal(milliseconds)))
+
+
 def lock(opened: Session, place: Place, key: int = 0) -> None:
     """Wait for another session that works at the same, such as one of a slice that was killed."""
     opened.run(sql.SQL("SELECT {}").format(_locking(place.schema, key)))

@@ -274,6 +274,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         """Return the table's name as a statement writes it."""
         return sql.Identifier(self.schema, self.table)
 
+    @property
+    def only(self) -> sql.SQL:
+        """Return ONLY, as a statement writes it before the name; nothing where rows move, since parts are no tasks."""
+        return sql.SQL("" if self.moves else "ONLY")
+
 
 class MaskedText(msgspec.Struct, frozen=True, kw_only=True):
     """One column of the plan, with the text of its SQL."""
@@ -314,6 +319,11 @@ def tasks(opened: Session, place: Place) -> list[Task]:
         )
         for rel, schema, table, is_empty, moves, owners, shape in rows
     ]
+
+
+def marked(place: Place, task: Task, values: sql.Composable) -> sql.Composed:
+    """Return the statement that records something of a table."""
+    return sql.SQL("UPDATE {} SET {} WHERE rel = {}").format(place.state("progress"), values, sql.Literal(task.rel))
 
 
 def masked_rows(opened: Session, place: Place, task: Task) -> int:
