@@ -21,9 +21,10 @@ from utils.postgres.masking.at_work import TREES, asked
 from utils.postgres.masking.computed import remember_computed
 from utils.postgres.masking.kept_keys import refuse_keys_that_stay
 from utils.postgres.masking.lending import owners_of
+from utils.postgres.masking.replication import disable_subscriptions, drop_publications
 from utils.postgres.masking.sessions import Place, lock
 from utils.postgres.masking.state import BARED, is_past, pass_stage, record, seal
-from utils.postgres.session import Session, SqlRefused
+from utils.postgres.session import Session
 
 # Whether an index or statistics depend on a type whose values, written as constants, run the CHECK of a domain when
 # they are read: an array's, a composite type's or a range's (PostgreSQL's source, domain_in), while the statement is
@@ -260,7 +261,10 @@ class _Dependent(NamedTuple):
 
 
 def take_dependents_away(place: Place) -> None:
-    """Drop or disable what hangs on the tables at work, and record how to restore it, all in one transaction."""
+    """Drop or disable what hangs on the tables at work, and record how to restore it, all in one transaction.
+
+    What replicates the data ends in it as well, and is not restored.
+    """
     with place.as_master() as opened:
         lock(opened, place)
         if is_past(opened, place, BARED):
@@ -270,7 +274,7 @@ def take_dependents_away(place: Place) -> None:
         refuse_keys_that_stay(opened, place)
         remember_computed(opened, place)
         found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(asked(question, place))]
-        replication = [*_drop_publications(opened), *_disable_subscriptions(opened)]
+        replication = [*drop_publications(opened), *disable_subscriptions(opened)]
         # Statistics stay with their owner when their table gets another one.
         opened.run(
             sql.SQL(
@@ -331,29 +335,3 @@ def statistics_owners(opened: Session, place: Place) -> set[str]:
     """Return the owners that statistics of the tables at work had before those were dropped."""
     found = opened.rows(sql.SQL("SELECT name FROM {}").format(place.state("statistics_owner")))
     return {name for (name,) in found}
-
-
-def _drop_publications(opened: Session) -> list[str]:
-    """Drop all publications: they have no subscribers here, and refuse UPDATEs of tables without an identity."""
-    found = opened.rows(sql.SQL("SELECT pubname, pg_get_userbyid(pubowner) FROM pg_publication ORDER BY pubname"))
-    with borrowed_owners(opened, {owner for _, owner in found}):
-        for name, _ in found:
-            if why := opened.why_not(sql.SQL("DROP PUBLICATION {}").format(sql.Identifier(name))):
-                raise SqlRefused(f"The publication {one_line(name)!r} cannot be dropped ({why}).")
-    return [f"publication {one_line(name)!r} of {one_line(owner)!r} was dropped" for name, owner in found]
-
-
-def _disable_subscriptions(opened: Session) -> list[str]:
-    """Disable those that would continue to fetch rows that nobody masks."""
-    found = opened.rows(
-        sql.SQL(
-            "SELECT subname, pg_get_userbyid(subowner) FROM pg_subscription"
-            " WHERE subenabled AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            " ORDER BY subname"
-        )
-    )
-    with borrowed_owners(opened, {owner for _, owner in found}):
-        for name, _ in found:
-            if why := opened.why_not(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(sql.Identifier(name))):
-                raise SqlRefused(f"The subscription {one_line(name)!r} cannot be disabled ({why}).")
-    return [f"subscription {one_line(name)!r} of {one_line(owner)!r} was disabled" for name, owner in found]
