@@ -18,17 +18,8 @@ from .calling import Answer, Called, command, offline_command
 from .evidence_commands import report, verify_report
 from .exits import INTERRUPTED, REFUSED, CommandError
 from .expiring import expire
-from .explained import (
-    details,
-    drilled_lines,
-    drilled_sources,
-    exit_code_of,
-    explain,
-    first_screen,
-    listing_lines,
-    next_commands,
-    summaries,
-)
+from .explained import drilled_sources, exit_code_of, explain, next_commands, summaries
+from .explained_text import details, drilled_lines, first_screen, listing_lines
 from .operations import Operations
 from .plan_digest import SHORT as DIGITS
 from .plan_digest import digest_of, lasting_lines

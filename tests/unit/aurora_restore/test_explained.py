@@ -15,16 +15,14 @@ from scripts.aurora_restore import explained
 from scripts.aurora_restore.answers import ClusterNow, EndedDrill, Shown, Status
 from scripts.aurora_restore.executions import Execution
 from scripts.aurora_restore.explained import (
-    drilled_lines,
     drilled_sources,
     exit_code_of,
-    first_screen,
     kept_cluster,
-    listing_lines,
     next_commands,
     status_of,
     summary_of,
 )
+from scripts.aurora_restore.explained_text import drilled_lines, first_screen, listing_lines
 from scripts.aurora_restore.plan_text import plan_lines
 from scripts.aurora_restore.published import (
     Checks,
