@@ -1,8 +1,7 @@
-"""Lambda functions in processes of their own, under AWS's own runtime client (awslambdaric).
+"""Lambda functions, each run in execution environments of its own (environment.py) that see what Lambda would show.
 
-Each execution environment is one process with a Runtime API to itself, and it sees what Lambda would show it: the
-function's code, its layers, AWS's environment variables and its role's credentials. None of our own packages can be
-imported, so a dependency that was not packaged fails here as it would fail there.
+That is the function's code, its layers, AWS's environment variables and its role's credentials. None of our own
+packages can be imported, so a dependency that was not packaged fails here as it would fail there.
 
 Deviations from Lambda, all on the generous side: this machine's Python runs the code of every `Runtime`, memory
 and /tmp are not limited, and time limits are stretched by SLOWNESS. An invocation is timed in real time even if the
@@ -12,29 +11,23 @@ A function that nobody has called for two weeks is inactive: the call that wakes
 it is back (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html; what it says is from
 https://github.com/boto/boto3/issues/3788, how long it takes from
 https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/issues/801).
-See https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 """
 
 from __future__ import annotations
 
 import base64
 import dataclasses
-import http.server
 import io
 import json
 import os
 import pathlib
-import queue
-import re
-import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 import uuid
 import zipfile
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import moto.awslambda.models as moto_lambda
@@ -51,6 +44,7 @@ from scripts.local_aws.core.faults import Faults
 from scripts.local_aws.core.json_text import loads
 from scripts.local_aws.core.logs import append
 from scripts.local_aws.iam.gate import NotAuthorized, Permissions
+from scripts.local_aws.lambda_runtime.environment import Environment, Outcome, Request, failure
 from scripts.local_aws.postgres.gateway import Connection, Place
 
 SLOWNESS = 4
@@ -65,7 +59,6 @@ IDLE_SECONDS = 14 * 86_400
 WAKING_SECONDS = 106
 """How long an inactive function's calls fail, from the first on."""
 
-_INIT_SECONDS = 30
 _ASYNCHRONOUS_RETRIES = 2
 _LAMBDA = "lambda.amazonaws.com"
 _NETWORK_ACTIONS = ("CreateNetworkInterface", "DescribeNetworkInterfaces", "DeleteNetworkInterface")
@@ -78,7 +71,6 @@ _NO_NETWORK = (
     "The function is inactive and its VPC connection is no longer available. "
     "Wait for the VPC connection to reestablish and try again.",
 )
-_Kind = Literal["ready", "response", "error", "init error", "exit"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,189 +83,6 @@ class Invocation:
     error: str | None
     peak_mib: float | None = None
     """The most memory that the function's process has had so far; None where the system does not report it."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Request:
-    request_id: str
-    payload: bytes
-    function_arn: str
-    seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class _Outcome:
-    payload: bytes
-    error_type: str | None = None
-    reusable: bool = True
-
-
-def _failure(request_id: str, error_type: str, message: str) -> _Outcome:
-    text = json.dumps({"errorType": error_type, "errorMessage": f"RequestId: {request_id} Error: {message}"})
-    return _Outcome(text.encode(), error_type, reusable=False)
-
-
-class _RuntimeServer(http.server.ThreadingHTTPServer):
-    """The Runtime API of one execution environment."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _RuntimeApi)
-        self.requests: queue.Queue[_Request | None] = queue.Queue()
-        self.events: queue.Queue[tuple[_Kind, bytes]] = queue.Queue()
-        self._closed = False
-        self._thread = threading.Thread(target=self._serve, name="runtime-api", daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while not self._closed:
-            self.handle_request()
-
-    def close(self) -> None:
-        self._closed = True
-        self.requests.put(None)
-        with socket.create_connection(("127.0.0.1", self.server_port)):
-            self._thread.join()
-        self.server_close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore the error: a killed runtime closes its connection within a request, whose answer nobody waits for."""
-
-
-class _RuntimeApi(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Without this each invocation waits 80 ms for delayed acknowledgements.
-    disable_nagle_algorithm = True
-    server: _RuntimeServer
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep our terminal free of it."""
-
-    def do_GET(self) -> None:
-        """Answer /2018-06-01/runtime/invocation/next: the runtime is ready for work, and waits until there is some."""
-        self.server.events.put(("ready", b""))
-        request = self.server.requests.get()
-        if request is None:
-            self._answer(410, b"", {})
-            return
-        deadline = int((time.time() + request.seconds) * 1000)
-        headers = {
-            "Lambda-Runtime-Aws-Request-Id": request.request_id,
-            "Lambda-Runtime-Deadline-Ms": str(deadline),
-            "Lambda-Runtime-Invoked-Function-Arn": request.function_arn,
-            "Lambda-Runtime-Trace-Id": "Root=1-00000000-000000000000000000000000;Sampled=0",
-        }
-        self._answer(200, request.payload, headers)
-
-    def do_POST(self) -> None:
-        """Take …/invocation/<id>/response, …/invocation/<id>/error or …/init/error."""
-        body = self._body()
-        endings: dict[str, _Kind] = {"/init/error": "init error", "/error": "error", "/response": "response"}
-        kind = next(kind for ending, kind in endings.items() if self.path.endswith(ending))
-        self._answer(202, b'{"status":"OK"}', {})
-        self.server.events.put((kind, body))
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = b""
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return body
-
-    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **headers}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-class _Environment:
-    """One execution environment: a process that serves one invocation at a time."""
-
-    def __init__(self, variables: dict[str, str], handler: str, task: pathlib.Path, log: pathlib.Path) -> None:
-        self.log_stream = variables["AWS_LAMBDA_LOG_STREAM_NAME"]
-        self.cold = True
-        self._server = _RuntimeServer()
-        self._log = log.open("w+b", buffering=0)
-        # -S -s: what is installed for us must not be importable by the function.
-        self._process = subprocess.Popen(
-            [sys.executable, "-S", "-s", "-m", "awslambdaric", handler],
-            cwd=task,
-            env={**variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._server.server_port}"},
-            stdin=subprocess.DEVNULL,
-            stdout=log.open("ab"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        log.unlink()  # both have it open; without a name it goes with them
-        threading.Thread(target=self._watch, name="lambda-exit", daemon=True).start()
-
-    def _watch(self) -> None:
-        self._server.events.put(("exit", str(self._process.wait()).encode()))
-
-    def initialise(self, request_id: str) -> _Outcome | None:
-        """Wait until the function's module is loaded. Return its failure, or None if it is ready."""
-        return self._until("ready", request_id, _INIT_SECONDS, _INIT_SECONDS)
-
-    def peak_mib(self) -> float | None:
-        """Return what the process has had in memory at most, as Linux counts it."""
-        try:
-            status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
-        except OSError:
-            return None
-        found = re.search(r"VmHWM:\s+(\d+) kB", status)
-        return int(found[1]) / 1024 if found else None
-
-    def has_open(self, inode: str) -> bool:
-        """Return whether the process has a socket open, as Linux says it."""
-        try:
-            links = [str(each.readlink()) for each in pathlib.Path(f"/proc/{self._process.pid}/fd").iterdir()]
-        except OSError:  # the process has ended, or closes a file at this moment
-            return False
-        return f"socket:[{inode}]" in links
-
-    def invoke(self, request: _Request, nominal_seconds: float) -> _Outcome:
-        self._server.requests.put(request)
-        outcome = self._until("response", request.request_id, request.seconds, nominal_seconds)
-        assert outcome is not None
-        return outcome
-
-    def _until(
-        self, wanted: Literal["ready", "response"], request_id: str, seconds: float, nominal_seconds: float
-    ) -> _Outcome | None:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                kind, body = self._server.events.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                return _failure(request_id, "Sandbox.Timedout", f"Task timed out after {nominal_seconds:.2f} seconds")
-            if kind == wanted == "ready":
-                return None
-            if kind == "response":
-                return _Outcome(body)
-            if kind in ("error", "init error"):
-                return _Outcome(body, json.loads(body).get("errorType", "Error"), reusable=kind == "error")
-            if kind == "exit":
-                status = int(body)
-                how = f"exit status {status}" if status >= 0 else f"signal: {signal.strsignal(-status)}".lower()
-                return _failure(request_id, "Runtime.ExitError", f"Runtime exited with error: {how}")
-
-    def output(self) -> list[str]:
-        """Return the lines written since the last call."""
-        return self._log.read().decode(errors="replace").splitlines()
-
-    def close(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        self._server.close()
-        self._log.close()
 
 
 def _as_linux_says(place: Place) -> str:
@@ -300,8 +109,8 @@ class Functions:
         self._root = root
         self._runtime = runtime
         self._lock = threading.RLock()
-        self._environments: set[_Environment] = set()
-        self._idle: list[tuple[object, _Environment]] = []
+        self._environments: set[Environment] = set()
+        self._idle: list[tuple[object, Environment]] = []
         self._unpacked: dict[str, pathlib.Path] = {}
         self._closed = threading.Event()
         self._asynchronous: list[threading.Thread] = []
@@ -333,7 +142,7 @@ class Functions:
         """Return whether nobody has called the function for two weeks."""
         return self._clock.time() - function.called_at > IDLE_SECONDS
 
-    def invoke(self, function: ProcessFunction, payload: bytes) -> tuple[_Outcome, str]:
+    def invoke(self, function: ProcessFunction, payload: bytes) -> tuple[Outcome, str]:
         """Run the function once and wait for its answer. Return the outcome and the invocation's log."""
         request_id = str(uuid.uuid4())
         fault = self._faults.function(function.function_name)
@@ -343,10 +152,10 @@ class Functions:
             cold, environment.cold = environment.cold, False
             failed = environment.initialise(request_id) if cold else None
             called = time.monotonic()
-            outcome = failed or _failure(request_id, "Runtime.ExitError", "Runtime exited with error: signal: killed")
+            outcome = failed or failure(request_id, "Runtime.ExitError", "Runtime exited with error: signal: killed")
             if failed is None and (fault is None or fault.die == "after"):
                 seconds = float(function.timeout)
-                request = _Request(request_id, payload, function.function_arn, seconds * SLOWNESS)
+                request = Request(request_id, payload, function.function_arn, seconds * SLOWNESS)
                 answered = environment.invoke(request, seconds)
                 outcome = answered if fault is None else outcome
             milliseconds = (time.monotonic() - called) * 1000
@@ -418,7 +227,7 @@ class Functions:
         for thread in self._asynchronous:
             thread.join()
 
-    def _take(self, function: ProcessFunction) -> _Environment:
+    def _take(self, function: ProcessFunction) -> Environment:
         signature = function._signature()
         with self._lock:
             for position in reversed(range(len(self._idle))):
@@ -430,11 +239,11 @@ class Functions:
         with self._lock:
             if self._closed.is_set():
                 raise NotImplementedByLocalAws("The embedded AWS is closing; it starts no function.")
-            environment = _Environment(variables, function.handler or "", task, log)
+            environment = Environment(variables, function.handler or "", task, log)
             self._environments.add(environment)
         return environment
 
-    def _give_back(self, function: ProcessFunction, environment: _Environment, reusable: bool) -> None:
+    def _give_back(self, function: ProcessFunction, environment: Environment, reusable: bool) -> None:
         with self._lock:
             if environment not in self._environments:
                 return
