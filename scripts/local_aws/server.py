@@ -50,6 +50,7 @@ from scripts.local_aws.lambda_runtime.functions import Functions, Invocation
 from scripts.local_aws.moto_fixes import (
     foreign_keys,
     item_values,
+    keys,
     known_hosts,
     limits,
     object_locks,
@@ -57,7 +58,6 @@ from scripts.local_aws.moto_fixes import (
     response_keys,
     secret_deletions,
     secret_versions,
-    signatures,
 )
 from scripts.local_aws.step_functions.api import StateMachines
 
@@ -136,7 +136,7 @@ class LocalAws:
             known_hosts,
             object_locks,
             resource_shares,
-            signatures,
+            keys,
             limits,
         )
         for fix in fixes:

@@ -1,4 +1,4 @@
-"""KMS: what a key refuses to sign, and when. moto signs any length, with a key in any state, a digest as a message.
+"""KMS: what a key refuses, and when. moto signs any length, with a key in any state, a digest as a message.
 
 It also lets a key that signs encrypt and be rotated. For each symmetric key it makes an RSA key, which takes a tenth of
 a second and is used for nothing.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.local_aws.moto_fixes.signatures import LONGEST_MESSAGE
+from scripts.local_aws.moto_fixes.keys import LONGEST_MESSAGE
 from scripts.local_aws.server import LocalAws
 from utils.evidence.signing import Signer
 
