@@ -49,10 +49,12 @@ from scripts.local_aws.iam.gate import Permissions
 from scripts.local_aws.lambda_runtime.functions import Functions, Invocation
 from scripts.local_aws.moto_fixes import (
     foreign_keys,
+    given_names,
     item_values,
     keys,
     known_hosts,
     limits,
+    missing_operations,
     object_locks,
     resource_shares,
     response_keys,
@@ -63,6 +65,21 @@ from scripts.local_aws.step_functions.api import StateMachines
 
 _RUNTIME = pathlib.Path(__file__).parents[2] / ".venv" / "lambda" / "runtime"
 
+# They come before the accounts, whose service-linked role gets its name from one of them.
+_FIXES = (
+    secret_versions,
+    foreign_keys,
+    bucket_policies,
+    response_keys,
+    item_values,
+    known_hosts,
+    object_locks,
+    resource_shares,
+    keys,
+    limits,
+    missing_operations,
+    given_names,
+)
 _CLOSING_SECONDS = 20
 _REMOVAL_SECONDS = 5
 _HEIR = str(pathlib.Path(__file__).with_name("heir.py"))
@@ -113,6 +130,8 @@ class LocalAws:
         self.endpoint_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.scratch = self._closing.enter_context(_scratch_directory())
         self._closing.callback(BackendDict.reset)
+        for fix in _FIXES:
+            fix.install()
         self.accounts = Accounts()
         self.account_id = self.accounts.main
         self.operator = self.accounts.operator()
@@ -127,20 +146,6 @@ class LocalAws:
         self._closing.callback(self.aurora.close)
         self.rds_ca_bundle = self.aurora.servers.authority.bundle
         """What a client of a local cluster trusts with sslmode=verify-full."""
-        fixes = (
-            secret_versions,
-            foreign_keys,
-            bucket_policies,
-            response_keys,
-            item_values,
-            known_hosts,
-            object_locks,
-            resource_shares,
-            keys,
-            limits,
-        )
-        for fix in fixes:
-            fix.install()
         secret_deletions.install(self.clock)
         self.trail = Trail(self.clock)
         self.trail.install()

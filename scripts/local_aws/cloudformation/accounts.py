@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.iam.models import SERVICE_NAME_CONVERSION, iam_backends
+from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
 from scripts.local_aws.cloudformation.deploy import Stack, deploy
@@ -20,8 +20,6 @@ from scripts.local_aws.core.credentials import Credentials, aws_client
 from scripts.local_aws.iam.gate import Permissions
 
 OPERATOR = "operator"
-# moto would call it AWSServiceRoleForrds.
-SERVICE_NAME_CONVERSION["rds"] = "RDS"
 _FULL_ACCESS = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 
 

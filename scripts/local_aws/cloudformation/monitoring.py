@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 
-from moto.cloudwatch.responses import CloudWatchResponse
-
 from scripts.local_aws.cloudformation.deployment import Deployment, Properties, changed_properties, only
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
 from scripts.local_aws.cloudformation.resource_types import Attached, Made, Overwritten, ResourceType
 
 _RETENTIONS = "1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653".split()
 _KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:GenerateDataKey", "kms:DescribeKey")
-
-# moto's PutMetricAlarm serves composite alarms too ("to re-use this method"), it only is not reachable as such.
-CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm  # type: ignore[attr-defined]  # added
 
 
 class _LogGroup(ResourceType):

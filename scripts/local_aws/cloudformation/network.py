@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from moto.ec2.models import vpcs
-from moto.ec2.utils import random_resource_id
-
 from scripts.local_aws.cloudformation.deployment import (
     Deployment,
     Properties,
@@ -18,17 +15,6 @@ from scripts.local_aws.cloudformation.resource_types import Made, ResourceType
 
 _PEERS = ("CidrIp", "CidrIpv6", "SourceSecurityGroupId", "DestinationSecurityGroupId", "SourcePrefixListId")
 _PORTS = ("IpProtocol", "FromPort", "ToPort")
-
-
-def _names_of_an_endpoint(service_name: str, vpc_endpoint_id: str) -> dict[str, str]:
-    """Return the name that EC2 gives: vpce-ID-XXXXXXXX.SERVICE.REGION.vpce.amazonaws.com (AWS PrivateLink's guide)."""
-    region, service = service_name.split(".")[2:4]
-    zone, unique = random_resource_id(13).upper(), random_resource_id(8)
-    return {"dns_name": f"{vpc_endpoint_id}-{unique}.{service}.{region}.vpce.amazonaws.com", "hosted_zone_id": zone}
-
-
-# moto makes up names of another form.
-vpcs.create_dns_entries = _names_of_an_endpoint  # type: ignore[attr-defined]  # imported there
 
 
 class _SecurityGroup(ResourceType):
