@@ -289,7 +289,8 @@ def take_dependents_away(place: Place) -> None:
                 raise StepFailed(
                     f"Masking has not begun in database {one_line(place.database)!r}: the master user cannot act for "
                     f"{listed(sorted(unreachable))}, who own tables to mask, or what refers to them. GRANT those roles "
-                    "to the master user in the source (WITH ADMIN OPTION since PostgreSQL 16), then start again."
+                    "to the master user in the source (WITH ADMIN OPTION since PostgreSQL 16), then start a new "
+                    "operation."
                 )
             for each in found:
                 if each.drop is not None:
@@ -319,7 +320,8 @@ def _refuse_event_triggers_that_stay(opened: Session, place: Place) -> None:
         told = listed(f"{one_line(name)!r} runs a function of {one_line(owner)!r}" for name, owner in staying)
         raise StepFailed(
             f"Masking has not begun in database {one_line(place.database)!r}: event trigger {told}, also where masked "
-            "values are computed, and the master user cannot disable it. Disable it in the source, then start again."
+            "values are computed, and the master user cannot disable it. Disable it in the source, then start a new "
+            "operation."
         )
 
 

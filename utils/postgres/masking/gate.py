@@ -86,7 +86,7 @@ def examine(place: Place, clock: SliceClock) -> None:
         if found:
             raise MaskingGateFailed(
                 f"{_in(place)} the policy's check {one_line(check.name)!r} found {found} rows. Correct the policy, "
-                "then start again."
+                "then start a new operation."
             )
         with place.as_master() as opened:
             _note_passed(opened, place, check.name)
@@ -177,7 +177,8 @@ def _examine_keys(place: Place, clock: SliceClock) -> None:
         if orphans:
             raise MaskingGateFailed(
                 f"{_in(place)} {orphans} rows of {one_line(key.child)} refer by {one_line(key.name)!r} to none of "
-                f"{one_line(key.parent)}. Give both columns the same action and group in the policy, then start again."
+                f"{one_line(key.parent)}. Give both columns the same action and group in the policy, then start a new "
+                "operation."
             )
 
 
@@ -186,7 +187,8 @@ def _examine_statistics(place: Place, clock: SliceClock, todo: list[Task]) -> No
         raise MaskingGateFailed(
             f"{_in(place)} pg_stats still shows values that no row has, as ANALYZE did not replace them: "
             f"{listed(stale)}. Drop an index or a materialized view by the policy's own statements; for any other "
-            "column insert rows without personal data in the source, ANALYZE, and delete them. Then start again."
+            "column insert rows without personal data in the source, ANALYZE, and delete them. Then start a new "
+            "operation."
         )
 
 
@@ -210,7 +212,7 @@ def _examine_canaries(place: Place, clock: SliceClock) -> None:
                 raise MaskingGateFailed(
                     f"{_in(place)} the policy's canaries stand in {rows} rows of "
                     f"{_without_canaries(place, '.'.join((schema, name, column)))}. Give that column an action in the "
-                    "policy, then start again."
+                    "policy, then start a new operation."
                 )
     unread += _examine_written(place, clock)
     with place.as_master() as opened:
@@ -263,7 +265,7 @@ def _examine_written(place: Place, clock: SliceClock) -> list[str]:
     if found := [_without_canaries(place, where) for where in [*found, *in_mappings]]:
         raise MaskingGateFailed(
             f"{_in(place)} the policy's canaries stand in {listed(found)}. Change that in the source, or by the "
-            "policy's own statements, then start again."
+            "policy's own statements, then start a new operation."
         )
     return unread
 

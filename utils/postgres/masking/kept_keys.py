@@ -59,7 +59,7 @@ def key_refusal(place: Place, why: str, keys: Collection[KeptKey]) -> StepFailed
         f"Masking has not begun in database {one_line(place.database)!r}: {why}, and a key that stays while its rows "
         f"are masked could have one value twice. PostgreSQL keeps it as long as what leans on it: {named}. Write all "
         "columns that it selects into its GROUP BY in the source, or give the key's columns an action whose masked "
-        "form no value has, then start again."
+        "form no value has, then start a new operation."
     )
 
 

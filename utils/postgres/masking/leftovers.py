@@ -178,7 +178,7 @@ def _refresh(place: Place, clock: SliceClock, view: _View) -> None:
     if view.hidden_rows:
         raise StepFailed(
             f"The {shown} reads a table whose policies hide rows from its owner, so only that one can refresh it. Add "
-            "DROP MATERIALIZED VIEW to the policy's own statements, then start again."
+            "DROP MATERIALIZED VIEW to the policy's own statements, then start a new operation."
         )
     with place.as_master() as opened:
         owners = owners_of(opened, place, view.reads)

@@ -163,7 +163,7 @@ def _lend(opened: Session, place: Place, tables: Sequence[_Relation]) -> None:
         raise StepFailed(
             f"Database {one_line(place.database)!r} cannot be masked: the master user cannot act for the owners of "
             f"{listed(left)}, or of their schemas. GRANT those roles to the master user in the source (WITH ADMIN "
-            "OPTION since PostgreSQL 16), then start again."
+            "OPTION since PostgreSQL 16), then start a new operation."
         )
 
 

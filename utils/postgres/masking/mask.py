@@ -240,7 +240,8 @@ def _plan(place: Place, policy: MaskingPolicy) -> Place:
             except PolicyRefused as error:
                 raise StepFailed(
                     f"The masking policy does not fit database {one_line(place.database)!r}, and nothing was changed: "
-                    f"{listed([fault.rstrip('.') for fault in error.faults])}. Correct the policy, then start again."
+                    f"{listed([fault.rstrip('.') for fault in error.faults])}. Correct the policy, then start a new "
+                    "operation."
                 ) from None
             with borrowed_owners(opened, database_owner(opened)):
                 create_state(opened, place, work, _findings(opened, work.unclassified))

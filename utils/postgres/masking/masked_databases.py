@@ -58,7 +58,7 @@ def databases_to_mask(cluster: DatabaseCluster) -> tuple[list[str], list[str]]:
     if faults:
         raise StepFailed(
             f"Some databases cannot be masked, and nothing was changed: {listed(faults)}. Fix that in the source, or "
-            "drop them there, then start again."
+            "drop them there, then start a new operation."
         )
     return databases, findings
 

@@ -85,7 +85,7 @@ def _locked_parts(opened: Session, task: Task) -> list[sql.Identifier]:
     name = f"{one_line(task.schema)}.{one_line(task.table)}"
     if not found:
         raise StepFailed(
-            f"Masking failed: table {name} no longer exists. Find out what has dropped it, then start again. "
+            f"Masking failed: table {name} no longer exists. Find out what has dropped it, then start a new operation. "
             "The door of the restored cluster stays shut."
         )
     tables = [sql.Identifier(*each) for each in found]

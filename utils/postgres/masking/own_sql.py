@@ -69,7 +69,7 @@ def _refuse_what_nobody_owns(place: Place) -> None:
         raise StepFailed(
             f"In database {one_line(place.database)!r} the policy's statements, or code of the data that they call, "
             f"created {listed(made)}. They may create indexes, constraints and temporary tables. Create all "
-            "else in the source, or after the restore, then start again."
+            "else in the source, or after the restore, then start a new operation."
         )
 
 

@@ -125,7 +125,7 @@ class Place(Struct, frozen=True, kw_only=True):
                 raise TemporaryFailure(f"Masking was interrupted {where}.") from None
             raise StepFailed(
                 f"PostgreSQL refused a statement of the masking {where}. Correct the policy, or what it names in the "
-                "source, then start again. The door of the restored cluster stays shut."
+                "source, then start a new operation. The door of the restored cluster stays shut."
             ) from None
 
     def described(self, error: psycopg2.Error) -> str:

@@ -125,7 +125,7 @@ def has_state(opened: Session, schema: str) -> bool:
     if found == [(False,)]:
         raise StepFailed(
             f"The schema {schema!r}, which is the masking's, came with the data. Drop it in the source, then start "
-            "again."
+            "a new operation."
         )
     return bool(found)
 

@@ -93,7 +93,7 @@ def _renew_statistics(opened: Session, task: Task) -> None:
             f"Masking has not begun: {one_line(task.schema)}.{one_line(task.table)} has no rows, but pg_stats shows "
             "values of earlier ones, and the table takes no row without values by which ANALYZE would replace them, or "
             "a foreign key that is NOT VALID refers to it. "
-            "Insert a row in the source, ANALYZE the table, delete the row, then start again."
+            "Insert a row in the source, ANALYZE the table, delete the row, then start a new operation."
         )
     opened.run(analyzing_with_parents(opened, task.rel))
     # TRUNCATE is refused where a foreign key refers to the table, with rows or without (PostgreSQL's documentation).
@@ -129,7 +129,7 @@ def _compute(opened: Session, place: Place, task: Task, each: Computed, tried: l
         raise StepFailed(
             f"Masking has not begun: {one_line(each.name)} cannot be computed of masked values "
             f"{place.described(error)}. Correct the policy's rules for its columns, or drop it in the source, then "
-            "start again."
+            "start a new operation."
         ) from None
 
 
@@ -145,7 +145,7 @@ def _look_at_values(opened: Session, task: Task) -> None:
             if refused:
                 raise StepFailed(
                     f"Masking has not begun: {refused} rows of {where} have a value that the policy refuses. Correct "
-                    "the policy's rule for that column, then start again."
+                    "the policy's rule for that column, then start a new operation."
                 )
         if column.distinct_by is not None:
             name = sql.Identifier(column.name)
@@ -156,7 +156,7 @@ def _look_at_values(opened: Session, task: Task) -> None:
             if left < different:
                 raise StepFailed(
                     f"Masking has not begun: {different - left} values of {where}, which are unique, would become "
-                    "equal to others. Correct the policy's rule for that column, then start again."
+                    "equal to others. Correct the policy's rule for that column, then start a new operation."
                 )
 
 
