@@ -151,7 +151,7 @@ def plan_problems(
     if request.reader_instance_class is not None and len(plan.instances) == 1 and silent is None:
         yield (
             f"reader_instance_class: {request.reader_instance_class!r} is for readers, and there are none: "
-            f"instance_count is 1 ({plan.origins.get('instance_count')}). Give an instance_count, or drop it."
+            f"instance_count is 1 ({plan.origins.get('instance_count')}). Drop it, or give an instance_count."
         )
     yield from _forwarding_problems(plan)
     yield from combination_problems(plan)

@@ -26,10 +26,11 @@ KEEP_BACKUPS = "Leave delete_automated_backups out, so that they are kept."
 
 _FIELD = re.compile(r"(\w+): ")
 _CLOSE = re.compile(r": unknown field \(value .*\)\. Did you mean (\w+)\?$")
-# What cures a refusal without another value: a command that changes something, waiting, or an addition to a policy.
+# What cures a refusal without another value: a command that changes something, waiting, or what somebody does with
+# something else than the request.
 _CURED_ELSEWHERE = re.compile(
-    r"aws [a-z0-9-]+ (?!describe-|list-|wait )[a-z-]+|[Ww]ait until|(?:again|it) once |again when |\. Delete |"
-    "Add to its policy"
+    r"aws [a-z0-9-]+ (?!describe-|list-|wait )[a-z-]+|[Ww]ait until|(?:again|it) once |again when |"
+    r"\. (?:Add|Cancel|Delete|Enable|Have|Remove|Set|Take|Upload) "
 )
 _GIVE_AS = re.compile(r"give it as (\w+): ")
 _FIRST_REMEDY_DROPS = re.compile(r"\. (?:Drop|Leave|Omit) ")

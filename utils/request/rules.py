@@ -200,7 +200,7 @@ def _deletion_problems(request: RestoreRequest) -> Iterator[str]:
         if request.confirm_delete_source is not None:
             yield (
                 f"confirm_delete_source: {request.confirm_delete_source!r} is given, but delete_source is not true. "
-                "Give both to delete the source cluster, or neither to keep it."
+                "Drop it to keep the source cluster, or give both to have that deleted."
             )
         for name in ("delete_automated_backups", "override_deletion_protection"):
             if getattr(request, name):
@@ -217,7 +217,7 @@ def _replaced_deletion_problems(request: RestoreRequest) -> Iterator[str]:
         if request.confirm_delete_replaced is not None:
             yield (
                 f"confirm_delete_replaced: {request.confirm_delete_replaced!r} is given, but delete_replaced is not "
-                "true. Give both to have the replaced cluster deleted, or neither to keep it."
+                "true. Drop it to have the replaced cluster kept, or give both to have that deleted."
             )
         return
     if request.confirm_delete_replaced is None:

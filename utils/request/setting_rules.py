@@ -82,7 +82,7 @@ def setting_problems(request: RestoreRequest) -> Iterator[str]:
     if request.reader_instance_class is not None and request.instance_count == 1:
         yield (
             f"reader_instance_class: {request.reader_instance_class!r} is for readers, and instance_count is 1. "
-            "Give an instance_count of at least 2, or drop reader_instance_class."
+            "Drop it, or give an instance_count of at least 2."
         )
     yield from _list_problems(request)
     yield from _insights_problems(request.performance_insights_retention_days)
@@ -104,7 +104,7 @@ def combination_problems(settings: Settings) -> Iterator[str]:
     if pause is not None and low is not None and low > 0:
         yield (
             f"serverless_v2_seconds_until_auto_pause: {pause} works only with a minimum capacity of 0, not of {low}. "
-            "Give a serverless_v2_min_capacity of 0, or drop it."
+            "Drop it, or give a serverless_v2_min_capacity of 0."
         )
     days = settings.performance_insights_retention_days
     if settings.database_insights_mode == "advanced" and days is not None and days < ADVANCED_INSIGHTS_DAYS:
@@ -134,7 +134,7 @@ def missing_capacity(settings: Settings, classes: list[str]) -> Iterator[str]:
     elif low is None and settings.serverless_v2_seconds_until_auto_pause is not None:
         yield (
             "serverless_v2_seconds_until_auto_pause: nothing is paused without a minimum capacity of 0. "
-            "Give serverless_v2_min_capacity and serverless_v2_max_capacity with it, or drop it."
+            "Drop it, or give serverless_v2_min_capacity and serverless_v2_max_capacity with it."
         )
 
 
@@ -208,7 +208,7 @@ def _watching_problems(request: RestoreRequest) -> Iterator[str]:
     elif key is not None and request.performance_insights_retention_days == 0:
         yield (
             f"performance_insights_kms_key_id: {key!r} is given, and performance_insights_retention_days is 0. "
-            "Give days, or drop the key."
+            "Drop it, or give days."
         )
 
 

@@ -81,6 +81,16 @@ def given(request: dict[str, Any], *problems: str) -> str:
             "replace_target: 't' belongs to the global database g. Remove it from there first.",
             '{"replace_target": true}',
         ),
+        (
+            {"archive_snapshot": "export"},
+            "archive_snapshot: 'export' needs the stack's ExportBucketName. Set it, or give delete or keep.",
+            '{"archive_snapshot": "export"}',
+        ),
+        (
+            {"masking_policy": "staging"},
+            "masking_policy: s3://b/p has faults. Upload a corrected file, and have MaskingPolicies name its version.",
+            '{"masking_policy": "staging"}',
+        ),
         ({"replace_target": "often"}, "replace_target: 'often' is no bool.", '{"replace_target": REPLACE_TARGET}'),
         (
             {"quarantine": True},

@@ -73,12 +73,12 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
             "serverless_v2_seconds_until_auto_pause": 600,
         },
         "serverless_v2_seconds_until_auto_pause: 600 works only with a minimum capacity of 0",
-        "or drop it",
+        "Drop it, or",
     ),
     (
         {"serverless_v2_seconds_until_auto_pause": 600},
         "serverless_v2_seconds_until_auto_pause: nothing is paused",
-        "or drop it",
+        "Drop it, or",
     ),
     (
         {"database_insights_mode": "advanced", "performance_insights_retention_days": 7},
@@ -96,7 +96,7 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
             "performance_insights_retention_days": 0,
         },
         "performance_insights_kms_key_id: 'arn:aws:kms:us-east-1:123456789012:key/x' is given, and",
-        "Give days, or drop the key",
+        "Drop it, or give days",
     ),
     (
         {"preferred_backup_window": "05:00-06:00", "preferred_maintenance_window": "sun:05:30-sun:06:30"},
