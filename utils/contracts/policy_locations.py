@@ -14,8 +14,6 @@ from msgspec import Struct
 
 # The names that the parameters give; the template's AllowedPattern has the same.
 POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-# Each has a place in the policy of the role that reads them.
-MAX_POLICIES = 5
 _ENTRY = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9-]{0,31})=s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/"
     r"(?P<key>[A-Za-z0-9!_.()/-]{1,200})\?versionId=(?P<version_id>[A-Za-z0-9._-]{1,64})"

@@ -10,8 +10,6 @@ import re
 
 from utils.contracts.stack_limits import StackLimits
 
-# Each has a place in the policy of the role that reads them.
-MAX_READERS = 5
 # The names that RDS gives to secrets of its own have a ! in them: such a secret, the master's, is none of these.
 _ENTRY = re.compile(
     r"(?P<cluster>arn:[a-z-]+:rds:[a-z0-9-]+:[0-9]{12}:cluster:[a-z][a-z0-9-]{0,62})="

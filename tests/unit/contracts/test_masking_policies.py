@@ -8,9 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from scripts.checks.expansion import source
+from tests.unit.places_in_roles import places_in_roles
 from tests.unit.support import LIMITS
 from utils.contracts.masking_policies import policy_locations, policy_problems
-from utils.contracts.policy_locations import MAX_POLICIES, PolicyLocation
+from utils.contracts.policy_locations import PolicyLocation
 from utils.contracts.stack_limits import StackLimits
 
 VERSION = "3HL4kqtJlcpXroDTDmJ"
@@ -50,11 +51,13 @@ def test_what_names_no_single_version_is_refused_while_deploying_and_is_none(tex
     assert policy_locations(limits(text)) == {}
 
 
-def test_the_template_takes_as_many_as_there_is_room_for_in_the_roles_policy() -> None:
-    one = f"p=s3://bucket/key?versionId={VERSION}"
-    assert re.fullmatch(PATTERN, ",".join([one] * MAX_POLICIES))
-    assert not re.fullmatch(PATTERN, ",".join([one] * (MAX_POLICIES + 1)))
-    assert re.fullmatch(PATTERN, "")
+@pytest.mark.parametrize("parameter", ["MaskingPolicies", "VerificationPolicies"])
+def test_the_template_takes_as_many_as_there_is_room_for_in_the_roles_policy(parameter: str) -> None:
+    pattern = source()["Parameters"][parameter]["AllowedPattern"]
+    one, most = f"p=s3://bucket/key?versionId={VERSION}", places_in_roles(parameter)
+    assert re.fullmatch(pattern, ",".join([one] * most))
+    assert not re.fullmatch(pattern, ",".join([one] * (most + 1)))
+    assert re.fullmatch(pattern, "")
 
 
 @pytest.mark.parametrize(

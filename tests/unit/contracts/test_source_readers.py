@@ -8,8 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from scripts.checks.expansion import source
+from tests.unit.places_in_roles import places_in_roles
 from tests.unit.support import LIMITS
-from utils.contracts.source_readers import MAX_READERS, reader_secrets
+from utils.contracts.source_readers import reader_secrets
 
 CLUSTER = "arn:aws:rds:eu-central-1:111122223333:cluster:prod-orders"
 SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/orders-reader-a1b2c3"
@@ -44,7 +45,7 @@ def test_what_names_no_single_secret_of_a_single_cluster_is_refused_while_deploy
 
 
 def test_the_template_takes_as_many_as_there_is_room_for_in_the_roles_policy() -> None:
-    one = f"{CLUSTER}={SECRET}"
-    assert re.fullmatch(PATTERN, ",".join([one] * MAX_READERS))
-    assert not re.fullmatch(PATTERN, ",".join([one] * (MAX_READERS + 1)))
+    one, most = f"{CLUSTER}={SECRET}", places_in_roles("SourceReaderSecrets")
+    assert re.fullmatch(PATTERN, ",".join([one] * most))
+    assert not re.fullmatch(PATTERN, ",".join([one] * (most + 1)))
     assert re.fullmatch(PATTERN, "")
