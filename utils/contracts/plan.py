@@ -66,6 +66,10 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     A window of None is one that RDS is left to choose; a port of None, the one that the snapshot's cluster had, which
     RDS keeps where none is named. `origins` says of each setting who decided it: the request, the stack, the source
     cluster, the snapshot, or a default of ours.
+
+    `identifier` is the name that the cluster has, or is created under, until a swap gives it the target's.
+    `live_identifier` is the target's name where another cluster has that until the swap; None where there is no swap,
+    and `identifier` is the target's name already. `target_identifier` is the target's name in either case.
     """
 
     identifier: str
@@ -107,7 +111,7 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     monitoring_interval_seconds: int = 0
     monitoring_role_arn: str | None = None
     local_write_forwarding: bool = False
-    # Where it replaces another cluster: the name and the address that it is going to have, which its login states.
+    # Only where it replaces another cluster: the target's name, and the address behind it, which its login states.
     live_identifier: str | None = None
     live_endpoint: str | None = None
     # Tried in turn, in each zone, where AWS has no room for an instance of the planned class.
@@ -116,7 +120,7 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def target_identifier(self) -> str:
-        """Return the name that the cluster is going to have. A cluster that it replaces has the name until then."""
+        """Return the target's name, which the cluster has from its creation, or from the swap."""
         return self.live_identifier or self.identifier
 
     @property
@@ -315,6 +319,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     operation_id: str
     target_cluster_id: str
     snapshot: FoundSnapshot
+    # Whether the state machine goes by way of copy-snapshot. Not where a resume finds the cluster restored: then `copy`
+    # still says what archive-snapshot removes.
     copy_needed: bool
     copy: SnapshotCopy | None
     cluster: ClusterPlan

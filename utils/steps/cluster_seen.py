@@ -28,6 +28,8 @@ class RestoreAction(Enum):
     """What is due next. What AWS works on for minutes after it is the phase of the same name."""
 
     CREATE_CLUSTER = "create-cluster"
+    # It carries the master password, and is due again where that has to be set again: utils/state/operation.py,
+    # password_reset_at.
     MODIFY_CLUSTER = "modify-cluster"
     CREATE_INSTANCES = "create-instances"
     CHANGE_WRITER = "change-writer"
