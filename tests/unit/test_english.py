@@ -11,7 +11,7 @@ import io
 import re
 import tokenize
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -143,29 +143,44 @@ def word_faults(tree: ast.Module) -> Iterator[str]:
                 yield f"{line}: {found[0]!r} ({instead}) in: {text[max(found.start() - 50, 0) : found.end() + 40]}"
 
 
-@pytest.mark.parametrize("path", covered(*ROOTS), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_what_people_read_is_in_the_words_of_the_style_page(path: Path) -> None:
+def in_every_file(files: Iterable[Path], faults_in: Callable[[Path], Iterable[str]]) -> list[str]:
+    """Return the faults of all files, each with its file and line."""
+    return [f"{path.relative_to(ROOT).as_posix()}:{fault}" for path in files for fault in faults_in(path)]
+
+
+def code_faults(path: Path) -> list[str]:
     tree = ast.parse(path.read_text())
-    faults = sorted([*docstring_faults(tree), *word_faults(tree)], key=lambda fault: int(fault.split(":")[0]))
+    return sorted([*docstring_faults(tree), *word_faults(tree)], key=lambda fault: int(fault.split(":")[0]))
+
+
+def test_what_people_read_is_in_the_words_of_the_style_page() -> None:
+    faults = in_every_file(covered(*ROOTS), code_faults)
     assert faults == [], "\n".join(faults)
 
 
-@pytest.mark.parametrize("path", covered(*ROOTS), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_comments_are_in_the_words_of_the_style_page(path: Path) -> None:
-    faults = [*written_faults(python_comments(path.read_text()))]
+def test_comments_are_in_the_words_of_the_style_page() -> None:
+    faults = in_every_file(covered(*ROOTS), lambda path: written_faults(python_comments(path.read_text())))
     assert faults == [], "\n".join(faults)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_a_page_is_in_the_words_of_the_style_page(page: Path) -> None:
-    faults = [*written_faults(prose(page))]
+def test_a_page_is_in_the_words_of_the_style_page() -> None:
+    faults = in_every_file(PAGES, lambda page: written_faults(prose(page)))
     assert faults == [], "\n".join(faults)
 
 
-@pytest.mark.parametrize("path", [*SHELL, *SETTINGS], ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_script_and_a_comment_on_settings_are_in_the_words_of_the_style_page(path: Path) -> None:
-    faults = [*written_faults(comments(path))]
+def test_a_script_and_a_comment_on_settings_are_in_the_words_of_the_style_page() -> None:
+    faults = in_every_file([*SHELL, *SETTINGS], lambda path: written_faults(comments(path)))
     assert faults == [], "\n".join(faults)
+
+
+def test_every_kind_of_file_is_looked_at() -> None:
+    assert all(covered(root) for root in ROOTS)
+    assert {"README.md", "documentation/glossary.md", "tests/README.md"} <= {
+        str(each.relative_to(ROOT)) for each in PAGES
+    }
+    assert {"scripts/test.sh", ".ci/run", "pyproject.toml"} <= {
+        str(each.relative_to(ROOT)) for each in [*SHELL, *SETTINGS]
+    }
 
 
 def test_no_folder_is_exempt_from_ruffs_docstring_rules() -> None:
