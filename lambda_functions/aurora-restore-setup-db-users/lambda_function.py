@@ -7,7 +7,8 @@ from utils.contracts.payloads import SetupUsersTask, UsersReady
 from utils.logins.application import ApplicationSecret
 from utils.logins.roles import RoleNames
 from utils.logins.secret_choice import application_secret_of, with_secrets
-from utils.postgres.setup import set_up_roles, shortened
+from utils.postgres.bounded import shortened
+from utils.postgres.setup import set_up_roles
 from utils.state.values import iso
 from utils.steps.locked_logins import remember_locked
 from utils.steps.login_proof import master_login, prove_and_promote, server_for

@@ -28,6 +28,7 @@ from utils.contracts.expiry import KeptKind, WhyKept
 from utils.contracts.plan import ReplacedDeletion
 from utils.contracts.swap import SwapRecord
 from utils.foreign_text import MAX_TAG_SHOWN, one_line
+from utils.preflight.deletion import why_stopped
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.maker import has_given_protection
 from utils.state.operation import OperationRecord
@@ -171,8 +172,8 @@ def why_kept(
         return WhyKept(f"has instances that the pipeline did not create: {', '.join(strange)}")
     if (tied := global_membership(cluster) or replicas_fed(cluster)) is not None:
         return WhyKept(tied)
-    if cluster.is_stopped:
-        return WhyKept("is stopped, and RDS deletes no stopped cluster", KeptKind.STOPPED)
+    if (why := why_stopped(cluster)) is not None:
+        return WhyKept(why, KeptKind.STOPPED)
     return None
 
 

@@ -26,6 +26,7 @@ from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
 from utils.logins.masking_salt import is_salt_lost, salt_secret_name
 from utils.operation.finishing import is_finishing
+from utils.operation.resumed_request import other_wishes
 from utils.preflight.creation import creation_problems
 from utils.preflight.export import destination_problems
 from utils.preflight.kept import busy_problems, kept_problems, unmasked_problems
@@ -35,25 +36,11 @@ from utils.preflight.quarantine import quarantine_problems
 from utils.preflight.secrets import secret_problems
 from utils.preflight.tle_hooks import tle_hook_problems
 from utils.request.corrections import START_ANEW, TAKE_ANOTHER
-from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, OF_REPLACED, RestoreRequest
+from utils.request.fields import RestoreRequest
 from utils.request.reading import refuse_if_any
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.operation import NO_CLUSTER, OperationRecord
 from utils.state.restored import restored_cluster
-from utils.state.values import plain, unstored
-
-# They say which operation it is, not what it does.
-_NAMING = {"operation_id", "resume", "rollback", "scheduled_at"}
-# Defaults of the fields that no plan shows, or that each request to resume has to repeat.
-_DEFAULTS = {
-    "delete_source": False,
-    "confirm_delete_source": None,
-    "final_snapshot": True,
-    "delete_automated_backups": False,
-    "override_deletion_protection": False,
-    "like_source": False,
-    "cross_account_copy": "one_step",
-}
 
 
 class Resumption(Struct, frozen=True, kw_only=True):
@@ -73,7 +60,7 @@ def resume(
     """Return what is left to do, or raise RequestRefused. `given` is what the request says itself. Changes nothing."""
     _refuse_unless_ended(record, execution)
     plan = _recorded_plan(record)
-    refuse_if_any(_differences(request, given, record, plan))
+    refuse_if_any(other_wishes(request, given, record, plan))
     target = AuroraReader(Arn.parse(execution.execution_id).region)
     if record.is_swapping:
         # Nothing else counts before that: names are between two clusters, and clients may be locked out.
@@ -187,70 +174,6 @@ def _recorded_plan(record: OperationRecord) -> Plan:
             f"operation_id: {record.operation_id!r} was planned by another version of this stack ({error}) and cannot "
             f"be resumed. What it created has its id as a tag. {START_ANEW}"
         ) from None
-
-
-def _differences(
-    request: RestoreRequest, given: Mapping[str, Any], record: OperationRecord, plan: Plan
-) -> Iterator[str]:
-    """Yield where the request asks for something else than the operation does.
-
-    An omitted field is the operation's; but each request has to repeat what deletes the source. What the request gives
-    must be what the operation was asked for, or what its plan has where the request did not say.
-    """
-    planned = _planned(plan)
-    for name in FIELDS:
-        is_given = given.get(name) is not None
-        if name in _NAMING or not (is_given or (name in NEVER_BY_DEFAULT and name not in OF_REPLACED)):
-            continue
-        asked = unstored(plain(getattr(request, name))) if is_given else None
-        recorded = record.parameters.get(name)
-        if name == "delete_automated_backups" and plan.source_deletion is not None:
-            recorded = plan.source_deletion.delete_automated_backups  # an earlier resume may have kept them
-        if name in _DEFAULTS:
-            same = _with_default(name, asked) == _with_default(name, recorded)
-            # A resume may delete less than was planned: AWS Backup may have taken over the backups meanwhile.
-            same = same or (name == "delete_automated_backups" and not asked)
-        else:
-            same = asked in (recorded, planned.get(name, recorded))
-        if not same:
-            had = recorded if recorded is not None else planned.get(name)
-            yield (
-                f"{name}: {asked!r} is not what operation {record.operation_id} was asked for ({had!r}), and it is "
-                f"resumed as it was planned. Ask for the same. {START_ANEW}"
-            )
-
-
-def _with_default(name: str, value: Any) -> Any:
-    """Treat an omitted field as its default, so that a resume may repeat the default explicitly."""
-    return _DEFAULTS[name] if value is None else value
-
-
-def _planned(plan: Plan) -> dict[str, Any]:
-    """Return the plan's own value of each field of a request that is in it."""
-    cluster: dict[str, Any] = unstored(plain(plan.cluster))
-    replaced = plan.replaces or plan.replaced
-    instances, without = plan.cluster.instances, ("tags", "kms_key_id")
-    found = {name: value for name, value in cluster.items() if name in FIELDS and name not in without}
-    return found | {
-        "target_cluster_id": plan.target_cluster_id,
-        "source_cluster_id": plan.snapshot.cluster_identifier,
-        "snapshot_identifier": plan.snapshot.identifier,
-        "instance_count": len(instances),
-        "db_instance_class": instances[0].db_instance_class if instances else None,
-        "quarantine": plan.quarantine,
-        "masking_policy": plan.masking.policy if plan.masking else "",
-        "verification": plan.verification.policy if plan.verification else "",
-        "on_findings": plan.verification.on_findings if plan.verification else None,
-        "inherited_logins": plan.inherited_logins,
-        "archive_snapshot": plan.archive_snapshot,
-        "on_failure": plan.on_failure,
-        "replace_target": plan.replaces is not None,
-        "keep_previous_hours": plan.replaces.keep_hours if plan.replaces else None,
-        "delete_replaced": replaced is not None and replaced.deletion is not None,
-        "expires_after_hours": plan.expires_after_hours or 0,
-        "drill": plan.drill,
-        "dry_run": plan.dry_run,
-    }
 
 
 def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -> dict[str, Any]:

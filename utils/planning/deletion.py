@@ -12,7 +12,7 @@ from utils.contracts.plan import SourceDeletion, SourceInstance
 from utils.logins.target_secrets import secrets_of_source
 from utils.names import name_for
 from utils.planning.snapshot_choice import other_cluster
-from utils.preflight.deletion import backup_obstacles, why_not_deletable
+from utils.preflight.deletion import backup_obstacles, why_not_deletable, why_stopped
 from utils.preflight.final_snapshot import final_snapshot_obstacles
 from utils.preflight.taken_names import snapshot_name_problems
 from utils.request.fields import RestoreRequest
@@ -48,9 +48,9 @@ def deletion_problems(
             f"aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately "
             f"--region {source.region}"
         )
-    if cluster.is_stopped:
+    if (why := why_stopped(cluster)) is not None:
         yield (
-            f"delete_source: {name!r} is stopped, and RDS deletes no stopped cluster. Drop delete_source, or start it: "
+            f"delete_source: {name!r} {why}. Drop delete_source, or start it: "
             f"aws rds start-db-cluster --db-cluster-identifier {name} --region {source.region}"
         )
     elif not cluster.is_available:

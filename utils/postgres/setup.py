@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-import msgspec
 from msgspec import Struct
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
 from utils.errors import StepFailed, TemporaryFailure
-from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.master import MasterLogin
 from utils.logins.roles import ApplicationLogins, RoleWanted
 from utils.postgres.background import Background, background_work
@@ -38,9 +36,6 @@ from utils.postgres.session import CONNECT_TIMEOUT_SECONDS, Server, Session, can
 from utils.postgres.tle_hooks import refuse_tle_hooks
 
 MAX_IN_FAILURE = 5
-# An execution whose data outgrow 256 KiB dies where no Catch can see it; a cluster may hold a role for each customer.
-MAX_LISTED = 50
-MAX_LISTED_BYTES = 16 * 1024
 
 
 class RolesReport(Struct, frozen=True, kw_only=True):
@@ -54,19 +49,6 @@ class RolesReport(Struct, frozen=True, kw_only=True):
     warnings: list[str]
     # Of the warnings those that report a role or a database that is not as the application needs it.
     unfinished: list[str] = []
-
-
-def shortened(texts: list[str]) -> list[str]:
-    """Return the first texts, each on one line, and how many more there are. Bytes are counted as sent: escaped."""
-    texts = [one_line(text, MAX_SENTENCE) for text in texts]
-    room, kept = MAX_LISTED_BYTES, 0
-    for text in texts[:MAX_LISTED]:
-        room -= len(msgspec.json.encode(text))
-        if room < 0:
-            break
-        kept += 1
-    more = len(texts) - kept
-    return [*texts[:kept], f"and {more} more"] if more else texts
 
 
 def prove_login(server: Server, master: MasterLogin) -> None:

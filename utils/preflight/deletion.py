@@ -45,6 +45,11 @@ def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:
     return why_protected(cluster, aurora.instances_of(cluster.identifier))
 
 
+def why_stopped(cluster: Cluster) -> str | None:
+    """Return that RDS deletes no stopped cluster, as a clause about this one; None where it is not stopped."""
+    return "is stopped, and RDS deletes no stopped cluster" if cluster.is_stopped else None
+
+
 def deletion_obstacles(
     deletion: SourceDeletion, cluster: Cluster, source: AuroraReader, *, has_begun: bool
 ) -> Iterator[str]:
@@ -52,11 +57,8 @@ def deletion_obstacles(
     name, region = cluster.identifier, source.region
     if (why := why_not_deletable(cluster, source)) is not None:
         yield f"{name!r} {why}. Delete it yourself, if that is still wanted."
-    if cluster.is_stopped:
-        yield (
-            f"{name!r} is stopped, and RDS deletes no stopped cluster. "
-            f"Start it: aws rds start-db-cluster --db-cluster-identifier {name} --region {region}"
-        )
+    if (why := why_stopped(cluster)) is not None:
+        yield (f"{name!r} {why}. Start it: aws rds start-db-cluster --db-cluster-identifier {name} --region {region}")
     if deletion.final_snapshot_identifier is not None:
         yield from final_snapshot_obstacles(cluster, region)
         yield from final_snapshot_name_obstacles(

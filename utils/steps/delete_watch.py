@@ -14,8 +14,9 @@ from utils.contracts.plan import SourceDeletion
 from utils.errors import StepFailed
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS, is_gone, note_looks
+from utils.steps.announcements import announcement
 from utils.steps.final_snapshot import LAG_SECONDS
-from utils.steps.pace import Pace, announcement, since_seen, took
+from utils.steps.pace import Pace, since_seen, took
 from utils.steps.wait_keys import wait_fields
 
 

@@ -12,10 +12,10 @@ from utils.logins.masking_salt import read_salt, remove_salt
 from utils.logins.master import MasterLogin
 from utils.masking.reading import read_policy
 from utils.names import fingerprint
+from utils.postgres.bounded import shortened
 from utils.postgres.databases import DatabaseCluster, enter_cluster
 from utils.postgres.masking.mask import MaskingProgress, mask_slice, remove_masking_state
 from utils.postgres.session import Server
-from utils.postgres.setup import shortened
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.policy_text import kept_policy
 from utils.state.values import iso

@@ -5,14 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from utils.contracts.payloads import Woken
-from utils.contracts.phases import AWAITED_PHASES, FAILURES, phase_named, span_of, span_of_all
+from utils.contracts.phases import AWAITED_PHASES, phase_named, span_of, span_of_all
 from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord
 
@@ -108,31 +105,6 @@ class Pace(Struct, frozen=True, kw_only=True):
         if phase in self.phases:
             return self.phases[self.phases.index(phase) + 1 :]
         return [each for each in self.phases if each not in self.took]
-
-
-def announcement(woken: Any, phase: str, since: dt.datetime, awaited: Collection[str] = ()) -> dt.datetime | None:
-    """Return when RDS has reported the event that announces the end of a phase; None where it has not since then.
-
-    `awaited`: the instances that are still waited for, if it is these. The event of another one is no news of them.
-    """
-    ended = _read(woken)
-    is_new = ended.at is not None and ended.at > since and ended.event == phase_named(phase).announced_by
-    return ended.at if is_new and (not awaited or ended.source in awaited) else None
-
-
-def reported_failure(woken: Any, since: dt.datetime) -> dt.datetime | None:
-    """Return when RDS has reported that something has failed; None where it has not since then."""
-    ended = _read(woken)
-    is_new = ended.at is not None and ended.at > since and ended.event in FAILURES
-    return ended.at if is_new else None
-
-
-def _read(woken: Any) -> Woken:
-    """Return what a wait has ended with. Its caller chooses that, so it is trusted with nothing else."""
-    try:
-        return msgspec.convert(woken, Woken)
-    except msgspec.ValidationError:
-        return Woken()
 
 
 def since_seen(seen_at: dt.datetime | None, planned_seconds: int, now: dt.datetime) -> float:

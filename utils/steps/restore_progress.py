@@ -12,8 +12,9 @@ from utils.contracts.payloads import Answer, RestoreProgress
 from utils.errors import StepFailed
 from utils.state.operation import OperationRecord, OperationState
 from utils.state.unseen import PAUSE_SECONDS
+from utils.steps.announcements import announcement, reported_failure
 from utils.steps.cluster_seen import RestoreAction, RestoreDue, without_capacity
-from utils.steps.pace import Pace, announcement, reported_failure, since_seen, took
+from utils.steps.pace import Pace, since_seen, took
 
 # In units: capacity comes back when somebody else gives some up, which is nothing to ask about every minute.
 PAUSE_FOR_ROOM = 5

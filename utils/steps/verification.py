@@ -17,10 +17,10 @@ from utils.logins.master import MasterLogin
 from utils.logins.source_reader import read_source_login
 from utils.masking.reading import read_policy
 from utils.names import fingerprint
+from utils.postgres.bounded import shortened
 from utils.postgres.databases import enter_cluster
 from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import Server
-from utils.postgres.setup import shortened
 from utils.postgres.verification.source import NOT_ENTERED, LiveSource, disown_source, source_server
 from utils.postgres.verification.verify import verify_slice
 from utils.state.operation import OperationRecord, OperationState

@@ -37,7 +37,7 @@ from utils.errors import RequestRefused, StepFailed
 from utils.messages import outcome
 from utils.messages.message import MAX_MESSAGE_BYTES, Message
 from utils.messages.remains import Remains
-from utils.postgres.setup import shortened
+from utils.postgres.bounded import shortened
 from utils.state.operation import OperationState
 
 FORGED = "Deleted    prod-orders (cluster-PROD) in us-east-1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tests.unit.support import some_users
-from utils.postgres.setup import MAX_LISTED, shortened
+from utils.postgres.bounded import MAX_LISTED, shortened
 
 
 def test_a_short_list_is_told_as_it_is() -> None:

@@ -9,7 +9,8 @@ import pytest
 from tests.unit.support import NOW, a_record
 from utils.contracts.phases import AWAITED_PHASES
 from utils.state.values import iso
-from utils.steps.pace import Pace, announcement, reported_failure, took
+from utils.steps.announcements import announcement, reported_failure
+from utils.steps.pace import Pace, took
 
 KNOWN = {"create-cluster": 1000, "create-instances": 500, "open-door": 100}
 
