@@ -21,6 +21,10 @@ _STOPS = (_MESSAGES, "test_a_run_in_the_way_is_stopped_as_each_refusal_says")
 _COPY = (_MESSAGES, "test_a_broken_copy_is_deleted_as_each_message_says")
 _BUCKET = (_MESSAGES, "test_a_bucket_that_is_missing_is_made_as_the_refusal_says")
 _EXPORT = ("integration/pipeline/test_archive.py", "test_an_export_that_goes_on_is_cancelled_as_the_message_says")
+_ON_THE_WAY = (
+    "integration/pipeline/test_routes.py",
+    "test_a_copy_on_the_way_that_failed_is_deleted_as_the_refusal_says_and_made_again",
+)
 _TAKEN_BACK = ("integration/pipeline/test_routes.py", "test_what_was_opened_is_taken_back_as_the_message_says")
 _GIVEN_UP = (
     "integration/pipeline/test_masking.py",
@@ -87,9 +91,8 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/steps/cluster_seen.py", "aws rds modify-db-cluster"): [_NAMED_AGAIN],
     ("utils/steps/cluster_seen.py", "aws rds reboot-db-instance"): [_NAMED_AGAIN],
     ("utils/steps/restore.py", "aws rds modify-db-cluster"): [_ROOM],
-    ("utils/operation/resume.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
     ("utils/operation/resume.py", "aws stepfunctions stop-execution"): [_STOPS],
-    ("utils/contracts/route.py", "aws rds delete-db-cluster-snapshot"): [_TAKEN_BACK],
+    ("utils/contracts/route.py", "aws rds delete-db-cluster-snapshot"): [_TAKEN_BACK, _COPY, _ON_THE_WAY],
     ("utils/contracts/route.py", "aws rds modify-db-cluster-snapshot-attribute"): [_TAKEN_BACK],
     ("utils/logins/secret_store.py", "aws secretsmanager restore-secret"): [_SECRETS],
     ("utils/operation/secret_endings.py", "aws secretsmanager delete-secret"): [_GIVEN_UP],

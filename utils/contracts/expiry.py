@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class KeptKind(Enum):
-    """What kind of reason it is. What a person can do about it follows from the kind alone."""
+    """What kind of reason it is: what a person can do about a cluster of the stack's own follows from it."""
 
     EXTENDED = "extended"
     # Its tag is gone, or says no moment.

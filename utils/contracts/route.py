@@ -181,7 +181,7 @@ class RouteStep(Struct, frozen=True, kw_only=True):
 
     @property
     def command(self) -> str:
-        """Return the command that does by hand what the step takes back."""
+        """Return the command that does by hand what the step takes back; of a copying step, the one that deletes it."""
         region, name = Arn.parse(self.snapshot_arn).region, self.snapshot_name
         if self.effect == "unshare":
             return (

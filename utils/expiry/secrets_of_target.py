@@ -7,10 +7,7 @@ from typing import Any
 
 from utils import environment
 from utils.aurora_utils import AuroraReader
-from utils.logins.secret_store import (
-    look_at_secret,
-    remove_secret,
-)
+from utils.logins.secret_store import look_at_secret, remove_secret
 from utils.state.operation import OperationRecord
 
 

@@ -162,7 +162,7 @@ def _if_it_may_go(
         yield "If it may be deleted, the person who has switched its deletion protection on switches it off. A later"
         yield "look deletes it, after a warning where there was none:"
         yield unprotected
-    elif cluster.is_stopped:
+    elif kind is KeptKind.STOPPED:
         yield "If it may be deleted, start it. A later look deletes it, after a warning where there was none:"
         yield f"  aws rds start-db-cluster --db-cluster-identifier {name} {here}"
     elif kind in (KeptKind.EXTENDED, KeptKind.NO_MOMENT):

@@ -12,7 +12,6 @@ from msgspec import Struct
 from utils.foreign_text import own_lines
 
 MAX_SUBJECT = 99
-
 MAX_MESSAGE_BYTES = 200_000
 
 

@@ -271,7 +271,7 @@ def _another_policy_lines(
     policy = one_line(record.plan["masking"]["policy"])
     yield f"If masking policy {policy} has to change, upload the corrected file, and set the stack's MaskingPolicies to"
     yield "its new version. A resumed operation masks the same snapshot by the version that it was planned with. So"
-    yield "after a change of the policy, or of the source, start a new one:"
+    yield "after a change of the policy, or of the source and with a snapshot that was taken since, start a new one:"
     if remains.cluster is None:
         yield from start_command(execution_id, anew(asked))
     else:
@@ -311,7 +311,8 @@ def _giving_up_lines(
         yield f"aws rds wait db-cluster-deleted --db-cluster-identifier {name} {here}"
         yield from start_command(execution_id, anew(asked))
     if remains.on_the_way:
-        yield "Undo what was opened on the snapshot's route only if you do not resume:"
+        yield "Undo what was opened on the snapshot's route only if you do not resume. A copy that has failed there has"
+        yield "to go in any case:"
     for step in remains.on_the_way:
         yield f"In account {step.place[1]}: {step.command}"
     if remains.copy is not None and not remains.copy.is_broken:

@@ -6,7 +6,7 @@ which of it still counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,11 +17,11 @@ from utils.arns import Arn, state_machine_of
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.exports import Exports, renewed
 from utils.aurora_utils.ownership import is_recorded_cluster, owns_cluster
-from utils.aurora_utils.resources import Cluster
+from utils.aurora_utils.resources import Cluster, Snapshot
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack, SnapshotExport, SourceDeletion
-from utils.contracts.route import SnapshotCopy
+from utils.contracts.route import RouteStep, SnapshotCopy, StepName
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
 from utils.logins.masking_salt import is_salt_lost, salt_secret_name
@@ -75,11 +75,9 @@ def resume(
     if plan.rolls_back is not None:
         return _rollback_again(plan, plan.rolls_back, record, target, execution, limits)
     plan = _after_swap(plan, record)
-    facts = _outdated_facts(record, plan, target)
+    facts = _outdated_facts(record, plan, target, execution)
     made = replace(record, **facts)
     copy_needed = plan.copy is not None and made.cluster_resource_id is None
-    if copy_needed:
-        _refuse_broken_copy(record, target)
     refuse_if_any(_problems_since(made, plan, target, execution, limits))
     resumed = [f"{record.operation_id} of {record.started_at} is resumed", *_what_is_done(made, plan)]
     export = renewed(plan.export, target.region) if plan.export else None
@@ -176,7 +174,7 @@ def _recorded_plan(record: OperationRecord) -> Plan:
         ) from None
 
 
-def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -> dict[str, Any]:
+def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader, execution: Execution) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if record.clean_up_at is not None:
         cluster = restored_cluster(record, target, plan.target_cluster_id)
@@ -189,8 +187,8 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -
         facts = {"clean_up_at": None} if ours else dict(NO_CLUSTER)
     has_cluster = facts.get("cluster_resource_id", record.cluster_resource_id) is not None
     if plan.copy is not None and (record.copy_clean_up_at is not None or not has_cluster):
-        # The copy may have been deleted by somebody, as the message says of one that cannot be used.
-        facts |= _route_again(plan.copy, record, is_gone=_copy_is_gone(record, target)) | {"copy_clean_up_at": None}
+        gone = _copies_gone(plan.copy, record, execution)
+        facts |= _route_again(plan.copy, record, gone) | {"copy_clean_up_at": None}
     if record.password_reset_at and record.login_proven_at is None:
         # Perhaps RDS never carried it out: the same password is set again.
         facts |= {"password_reset_at": None, "password_resets": 0}
@@ -207,17 +205,49 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -
     return facts | {"shortage": None}
 
 
-def _route_again(copy: SnapshotCopy, record: OperationRecord, *, is_gone: bool) -> dict[str, Any]:
+def _copies_gone(copy: SnapshotCopy, record: OperationRecord, execution: Execution) -> list[StepName]:
+    """Return which copies somebody has deleted, behind the last one that exists: they are made again.
+
+    A message asks for that where a copy cannot be used. Raises RequestRefused for one that still has to go.
+    """
+    gone: list[StepName] = []
+    taken_back = [copy.undone_by(each) for each in copy.steps if each.takes_back and each.name in record.route_times]
+    for step in reversed(copy.steps):
+        if not step.is_copy or step.name not in record.made_snapshots or step in taken_back:
+            continue
+        found, can_tell = _look_for(step, record, execution)
+        if found is not None and found.is_broken:
+            raise RequestRefused(
+                f"operation_id: the copy of {record.operation_id!r}, {found.arn}, is {found.status}. Delete it in "
+                f"account {step.place[1]}, then resume: {step.command}"
+            )
+        if found is not None or not can_tell:
+            break
+        gone.append(step.name)
+    return gone
+
+
+def _look_for(step: RouteStep, record: OperationRecord, execution: Execution) -> tuple[Snapshot | None, bool]:
+    """Return a copy, and whether it can be seen where it is: what was shared by hand shows nothing else."""
+    (region, account), own = step.place, Arn.parse(execution.execution_id).account_id
+    if account == own:
+        return AuroraReader(region).snapshot(step.snapshot_name), True
+    source = open_source(account, region, execution.execution_id, record.operation_id, execution.now)
+    return (source.snapshot(step.snapshot_name), True) if source.access == "role" else (None, False)
+
+
+def _route_again(copy: SnapshotCopy, record: OperationRecord, gone: Collection[StepName] = ()) -> dict[str, Any]:
     """Return what is left of the snapshot's way: what was taken back behind the last copy that exists is done again.
 
-    What could not be taken back stands still, and so does its record: it is taken back this time.
+    What could not be taken back stands still, and so does its record: it is taken back this time. `gone`: the copies
+    that no longer exist.
     """
     times, made = record.route_times, dict(record.made_snapshots)
     taken_back = [(copy.undone_by(step), step) for step in copy.steps if step.takes_back and step.name in times]
     for first, _ in taken_back:
         made.pop(first.name, None)
-    if is_gone:
-        made.pop(copy.final.name, None)
+    for name in gone:
+        made.pop(name, None)
     last = max((number for number, step in enumerate(copy.steps) if step.name in made), default=-1)
     dropped = {step.gave_up for step in copy.steps}
     # What is still shared is shared once more, in case somebody has ended that by hand.
@@ -225,14 +255,10 @@ def _route_again(copy: SnapshotCopy, record: OperationRecord, *, is_gone: bool) 
     for first, step in taken_back:
         if copy.steps.index(first) > last:
             dropped |= {step.name, *first.names}
-    if copy.final.name not in made:
-        dropped |= copy.final.names
+    for number, step in enumerate(copy.steps):
+        if step.is_copy and number > last:
+            dropped |= step.names
     return {"made_snapshots": made, "route_times": {name: at for name, at in times.items() if name not in dropped}}
-
-
-def _copy_is_gone(record: OperationRecord, target: AuroraReader) -> bool:
-    copied = record.copied_snapshot_arn
-    return copied is not None and target.snapshot(copied) is None
 
 
 def _refuse_while_going(members: list[Any], plan: Plan, target: AuroraReader) -> None:
@@ -242,16 +268,6 @@ def _refuse_while_going(members: list[Any], plan: Plan, target: AuroraReader) ->
             f"operation_id: the clean-up of {plan.operation_id!r} is still deleting {', '.join(going)}. Resume it once "
             "this no longer finds the cluster: aws rds describe-db-clusters --db-cluster-identifier "
             f"{plan.cluster.identifier} --region {target.region}"
-        )
-
-
-def _refuse_broken_copy(record: OperationRecord, target: AuroraReader) -> None:
-    copy = target.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
-    if copy is not None and copy.is_broken:
-        raise RequestRefused(
-            f"operation_id: the copy of {record.operation_id!r}, {copy.identifier}, is {copy.status}. Delete it, then "
-            "resume: aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier "
-            f"{copy.identifier} --region {target.region}"
         )
 
 

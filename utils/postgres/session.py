@@ -210,8 +210,7 @@ def session(server: Server, database: str, user: str, password: str) -> Iterator
             yield opened
     except SqlRefused as error:
         raise StepFailed(
-            f"{error} Fix that in the restored cluster, then resume this operation; or in the source, then start a "
-            "new one, from a snapshot that was taken since."
+            f"{error} Fix that in the source, then start a new operation, from a snapshot that was taken since."
         ) from None
 
 

@@ -30,7 +30,7 @@ _CLOSE = re.compile(r": unknown field \(value .*\)\. Did you mean (\w+)\?$")
 # something else than the request.
 _CURED_ELSEWHERE = re.compile(
     r"aws [a-z0-9-]+ (?!describe-|list-|wait )[a-z-]+|[Ww]ait until|(?:again|it) once |again when |"
-    r"\. (?:Add|Cancel|Delete|Enable|Have|Remove|Set|Take|Upload) "
+    r"\. (?:Add|Cancel|Delete|Enable|Have|Remove|Set|Upload) "
 )
 _GIVE_AS = re.compile(r"give it as (\w+): ")
 _FIRST_REMEDY_DROPS = re.compile(r"\. (?:Drop|Leave|Omit) ")

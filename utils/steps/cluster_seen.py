@@ -184,7 +184,8 @@ def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: ClusterSeen, re
     if unsafe:
         raise StepFailed(
             f"Nobody is let in to cluster {plan.identifier}, which is not what was asked for: {'; '.join(unsafe)}. "
-            "Find out who changed it (CloudTrail). Once it is as asked for, resume this operation."
+            "Find out who changed it (CloudTrail), and resume this operation once it is as asked for. A key cannot be "
+            "changed: then start a new operation."
         )
 
 

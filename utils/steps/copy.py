@@ -93,13 +93,14 @@ def _last_copy(
             continue
         if found is None and not is_gone(record, step.snapshot_arn, now):
             return number, None
+        if found is not None:
+            prove_own_snapshot(found, step, record)
         if found is None or found.is_broken:
             raise StepFailed(
                 f"The copy {step.snapshot_arn} is {found.status if found else 'gone'} and will not become available. "
                 f"Check the keys of {step.source_arn} and of the copy, and who may have deleted it; then resume this "
                 "operation."
             )
-        prove_own_snapshot(found, step, record)
         return number, found
     return -1, None
 

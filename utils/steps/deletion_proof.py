@@ -238,7 +238,7 @@ def deletable_unfinished(
     cluster = restored_cluster(record, target, target_cluster_id)
     if cluster is None and record.cluster_resource_id is None:
         return None, "no cluster was created"
-    if cluster is None:
+    if cluster is None or cluster.identifier != name:
         return None, _where_it_went(record, name, target)
     if record.source_deletion_at is not None:
         return None, "the deletion of the source cluster had begun, so the restored cluster may be the only one left"

@@ -31,7 +31,7 @@ class FinalSnapshot(Struct, frozen=True, kw_only=True):
 
 
 def final_snapshot_of(progress: DeleteProgress, deletion: SourceDeletion | None) -> FinalSnapshot | None:
-    """Return the final snapshot that a deletion leaves; None for one that was planned without."""
+    """Return the final snapshot that a deletion leaves; None where it was planned without, or no cluster is deleted."""
     if progress.final_snapshot_identifier is None or progress.cluster_resource_id is None:
         return None
     return FinalSnapshot(

@@ -27,7 +27,7 @@ def settled_differences(
 ) -> RestoreDue | list[str]:
     """Return where RDS reports other settings than were asked for, and which changes its events call failed.
 
-    Return the wait instead while RDS still configures what differs; `since` is when the instances were up.
+    Return the wait instead while RDS still configures what differs; `since` is a moment by which the instances were up.
     """
     told = differences(plan, cluster, due.instances, aurora.region, record.recorded_door)
     not_yet = until_settled(cluster, due.instances, told, since, now)

@@ -187,6 +187,27 @@ def test_what_was_opened_is_taken_back_as_the_message_says(
 
 
 @pytest.mark.full
+def test_a_copy_on_the_way_that_failed_is_deleted_as_the_refusal_says_and_made_again(
+    aws: LocalAws, pipeline: Pipeline, reader: Reader, role: None, target: str
+) -> None:
+    """It is in the owner's account. Kept for a resume, it would fail each one."""
+    (case,) = [each for each in CASES if each.name == "cross-account-automated"]
+    source = make_source(aws, case, f"prod-{next(numbers)}")
+    aws.faults.add(lifecycle="copy-snapshot", status="failed", at_percent=40)
+    first = pipeline.run({"target_cluster_id": target, "on_failure": "keep", **make_request(aws, case, source)})
+    assert f":{OTHER_ACCOUNT}:" in first.reason
+    assert "failed and will not become available" in first.reason
+    refusal = message_of(pipeline.run({"operation_id": first.operation_id, "resume": True}))
+    reader.type(inline(refusal, "aws rds delete-db-cluster-snapshot"), account=OTHER_ACCOUNT)
+    settle(pipeline)
+    last = reader.start(refusal.splitlines()[-1].strip())
+    assert last.status == "SUCCEEDED", last.reason
+    assert last.changes.count("CopyDBClusterSnapshot") == 2
+    proof = Proof(pipeline.place, source, last.followed, last.messages, last.calls)
+    assert [name for name, held in proof.checks().items() if not held] == [], proof.failures
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("case", [next(each for each in CASES if each.is_shared_by_hand)], ids=lambda case: case.name)
 @pytest.mark.usefixtures("without_role_where_shared")
 def test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says(

@@ -231,6 +231,16 @@ def test_a_reason_that_passes_does_not_keep_a_cluster_for_good(
     assert ("aws rds remove-tags-from-resource" in message) is ("stopped" in changes.values())
 
 
+def test_what_is_stopped_and_protected_is_not_said_to_go_once_it_is_started(sweeps: Sweeps) -> None:
+    cluster = sweeps.restored()
+    sweeps.warn_and_expire()
+    cluster["Status"] = "stopped"
+    cluster["TagList"].append({"Key": "aurora-restore:protected", "Value": "true"})
+    assert sweeps.sweep()["kept"] == [DRILL]
+    assert "is protected by the tag" in sweeps.last_message()
+    assert "start-db-cluster" not in sweeps.last_message()
+
+
 def test_a_cluster_that_has_lost_its_tags_is_reported_and_never_deleted(sweeps: Sweeps, rds: FakeRds) -> None:
     cluster = sweeps.restored()
     sweeps.warn_and_expire()

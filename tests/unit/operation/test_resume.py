@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from tests.unit.fakes.machine import FakeMachine
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import (
+    ACCOUNT,
     APP_SECRET,
     AUDIT_TABLE,
     EXECUTION,
@@ -20,8 +21,10 @@ from tests.unit.support import (
     OPERATION,
     OTHER_EXECUTION,
     OWN_TAGS,
+    OWNER,
     REGION,
     SOURCE,
+    SOURCE_REGION,
     STATE_TABLE,
     TARGET,
     a_cluster_plan,
@@ -322,13 +325,13 @@ def test_nor_is_what_was_made_on_its_way_taken_for_there(machine: FakeMachine, r
 
 
 AT = "2026-03-10T03:10:00.000Z"
-THEIRS = "arn:aws:rds:us-east-1:999999999999:cluster-snapshot"
+THEIRS = f"arn:aws:rds:us-east-1:{OWNER}:cluster-snapshot"
 
 
 def the_way(*names: StepName) -> SnapshotCopy:
     """A route of these steps, through an account and a region in between where it has the steps for that."""
     here = COPY.final.snapshot_arn
-    between, theirs = here.replace(REGION, "eu-west-1"), f"{THEIRS}:{COPY.identifier}"
+    between, theirs = here.replace(REGION, SOURCE_REGION), f"{THEIRS}:{COPY.identifier}"
     on: dict[StepName, str] = {"copy": here, "copy_into_account": between, "remove_in_account": between}
     steps = [
         RouteStep(name=name, snapshot_arn=on.get(name, theirs), source_arn="any" if "copy" in name else None)
@@ -383,7 +386,7 @@ def test_of_the_way_what_was_taken_back_is_made_anew_and_what_stands_is_remember
         route_times=dict.fromkeys(times.split(), AT),
         made_snapshots={name: step.snapshot_arn for step in copy.steps if (name := step.name) in made.split()},
     )
-    facts = _route_again(copy, known, is_gone=False)
+    facts = _route_again(copy, known)
     assert list(facts["route_times"]) == left.split()
     stands = {name for name in made.split() if f"{name}_made" in facts["route_times"]}
     assert set(facts["made_snapshots"]) >= stands - {"copy_at_owner"}
@@ -397,8 +400,73 @@ def test_of_the_way_what_was_taken_back_is_made_anew_and_what_stands_is_remember
 def test_a_broken_copy_that_was_kept_has_to_go_first(machine: FakeMachine, rds: FakeRds) -> None:
     failed(machine).remember(made_snapshots={"copy": COPY.arn})
     rds.add_snapshot(COPY.identifier, Status="failed", TagList=OWN_TAGS)
-    with pytest.raises(RequestRefused, match=f"Delete it, then resume: .* {COPY.identifier} --region us-east-1"):
+    with pytest.raises(
+        RequestRefused, match=f"Delete it in account {ACCOUNT}, then resume: .* --region us-east-1 .*{COPY.identifier}"
+    ):
         check(again())
+
+
+def on_the_way(machine: FakeMachine) -> SnapshotCopy:
+    """A route in two steps that stopped at its second copy, of which nothing was cleaned up."""
+    copy = the_way(*TWO)
+    state = failed(machine, a_plan(copy=copy, copy_needed=True))
+    times = dict.fromkeys(("copy_at_owner_made", "share_begun", "share", "copy_into_account_made"), AT)
+    made = {step.name: step.snapshot_arn for step in copy.steps if step.name in ("copy_at_owner", "copy_into_account")}
+    state.remember(made_snapshots=made, route_times=times)
+    return copy
+
+
+def test_a_copy_on_the_way_that_is_there_is_what_a_resume_continues_from(
+    machine: FakeMachine, source_rds: FakeRds, their_rds: FakeRds
+) -> None:
+    on_the_way(machine)
+    source_rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
+    check(again())
+    assert set(record().made_snapshots) == {"copy_at_owner", "copy_into_account"}
+    assert their_rds.calls == [], "the last copy decides"
+
+
+def test_a_copy_on_the_way_that_somebody_deleted_is_made_again(
+    machine: FakeMachine, source_rds: FakeRds, their_rds: FakeRds
+) -> None:
+    """From the last one that is there: it is shared once more."""
+    on_the_way(machine)
+    their_rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
+    check(again())
+    assert set(record().made_snapshots) == {"copy_at_owner"}
+    assert set(record().route_times) == {"copy_at_owner_made", "share_begun"}
+
+
+def test_the_whole_way_is_gone_again_where_no_copy_on_it_is_left(
+    machine: FakeMachine, source_rds: FakeRds, their_rds: FakeRds
+) -> None:
+    on_the_way(machine)
+    check(again())
+    assert (record().made_snapshots, record().route_times) == ({}, {"share_begun": AT})
+
+
+@pytest.mark.parametrize("of_owner", [True, False])
+def test_a_copy_on_the_way_that_failed_has_to_go_first(
+    machine: FakeMachine, source_rds: FakeRds, their_rds: FakeRds, of_owner: bool
+) -> None:
+    """Else the step that copies would fail at it again, at every resume."""
+    on_the_way(machine)
+    where, account, region = (their_rds, OWNER, REGION) if of_owner else (source_rds, ACCOUNT, SOURCE_REGION)
+    where.add_snapshot(COPY.identifier, Status="failed", TagList=OWN_TAGS)
+    command = f"aws rds delete-db-cluster-snapshot --region {region} --db-cluster-snapshot-identifier {COPY.identifier}"
+    with pytest.raises(RequestRefused, match=f"is failed. Delete it in account {account}, then resume: {command}"):
+        check(again())
+    del where.snapshots[COPY.identifier]
+    check(again())
+
+
+def test_a_copy_of_an_account_that_shows_nothing_is_not_taken_for_gone(
+    machine: FakeMachine, source_rds: FakeRds, their_rds: FakeRds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_the_way(machine)
+    monkeypatch.setenv("SOURCE_ROLE_NAME", "")
+    check(again())
+    assert set(record().made_snapshots) == {"copy_at_owner"}
 
 
 def test_a_cluster_that_somebody_else_deleted_is_no_reason_to_go_on(machine: FakeMachine, rds: FakeRds) -> None:

@@ -91,6 +91,13 @@ def test_rule_1_a_failed_operation_deletes_its_own_and_not_the_one_with_the_targ
     assert deletable_unfinished(replacing(restored), Aurora(REGION), TARGET) == (None, f"{TEMPORARY} is gone")
 
 
+def test_rule_1_one_that_a_person_has_renamed_is_kept(rds: FakeRds, restored: dict[str, Any]) -> None:
+    """Whoever renames it has a use for it."""
+    renamed(rds, restored, "called-so-by-a-person")
+    why = f"somebody has renamed {TEMPORARY} ({restored['DbClusterResourceId']}) to called-so-by-a-person"
+    assert deletable_unfinished(replacing(restored), Aurora(REGION), TARGET) == (None, why)
+
+
 def test_rule_1_within_a_swap_nothing_is_cleaned_up(rds: FakeRds, restored: dict[str, Any]) -> None:
     """The cluster may have the live name, and the other one none that clients know."""
     record = replacing(restored, swap_began_at=BEGAN)
