@@ -102,8 +102,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # When the change was requested that sets the master password, or lets RDS manage it, with the settings that a
     # restore does not accept (MODIFY_CLUSTER in utils/steps/cluster_seen.py). It is due while this is None: before
     # there are instances, again once the server has refused the login, and again in a resume whose login was never
-    # proved. `password_resets` counts the passwords that the pipeline has set, from 0 again in such a resume; it stays
-    # 0 where RDS manages the login.
+    # proved. `password_resets` counts how often the pipeline has set the password, from 0 again in such a resume; it
+    # stays 0 where RDS manages the login.
     password_reset_at: str | None = None
     password_resets: int = 0
     inherited_secret_arn: str | None = None

@@ -216,7 +216,7 @@ def until_settled(
     """Return the wait for instances that RDS still configures; None where that is over, or nothing differs.
 
     Right after their creation RDS still configures instances. That is waited for only where something differs, and
-    only as long as it may pass: `since` is when they were up.
+    only as long as it may pass: `since` is a moment by which they were up.
     """
     settling = [f"{each.identifier} ({each.status})" for each in instances if not each.is_settled]
     may_pass = told and settling and since is not None and is_recent(since, now)
