@@ -341,7 +341,15 @@ def the_way(*names: StepName) -> SnapshotCopy:
 
 
 SHARED, OWNERS = ("share", "copy", "unshare"), ("copy_at_owner", "share", "copy", "unshare", "remove_at_owner")
-TWO = ("copy_at_owner", "share", "copy_into_account", "unshare", "remove_at_owner", "copy", "remove_in_account")
+TWO: tuple[StepName, ...] = (
+    "copy_at_owner",
+    "share",
+    "copy_into_account",
+    "unshare",
+    "remove_at_owner",
+    "copy",
+    "remove_in_account",
+)
 
 
 @pytest.mark.parametrize(
