@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from utils.arns import Arn, state_machine_of
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.exports import Exports, renewed
-from utils.aurora_utils.ownership import is_recorded_cluster, owns_cluster
+from utils.aurora_utils.ownership import is_recorded_cluster, owns_cluster, owns_snapshot
 from utils.aurora_utils.resources import Cluster, Snapshot
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
@@ -216,7 +216,7 @@ def _copies_gone(copy: SnapshotCopy, record: OperationRecord, execution: Executi
         if not step.is_copy or step.name not in record.made_snapshots or step in taken_back:
             continue
         found, can_tell = _look_for(step, record, execution)
-        if found is not None and found.is_broken:
+        if found is not None and found.is_broken and owns_snapshot(found, step, record):
             raise RequestRefused(
                 f"operation_id: the copy of {record.operation_id!r}, {found.arn}, is {found.status}. Delete it in "
                 f"account {step.place[1]}, then resume: {step.command}"

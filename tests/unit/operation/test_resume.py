@@ -468,6 +468,16 @@ def test_a_copy_on_the_way_that_failed_has_to_go_first(
     check(again())
 
 
+def test_rule_1_nobody_is_told_to_delete_a_snapshot_of_others_under_a_copys_name(
+    machine: FakeMachine, source_rds: FakeRds, their_rds: FakeRds
+) -> None:
+    """The step that copies refuses it, and leaves it alone."""
+    on_the_way(machine)
+    source_rds.add_snapshot(COPY.identifier, Status="failed")
+    check(again())
+    assert set(record().made_snapshots) == {"copy_at_owner", "copy_into_account"}
+
+
 def test_a_copy_of_an_account_that_shows_nothing_is_not_taken_for_gone(
     machine: FakeMachine, source_rds: FakeRds, their_rds: FakeRds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
