@@ -56,7 +56,9 @@ def test_every_rule_is_on_it(path: str) -> None:
 
 def test_states_and_parameters_that_it_names_exist() -> None:
     states = set(re.findall(r"^  (\S[^:\n]*):$", (ROOT / "infrastructure" / "state_machine.yaml").read_text(), re.M))
-    for name in re.findall(r"the state `([^`]+)`", TEXT):
-        assert name in states, name
-    for name in re.findall(r"`((?:Deletable|Allow)\w+)`", TEXT):
-        assert name in template()["Parameters"], name
+    named = re.findall(r"the state `([^`]+)`", TEXT)
+    assert named
+    assert set(named) <= states
+    parameters = re.findall(r"`((?:Deletable|Allow)\w+)`", TEXT)
+    assert parameters
+    assert set(parameters) <= set(template()["Parameters"])
